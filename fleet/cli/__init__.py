@@ -1,0 +1,1 @@
+"""The commands. One file per verb group; imports are lazy."""

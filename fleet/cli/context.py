@@ -1,0 +1,33 @@
+"""What verbs share: the project of this call, and JSON on stdout. stdout is data, stderr is narration."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from fleet.control.inventory.project import Project, find_project
+
+
+def project_of(ctx: click.Context) -> Project:
+    """The project that this call is about. Raises UsageError."""
+    return find_project(ctx.find_root().obj["inventory"])
+
+
+def overrides_of(ctx: click.Context) -> tuple[str, ...]:
+    """The `--set VAR=VALUE` of this call."""
+    overrides: tuple[str, ...] = ctx.find_root().obj["overrides"]
+    return overrides
+
+
+def print_json(data: Any) -> None:
+    """One JSON document on stdout: indented for people, keys in their own order."""
+    json.dump(data, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def narrate(text: str) -> None:
+    """One line for the person, on stderr."""
+    click.echo(text, err=True)

@@ -1,0 +1,104 @@
+"""The command `fleet`: which verbs there are, and how errors end. Every verb is imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from fleet import __version__
+from fleet.errors import FleetError
+
+VERBS: dict[str, tuple[str, str]] = {
+    "init": ("fleet.cli.init:init", "Start a project here: inventory, playbook, secrets."),
+    "inventory": ("fleet.cli.inventory:inventory", "Look at nodes, groups and where a value comes from."),
+    "lint": ("fleet.cli.lint:lint", "Check inventory, playbook and templates without any node."),
+    "schema": ("fleet.cli.schema:schema", "Print the JSON Schema of inventory or playbook, for editors."),
+    "env": ("fleet.cli.env:env", "Lock and build Python environments for nodes."),
+    "model": ("fleet.cli.model:model", "Lock models: a manifest with the hash of every file."),
+    "adopt": ("fleet.cli.adopt:adopt", "Pin a node's keys and make it ready for deploys."),
+    "plan": ("fleet.cli.deploy:plan", "Show what a deploy would change."),
+    "deploy": ("fleet.cli.deploy:deploy", "Make the nodes what inventory and playbook say."),
+    "status": ("fleet.cli.status:status", "Show every node of the inventory."),
+    "logs": ("fleet.cli.reach:logs", "Show the logs of a node's services."),
+    "exec": ("fleet.cli.reach:exec_", "Run a command on nodes."),
+    "ssh": ("fleet.cli.reach:ssh", "Open a shell on a node."),
+    "ask": ("fleet.cli.ask:ask", "Ask a model through the gateway."),
+    "uninstall": ("fleet.cli.uninstall:uninstall", "Take fleet off nodes."),
+    "sim": ("fleet.cli.sim:sim", "Simulated Macs on this machine."),
+    "completion": ("fleet.cli.completion:completion", "Print the shell completion script."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the order in which a user meets them."""
+        return [*VERBS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a verb."""
+        if cmd_name not in VERBS:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click names it)
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest verb when there is none of that name."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            ctx.fail(f"No such command '{args[0]}'." + (f" Did you mean '{near[0]}'?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fleet", message="%(prog)s %(version)s")
+@click.option(
+    "-i",
+    "--inventory",
+    metavar="FILE",
+    envvar="FLEET_INVENTORY",
+    help="The inventory; else the nearest inventory/ folder's.",
+)
+@click.option(
+    "--set", "overrides", metavar="VAR=VALUE", multiple=True, help="Override a variable for every node of this run."
+)
+@click.pass_context
+def cli(ctx: click.Context, inventory: str | None, overrides: tuple[str, ...]) -> None:
+    """Turn Macs you own or rent into an always-on language-model service."""
+    ctx.obj = {"inventory": inventory, "overrides": overrides}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line, and end with an exit code of DESIGN section 6."""
+    try:
+        code: Any = cli.main(args=argv, prog_name="fleet", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.Abort:
+        click.echo("stopped", err=True)
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except FleetError as error:
+        click.echo(error.text, err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,1 @@
+"""The laptop: decides, then drives."""

@@ -1,0 +1,1 @@
+"""What CLI and TUI both do."""

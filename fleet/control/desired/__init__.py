@@ -1,0 +1,1 @@
+"""Inventory, playbook, templates and supplies to desired states. Pure."""

@@ -1,0 +1,1 @@
+"""YAML to hosts, groups and typed settings; selectors; explain."""

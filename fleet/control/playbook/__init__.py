@@ -1,0 +1,1 @@
+"""YAML to plays and typed tasks."""

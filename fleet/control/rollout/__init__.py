@@ -1,0 +1,1 @@
+"""Plan, batches, gates, revert, run journal."""

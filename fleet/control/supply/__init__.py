@@ -1,0 +1,1 @@
+"""Turns references into blobs and digests."""

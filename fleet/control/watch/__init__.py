@@ -1,0 +1,1 @@
+"""Reads agents and gateways; FleetView is what CLI and TUI both show."""

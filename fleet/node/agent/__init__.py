@@ -1,0 +1,1 @@
+"""Samples, health, history, metrics of one node."""

@@ -1,0 +1,1 @@
+"""Observe, stage, switch, revert. Standard library only; travels as one zipapp."""

@@ -1,0 +1,1 @@
+"""Simulated Macs. The rehearsal room for users and the ground of the tests."""

@@ -1,0 +1,1 @@
+"""Fakes and builders, shipped so that users can test their playbooks."""

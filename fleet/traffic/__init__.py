@@ -1,0 +1,1 @@
+"""Traffic policy as pure functions. Imports vocabulary and errors only."""

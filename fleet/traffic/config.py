@@ -1,0 +1,98 @@
+"""The gateway's configuration: what deploy writes to ROOT/etc/gateway.json and the gateway reads. Schema 1.
+
+Keys are in their own 0600 file (`keys_file`, a KeyRing). What a front shows an edge is in `key_file` of the upstream.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from fleet.vocabulary.names import GatewayRole, Track
+
+
+class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the gateway listens. Without certificate and key it speaks plain HTTP, on loopback only."""
+
+    host: str
+    port: int
+    certificate_file: str | None = None
+    key_file: str | None = None
+
+
+class Upstream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whatever a gateway can send a request to.
+
+    `kind`: `sidecar` (an engine on this node), `edge` (the gateway of another node, TLS pinned by `pin`), `api` (an
+    OpenAI-compatible URL). `engine` names the adapter of fleet.engines. `model` is what the upstream is asked for,
+    `serves` the name under which routes and clients know it. `pin` is `sha256//BASE64` of the peer's public key.
+    """
+
+    name: str
+    kind: str
+    url: str
+    engine: str
+    serves: str
+    model: str
+    node: str = ""
+    pin: str | None = None
+    key_file: str | None = None
+    context_tokens: int | None = None
+    max_in_flight: int = 16
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A scenario that a client asks for by model name, and its upstreams in order of preference."""
+
+    name: str
+    upstreams: tuple[str, ...]
+    track: Track = Track.PRIVATE
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All four, per gateway; seconds."""
+
+    connect_seconds: float = 2.0
+    first_token_seconds: float = 180.0
+    idle_seconds: float = 120.0
+    total_seconds: float = 1800.0
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds on what a client may send."""
+
+    header_bytes: int = 32 * 1024
+    body_bytes: int = 64 * 1024 * 1024
+    default_max_tokens: int = 4096
+
+
+class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the gateway of one node runs. The first route is the default of a client that names no known model."""
+
+    node: str
+    role: GatewayRole
+    listen: Listen
+    keys_file: str
+    upstreams: tuple[Upstream, ...] = ()
+    routes: tuple[Route, ...] = ()
+    agent_port: int | None = None
+    agent_token_file: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    drain_seconds: float = 20.0
+    schema: int = 1
+
+
+class HashedKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key by the SHA-256 (hex) of its text. `scopes`: `inference`, `node` (snapshot, metrics), `admin`."""
+
+    name: str
+    sha256: str
+    scopes: tuple[str, ...] = ("inference",)
+
+
+class KeyRing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys that a gateway accepts: the content of `keys_file`."""
+
+    keys: tuple[HashedKey, ...] = ()
+    schema: int = 1

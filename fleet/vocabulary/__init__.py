@@ -1,0 +1,1 @@
+"""The shared words (DESIGN section 2). Pure; standard library and msgspec only."""

@@ -1,0 +1,114 @@
+"""What an agent says of its node: /v1/snapshot on loopback, /node/snapshot on the edge. Schema 1.
+
+Every reading may be None: unknown is never 0 (macos/FACTS section 4, monitoring study section 2.2).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory of the node, bytes. `app` = anonymous minus purgeable; `compressed` = RAM that the compressor occupies."""
+
+    total_bytes: int | None = None
+    wired_bytes: int | None = None
+    compressed_bytes: int | None = None
+    app_bytes: int | None = None
+    cached_bytes: int | None = None
+    free_bytes: int | None = None
+    pressure_level: int | None = None
+    free_ratio: float | None = None
+    wired_limit_bytes: int | None = None
+    wired_headroom_bytes: int | None = None
+
+
+class Swap(msgspec.Struct, frozen=True, kw_only=True):
+    """Swap. The counters are real swap-ins and swap-outs since boot, not psutil's file paging."""
+
+    used_bytes: int | None = None
+    total_bytes: int | None = None
+    swapins_bytes_total: int | None = None
+    swapouts_bytes_total: int | None = None
+    swapin_bytes_per_second: float | None = None
+    swapout_bytes_per_second: float | None = None
+
+
+class Thermal(msgspec.Struct, frozen=True, kw_only=True):
+    """Thermal pressure: 0 nominal, 1 moderate, 2 heavy, 3 trapping, 4 sleeping.
+
+    `ever_nonzero` tells a real 0 from a key that nobody publishes.
+    """
+
+    pressure_level: int | None = None
+    ever_nonzero: bool = False
+
+
+class Disk(msgspec.Struct, frozen=True, kw_only=True):
+    """One file system that matters."""
+
+    mount: str
+    total_bytes: int | None = None
+    free_bytes: int | None = None
+
+
+class ServiceReading(msgspec.Struct, frozen=True, kw_only=True):
+    """One launchd job, as `launchctl print` says. `up` None = could not be read."""
+
+    name: str
+    label: str
+    up: bool | None = None
+    state: str | None = None
+    pid: int | None = None
+    runs: int | None = None
+    last_exit: str | None = None
+    pended: str | None = None
+    started_at_seconds: float | None = None
+    resident_bytes: int | None = None
+    footprint_bytes: int | None = None
+
+
+class SidecarReading(msgspec.Struct, frozen=True, kw_only=True):
+    """A sidecar as its probes say: `live` = /health, `ready` = a 1-token completion (None = not tried yet)."""
+
+    name: str
+    model: str
+    port: int
+    live: bool | None = None
+    ready: bool | None = None
+    probed_at_seconds: float | None = None
+    probe_seconds: float | None = None
+    problem: str | None = None
+
+
+class CollectorReading(msgspec.Struct, frozen=True, kw_only=True):
+    """How one collector did."""
+
+    name: str
+    ok: bool
+    seconds: float
+    problem: str | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One sample of a node."""
+
+    node: str
+    at_seconds: float
+    agent_version: str
+    readings: str
+    os_version: str | None = None
+    chip: str | None = None
+    hardware_model: str | None = None
+    boot_time_seconds: float | None = None
+    cpu_ratio: float | None = None
+    gpu_ratio: float | None = None
+    load_1m: float | None = None
+    memory: Memory = Memory()
+    swap: Swap = Swap()
+    thermal: Thermal = Thermal()
+    disks: tuple[Disk, ...] = ()
+    services: tuple[ServiceReading, ...] = ()
+    sidecars: tuple[SidecarReading, ...] = ()
+    collectors: tuple[CollectorReading, ...] = ()
+    schema: int = 1

@@ -1,0 +1,247 @@
+"""The frames between laptop and sync, and the run journal. Standard library only; travels with sync. Protocol 1.
+
+The laptop's one exec is the helper (through `sudo -n` where the admin is not the SSH user):
+
+    fleet-node sync PROTOCOL STATE_ID RUN_ID SYNC_DIGEST
+
+STATE_ID is `-` when only facts are wanted. The answer on stdout begins with the MAGIC line (a login shell may have
+printed noise before it); then come frames: a decimal length, a newline, that many bytes of JSON, a newline. A frame
+whose struct has `size` is followed by that many raw bytes. Exit 127 with no magic line = the node lacks that
+sync; `fleet-node put sync/DIGEST.pyz SIZE` takes it on stdin, then the same exec is tried again.
+
+    node                                    laptop
+    Hello ------------------------------->              `idle`: receipt matches, nothing drifted; the end
+                                    <---- Desired
+    Observed (steps, texts, missing) ---->              the plan; a check ends here with Bye
+                                    <---- BlobPart*     only what is missing, from `offset`
+                                    <---- Commit
+    Staged ------------------------------>              nothing live has changed yet
+    Event* ------------------------------>              the journal of the apply job, as it grows
+    Done -------------------------------->
+
+A lost connection after Commit changes nothing: the apply job owns the run. `fleet-node attach RUN_ID OFFSET` gives
+MAGIC and the Events from that sequence number on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from fleet.vocabulary.contracts.desired import DesiredState
+
+PROTOCOL = 1
+MAGIC = b"FLEET-SYNC/1\n"
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a node is, as it says itself. Unknown is None, never 0."""
+
+    hostname: str | None = None
+    os_version: str | None = None
+    os_build: str | None = None
+    hardware_model: str | None = None
+    chip: str | None = None
+    arch: str | None = None
+    memory_bytes: int | None = None
+    page_size_bytes: int | None = None
+    performance_cores: int | None = None
+    efficiency_cores: int | None = None
+    wired_limit_mb: int | None = None
+    translated: bool | None = None
+    boot_time_seconds: int | None = None
+    boot_id: str | None = None
+    filevault: bool | None = None
+    python_version: str | None = None
+    disk_total_bytes: int | None = None
+    disk_free_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hello:
+    """The node's first frame."""
+
+    kind: ClassVar[str] = "hello"
+    protocol: int = PROTOCOL
+    idle: bool = False
+    state_id: str | None = None
+    release: str | None = None
+    sync: str | None = None
+    fleet_version: str | None = None
+    time_seconds: float | None = None
+    active_run: str | None = None
+    facts: Facts | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desired:
+    """The whole desired state."""
+
+    kind: ClassVar[str] = "desired"
+    state: DesiredState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One thing that apply would do. The laptop's plan shows exactly these.
+
+    `action`: create, update, remove (files, trees, directories, settings) · bootstrap, rebootstrap, restart, reload,
+    bootout (daemons) · run, wait. `may` marks what cannot be known before (a command's effect). `commands`
+    is what will be typed, as words. `before`/`after` are short values for settings.
+    """
+
+    key: str
+    kind_of: str
+    action: str
+    task: str
+    reason: str = ""
+    may: bool = False
+    reverted: bool = True
+    commands: tuple[tuple[str, ...], ...] = ()
+    before: str | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """A blob that the node lacks, and how much of it is there already."""
+
+    digest: str
+    offset: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceState:
+    """A launchd job as observed, for status and for the plan. Unknown is None."""
+
+    label: str
+    loaded: bool
+    state: str | None = None
+    pid: int | None = None
+    runs: int | None = None
+    last_exit: str | None = None
+    pended: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What the node would do for the desired state, and what it needs for it.
+
+    `texts` holds the live text of plists and non-sensitive files that differ (path -> text), for diffs.
+    """
+
+    kind: ClassVar[str] = "observed"
+    steps: tuple[Step, ...] = ()
+    texts: dict[str, str] = field(default_factory=dict)
+    missing: tuple[Missing, ...] = ()
+    services: tuple[ServiceState, ...] = ()
+    needed_bytes: int = 0
+    free_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlobPart:
+    """`size` raw bytes of a blob follow, from `offset`. `salt` comes with a secret one."""
+
+    kind: ClassVar[str] = "blob"
+    digest: str
+    offset: int
+    size: int
+    salt: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """All blobs are sent: stage, then hand the run to the apply job."""
+
+    kind: ClassVar[str] = "commit"
+    run_id: str
+    operator: str = ""
+    healthy_deadline_seconds: float = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bye:
+    """The laptop is done."""
+
+    kind: ClassVar[str] = "bye"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """Every blob is verified and every tree is in place; nothing live has changed."""
+
+    kind: ClassVar[str] = "staged"
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of a run's journal.
+
+    `phase`: begin, step, gate, revert, end. `status`: start, ok, failed, note. The last line of a journal is `end`
+    with `outcome` committed, reverted or failed.
+    """
+
+    kind: ClassVar[str] = "event"
+    seq: int
+    at_seconds: float
+    phase: str
+    status: str
+    key: str = ""
+    text: str = ""
+    detail: str = ""
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The run ended, or there was nothing to do. `outcome`: unchanged, committed, reverted, failed."""
+
+    kind: ClassVar[str] = "done"
+    outcome: str
+    state_id: str | None = None
+    services: tuple[ServiceState, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The node refuses or cannot go on; nothing live has changed unless an Event said so."""
+
+    kind: ClassVar[str] = "failed"
+    code: str
+    title: str
+    detail: str = ""
+    hint: str = ""
+
+
+FromNode = Hello | Observed | Staged | Event | Done | Failed
+ToNode = Desired | BlobPart | Commit | Bye
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What the apply job is asked to do: ROOT/runs/RUN_ID/request.json. The desired state lies in releases/."""
+
+    run_id: str
+    state_id: str
+    previous: str | None
+    boot_id: str | None
+    requested_at_seconds: float
+    operator: str = ""
+    healthy_deadline_seconds: float = 600.0
+    schema: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adopted:
+    """What adopt put on the node: ROOT/state/adopted.json. The helper and the apply job stand on it."""
+
+    layout_digest: str
+    interpreter: str
+    sync: str
+    fleet_version: str
+    label_prefix: str
+    schema: int = 1

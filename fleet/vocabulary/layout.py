@@ -1,0 +1,154 @@
+"""Where things are on a node: one value, from inventory variables. Standard library only; travels with sync.
+
+Nothing asks whether a node is simulated: a simulated node has another layout, that is all.
+
+    ROOT/                        root:wheel 0755
+      sbin/fleet-node            the one helper that sudo may run
+      sync/DIGEST.pyz            sync, addressed by its own hash; `current.pyz` is what the apply job runs
+      python/DIGEST/             interpreters
+      envs/DIGEST/               packages of a python_env
+      apps/DIGEST/               fleet's own part for nodes
+      models/NAME@DIGEST/        weights
+      files/DIGEST               the content of every plist and file of the kept releases (0600)
+      blobs/DIGEST[.part]        blobs on their way in
+      etc/                       configuration at fixed paths (what `reload_on` watches; keys 0600)
+      releases/STATE_ID.json     records of desired states; `current` is a symbolic link to the live one
+      state/                     receipt (what the no-op check reads), adopted.json, salt, bad releases
+      runs/RUN_ID/               request.json and journal.jsonl
+      var/                       owner's: what services write (ledger, history, hub cache, edge key and certificate)
+      log/                       owner's: services' own logs and launchd's crash tails
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+_MACOS_COMMANDS = {
+    "launchctl": "/bin/launchctl",
+    "plutil": "/usr/bin/plutil",
+    "sysctl": "/usr/sbin/sysctl",
+    "pmset": "/usr/bin/pmset",
+    "sudo": "/usr/bin/sudo",
+    "visudo": "/usr/sbin/visudo",
+    "vm_stat": "/usr/bin/vm_stat",
+    "notifyutil": "/usr/bin/notifyutil",
+    "sw_vers": "/usr/bin/sw_vers",
+    "fdesetup": "/usr/bin/fdesetup",
+    "xcode-select": "/usr/bin/xcode-select",
+    "lsof": "/usr/sbin/lsof",
+    "shasum": "/usr/bin/shasum",
+    "openssl": "/usr/bin/openssl",
+    "log": "/usr/bin/log",
+    "ioreg": "/usr/sbin/ioreg",
+    "systemsetup": "/usr/sbin/systemsetup",
+    "dscl": "/usr/bin/dscl",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeLayout:
+    """Paths, owners and command names of one node.
+
+    `owner`/`group` run the services and own what they write; `admin`/`admin_group` own everything else.
+    `commands` overrides the absolute path of a macOS command by its name.
+    """
+
+    root: str = "/opt/fleet"
+    owner: str
+    group: str = "staff"
+    admin: str = "root"
+    admin_group: str = "wheel"
+    home: str = ""
+    label_prefix: str = "org.fleet-macs"
+    domain: str = "system"
+    daemons_dir: str = "/Library/LaunchDaemons"
+    sudoers_dir: str = "/etc/sudoers.d"
+    commands: dict[str, str] = field(default_factory=dict)
+
+    def command(self, name: str) -> str:
+        """The absolute path of a macOS command. Raises KeyError for one that fleet does not call."""
+        return self.commands.get(name) or _MACOS_COMMANDS[name]
+
+    def label(self, service: str) -> str:
+        """The launchd label of `agent`, `gateway`, `sidecar.NAME`, `apply`, `openclaw`, ..."""
+        return f"{self.label_prefix}.{service}"
+
+    def target(self, label: str) -> str:
+        """Launchctl's service target: `system/LABEL`."""
+        return f"{self.domain}/{label}"
+
+    def plist(self, label: str) -> str:
+        """Where the plist of `label` lies."""
+        return f"{self.daemons_dir}/{label}.plist"
+
+    @property
+    def helper(self) -> str:
+        """The root-owned helper: the one path that the sudoers drop-in names."""
+        return f"{self.root}/sbin/fleet-node"
+
+    @property
+    def apply_label(self) -> str:
+        """The label of the permanent on-demand apply job."""
+        return self.label("apply")
+
+    def sync(self, digest: str) -> str:
+        """The sync zipapp of that digest (64 hex digits)."""
+        return f"{self.root}/sync/{digest}.pyz"
+
+    @property
+    def current_sync(self) -> str:
+        """The sync zipapp that the apply job runs."""
+        return f"{self.root}/sync/current.pyz"
+
+    def python(self, digest: str) -> str:
+        """The folder of an interpreter."""
+        return f"{self.root}/python/{digest}"
+
+    def env(self, digest: str) -> str:
+        """The folder of a python_env's packages."""
+        return f"{self.root}/envs/{digest}"
+
+    def app(self, digest: str) -> str:
+        """The folder of fleet's own part for nodes."""
+        return f"{self.root}/apps/{digest}"
+
+    def model(self, name: str, digest: str) -> str:
+        """The folder of a model's weights."""
+        return f"{self.root}/models/{name.replace('/', '--')}@{digest[:16]}"
+
+    def content(self, digest: str) -> str:
+        """The kept content of a plist or file, by its digest without the algorithm's name."""
+        return f"{self.root}/files/{digest}"
+
+    def blob(self, digest: str) -> str:
+        """A blob on its way in; `.part` while incomplete."""
+        return f"{self.root}/blobs/{digest}"
+
+    def etc(self, name: str) -> str:
+        """A configuration file at a fixed path."""
+        return f"{self.root}/etc/{name}"
+
+    def release(self, state_id: str) -> str:
+        """The record of a desired state."""
+        return f"{self.root}/releases/{state_id}.json"
+
+    @property
+    def current(self) -> str:
+        """The symbolic link that names the live release."""
+        return f"{self.root}/releases/current"
+
+    def state(self, name: str) -> str:
+        """A file of the node's own bookkeeping: `receipt`, `adopted.json`, `salt`."""
+        return f"{self.root}/state/{name}"
+
+    def run(self, run_id: str) -> str:
+        """The folder of one run."""
+        return f"{self.root}/runs/{run_id}"
+
+    def var(self, name: str) -> str:
+        """Something that a service writes."""
+        return f"{self.root}/var/{name}"
+
+    def log(self, name: str) -> str:
+        """A log of a service."""
+        return f"{self.root}/log/{name}"

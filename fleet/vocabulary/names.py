@@ -1,0 +1,76 @@
+"""Names of things, one type each, and the closed sets of words. Standard library only."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NewType
+
+NodeName = NewType("NodeName", str)
+GroupName = NewType("GroupName", str)
+ModelName = NewType("ModelName", str)
+RouteName = NewType("RouteName", str)
+Label = NewType("Label", str)
+RunId = NewType("RunId", str)
+Digest = NewType("Digest", str)
+"""`sha256:` or `hmac-sha256:` and 64 hex digits."""
+StateId = NewType("StateId", str)
+"""64 hex digits: the SHA-256 of a canonical desired state."""
+
+
+class ServiceKind(StrEnum):
+    """A launchd-managed daemon on a node."""
+
+    AGENT = "agent"
+    GATEWAY = "gateway"
+    SIDECAR = "sidecar"
+    OPENCLAW = "openclaw"
+
+
+class GatewayRole(StrEnum):
+    """`front` has the full routing policy; `edge` stands beside the sidecars of one node."""
+
+    FRONT = "front"
+    EDGE = "edge"
+
+
+class Tier(StrEnum):
+    """Where work runs."""
+
+    LAPTOP = "laptop"
+    FLEET = "fleet"
+    API = "api"
+
+
+class Track(StrEnum):
+    """The policy of a route."""
+
+    TOKEN = "token"
+    DOLLAR = "dollar"
+    GRAY = "gray"
+    PRIVATE = "private"
+
+
+class Health(StrEnum):
+    """How a node or service is doing, for people."""
+
+    OK = "ok"
+    WARN = "warn"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+
+
+class Freshness(StrEnum):
+    """How old what we know of a node is."""
+
+    LIVE = "live"
+    STALE = "stale"
+    OFFLINE = "offline"
+    NEVER_SEEN = "never_seen"
+
+
+class Intent(StrEnum):
+    """What the operator wants of a node."""
+
+    SERVING = "serving"
+    DRAINING = "draining"
+    DRAINED = "drained"

@@ -1,0 +1,45 @@
+"""What compile gives for one node: its desired state, the small contents, the services. Frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fleet.control.desired.fit import Fit
+from fleet.vocabulary.contracts.desired import DesiredState
+from fleet.vocabulary.names import Label, ModelName, NodeName
+from fleet.vocabulary.secret import Secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSpec:
+    """A daemon of a node, as rollout, status and logs speak of it.
+
+    `name` is `agent`, `gateway`, `sidecar.chat` or a custom daemon's own; `kind` a ServiceKind or `custom`. `port` and
+    `url` are where it answers on the node itself; `serves` is the model name that clients ask for.
+    """
+
+    name: str
+    kind: str
+    label: Label
+    node: NodeName
+    port: int | None = None
+    url: str | None = None
+    model: ModelName | None = None
+    serves: str | None = None
+    logs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """The desired state of a node and what goes with it.
+
+    `contents` holds plists, configurations and files by digest (`sha256:...`); `secrets` the secret ones
+    (`hmac-sha256:...`). Archives and weights are not here: they lie in the cache, by the digests that the state names.
+    """
+
+    state: DesiredState
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    fit: Fit | None = None
+    services: tuple[ServiceSpec, ...] = ()

@@ -1,0 +1,88 @@
+"""What a desired state is made from, and what must be had before it can be made. Frozen values, no I/O.
+
+`needs()` names references; supply (the room above) turns them into digests and bytes; compile reads the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fleet.vocabulary.contracts.desired import Blob
+from fleet.vocabulary.contracts.model import ModelManifest
+from fleet.vocabulary.secret import Secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvNeed:
+    """The packages of a lock, built for nodes of one kind.
+
+    `os_version` is the node's (`26.4`), None where it does not matter (`this-machine`) or is not known yet.
+    """
+
+    name: str
+    lock_path: Path
+    lock_sha256: str
+    python_version: str
+    platform: str
+    os_version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelNeed:
+    """The manifest of a model; its weights are found by the manifest's source."""
+
+    manifest_path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpreterNeed:
+    """The Python of a node: a `standalone` build to push, or the `path` of one that is there (nothing to push)."""
+
+    kind: str
+    python_version: str
+    platform: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppNeed:
+    """fleet's own part for nodes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretNeed:
+    """A secret by its reference (`env:NAME`, `file:PATH`)."""
+
+    reference: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """Everything to be had before states can be compiled, each thing once."""
+
+    envs: tuple[EnvNeed, ...] = ()
+    models: tuple[ModelNeed, ...] = ()
+    interpreters: tuple[InterpreterNeed, ...] = ()
+    secrets: tuple[SecretNeed, ...] = ()
+    app: AppNeed = field(default_factory=AppNeed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """A folder packed reproducibly: `digest` (64 hex digits) names the folder on the node, `archive` is the tar."""
+
+    digest: str
+    archive: Blob
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supplies:
+    """The answers to Needs. An interpreter that is a path on the node has no pack."""
+
+    app: Packed
+    envs: Mapping[EnvNeed, Packed] = field(default_factory=dict)
+    models: Mapping[ModelNeed, ModelManifest] = field(default_factory=dict)
+    interpreters: Mapping[InterpreterNeed, Packed | None] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)

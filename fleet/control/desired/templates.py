@@ -1,0 +1,117 @@
+"""Templates: Jinja2 in a sandbox, strict about names, with a closed namespace.
+
+A template comes from the project's `templates/`, else from the package's, and from nowhere else. It sees no clock, no
+environment and no chance: the same inputs give the same text. XML is escaped in `*.plist.j2`.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from fleet.control.inventory.project import Project
+from fleet.errors import PlaybookError, TemplateError
+
+_LONE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
+_BLOCK = re.compile(r"\{[%#]")
+
+
+class Templates:
+    """The templates of one project. Reads files when asked, keeps them parsed; never writes."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._environment = _environment(jinja2.FunctionLoader(self._source))
+
+    def render(self, name: str, values: Mapping[str, object]) -> str:
+        """The text of the template `templates/NAME`. Raises TemplateError with the template's file and line."""
+        try:
+            return self._environment.get_template(name).render(values)
+        except jinja2.TemplateNotFound as error:
+            raise TemplateError(
+                f"no template {error.name or name!r}",
+                place=name if error.name and error.name != name else "",
+                hint="templates/ of the project, then the shipped ones, are looked through; paths below them only",
+            ) from error
+        except jinja2.TemplateSyntaxError as error:
+            raise TemplateError(str(error.message), place=f"{error.filename or error.name}:{error.lineno}") from error
+        except jinja2.TemplateError as error:
+            raise self._failed(name, error) from error
+        except Exception as error:  # an expression of a template may raise anything
+            raise self._failed(name, error) from error
+
+    def scalar(self, text: str, values: Mapping[str, object], *, place: str = "") -> object:
+        """`text` with its `{{ }}` filled in; a lone `{{ x }}` keeps the type of x. Raises PlaybookError."""
+        if "{{" not in text and not _BLOCK.search(text):
+            return text
+        if _BLOCK.search(text):
+            raise PlaybookError(
+                "only {{ }} is understood inside a task", place=place, detail=text, hint="put logic into a template"
+            )
+        try:
+            lone = _LONE.fullmatch(text)
+            if lone is None:
+                return self._environment.from_string(text).render(values)
+            value = self._environment.compile_expression(lone[1], undefined_to_none=False)(**values)
+            if isinstance(value, jinja2.Undefined):
+                str(value)  # a StrictUndefined raises here, and says its name
+        except jinja2.TemplateError as error:
+            raise PlaybookError(_message(error), place=place, detail=text, hint=_hint(values)) from error
+        except Exception as error:  # an expression may raise anything
+            raise PlaybookError(_message(error), place=place, detail=text) from error
+        return value
+
+    def _source(self, name: str) -> tuple[str, str, None] | None:
+        parts = Path(name).parts
+        if Path(name).is_absolute() or ".." in parts or "\\" in name:
+            return None
+        path = self._project.file("templates", name)
+        if path is None or not _inside(path, name):
+            return None
+        try:
+            return path.read_text(encoding="utf-8"), str(path), None
+        except UnicodeDecodeError as error:
+            raise TemplateError("not UTF-8 text", place=str(path)) from error
+
+    def _failed(self, name: str, error: Exception) -> TemplateError:
+        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(name)]
+        place = f"{lines[-1].filename}:{lines[-1].lineno}" if lines else name
+        return TemplateError(_message(error), place=place)
+
+
+def _environment(loader: jinja2.BaseLoader) -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        loader=loader,
+        undefined=jinja2.StrictUndefined,
+        autoescape=lambda name: name is not None and name.endswith((".plist.j2", ".xml.j2")),
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals = {"range": environment.globals["range"]}
+    del environment.filters["random"]
+    return environment
+
+
+def _inside(path: Path, name: str) -> bool:
+    """Whether a symbolic link has not led out of the folder that the name is below."""
+    base = path
+    for _ in Path(name).parts:
+        base = base.parent
+    return path.resolve().is_relative_to(base.resolve())
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, jinja2.TemplateError):
+        return error.message or type(error).__name__
+    return f"{type(error).__name__}: {error}"
+
+
+def _hint(values: Mapping[str, object]) -> str:
+    return f"there is: {', '.join(sorted(values))}"

@@ -1,0 +1,70 @@
+"""A TCP connection of our own: no Nagle, kept alive, within a deadline. Standard library only."""
+
+from __future__ import annotations
+
+import socket
+
+from fleet.control.link.deadline import Deadline
+from fleet.errors import Unreachable
+
+_KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPALIVE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
+"""macOS calls the idle time TCP_KEEPALIVE; a name that a system lacks is skipped."""
+
+
+def connect(address: str, port: int, *, deadline: Deadline, node: str) -> socket.socket:
+    """The first address of `address` that answers. Raises Unreachable with cause and advice."""
+    where = f"{address} port {port}"
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise Unreachable(
+            f"cannot find {address}: {error.strerror or error}",
+            hint="check `address` in the inventory, DNS, or whether the VPN is up",
+            node=node,
+            phase="connect",
+        ) from None
+    last: OSError = TimeoutError("no answer")
+    for family, kind, proto, _, place in found:
+        sock = socket.socket(family, kind, proto)
+        try:
+            sock.settimeout(max(0.05, deadline.left_seconds))
+            sock.connect(place)
+        except OSError as error:
+            sock.close()
+            last = error
+            continue
+        tune(sock)
+        return sock
+    raise Unreachable(
+        f"cannot reach {where}: {_cause(last)}", hint=_advice(last, port), node=node, phase="connect"
+    ) from None
+
+
+def tune(sock: socket.socket) -> None:
+    """No Nagle (43 ms a connection, bench/ssh section 0.4), and a dead peer is noticed within 35 s."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        option = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _cause(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return (error.strerror or str(error)).lower()
+
+
+def _advice(error: OSError, port: int) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return (
+            f"the machine is up but nothing listens on {port}: is Remote Login on "
+            "(System Settings > General > Sharing), and is this the right port?"
+        )
+    if isinstance(error, TimeoutError):
+        return (
+            "is it powered, awake and on this network? After a power cut a Mac with FileVault waits for its\n"
+            "password before anything of ours runs"
+        )
+    return "is it powered, and is there a route (VPN) to it?"

@@ -1,0 +1,58 @@
+"""paramiko's Transport, tuned as bench/ssh/REPORT section 5 measured it."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import paramiko
+
+from fleet.control.link.deadline import Deadline
+
+CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+KEEPALIVE_SECONDS = 15
+
+
+class QuickAck:
+    """Acknowledges at once (Linux), so that the server's Nagle never waits 40 ms for our delayed ACK."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def recv(self, limit: int) -> bytes:
+        """Some bytes; none at the end."""
+        data = self._sock.recv(limit)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+class TunedTransport(paramiko.Transport):
+    """Fast ciphers first, no slow key exchange, every handshake wait bounded."""
+
+    def _parse_global_request(self, message: paramiko.Message) -> None:
+        # sshd announces its host keys and then waits for our ACK (its own Nagle). Where there is no TCP_QUICKACK
+        # (macOS), one ignored packet carries the ACK.
+        super()._parse_global_request(message)  # type: ignore[misc] # the stubs lack it
+        if not hasattr(socket, "TCP_QUICKACK"):
+            self.send_ignore(1)
+
+
+def tuned(sock: Any, *, key_types: tuple[str, ...], deadline: Deadline) -> TunedTransport:
+    """A transport over a socket, channel or proxy command. Nothing is sent yet."""
+    quick = isinstance(sock, socket.socket) and hasattr(socket, "TCP_QUICKACK")
+    carrier: Any = QuickAck(sock) if quick else sock
+    transport = TunedTransport(carrier)
+    options = transport.get_security_options()
+    options.ciphers = (*CIPHERS, *(name for name in options.ciphers if name not in CIPHERS))
+    options.kex = tuple(name for name in options.kex if not name.startswith("diffie-hellman"))
+    wanted = tuple(name for name in key_types if name in options.key_types)
+    options.key_types = (*wanted, *(name for name in options.key_types if name not in wanted))
+    left = deadline.left_seconds
+    transport.banner_timeout = left
+    transport.handshake_timeout = left
+    transport.auth_timeout = left
+    transport.channel_timeout = left
+    return transport

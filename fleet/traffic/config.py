@@ -49,12 +49,33 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All four, per gateway; seconds."""
+    """Per gateway; seconds.
+
+    `queue`: how long a request waits for room before 429. `commit`: how long the status is withheld while no answer
+    has begun; then 200 and a comment every `keepalive`. `body`: for a client to send its request.
+    """
 
     connect_seconds: float = 2.0
     first_token_seconds: float = 180.0
     idle_seconds: float = 120.0
     total_seconds: float = 1800.0
+    queue_seconds: float = 10.0
+    commit_seconds: float = 2.0
+    keepalive_seconds: float = 5.0
+    body_seconds: float = 120.0
+
+
+class Probing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How upstreams are proven; seconds.
+
+    One that is down is tried every `down`, one that serves when nothing succeeded for `idle`. A probe may take
+    `timeout`; `failures` timeouts in a row take an upstream out, one refused connection does at once.
+    """
+
+    down_seconds: float = 1.0
+    idle_seconds: float = 30.0
+    timeout_seconds: float = 20.0
+    failures: int = 2
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,7 +87,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the gateway of one node runs. The first route is the default of a client that names no known model."""
+    """How the gateway of one node runs. The first route is the default: for `default`, and when no model is named.
+
+    `allowed_hosts` are names that the Host header may carry besides IP addresses, localhost and the node's own name
+    (`*` = any). `log_file` is kept below `log_bytes` (and one older file); without it everything goes to stderr.
+    """
 
     node: str
     role: GatewayRole
@@ -80,6 +105,9 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
     drain_seconds: float = 20.0
+    probing: Probing = Probing()
+    log_file: str | None = None
+    log_bytes: int = 16 * 1024 * 1024
     schema: int = 1
 
 

@@ -1,0 +1,126 @@
+"""Runs commands beside the loop: one at a time, with a deadline and a bound on what they print. The only forks."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fleet.node.agent.parts import NEVER, Watched
+from fleet.vocabulary.argv import Argv
+from fleet.vocabulary.clock import Clock
+
+_MOST_BYTES = 1024 * 1024
+_REAP_SECONDS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How a command ended. `exit_code` None = it could not be started, or was killed at its deadline."""
+
+    exit_code: int | None
+    text: str
+    problem: str | None = None
+
+
+Then = Callable[[Output], None]
+
+
+@dataclass
+class _Running:
+    process: subprocess.Popen[bytes]
+    watched: Watched
+    then: Then
+    deadline: float
+    output: bytearray
+    ended: bool = False
+
+
+class Commands:
+    """A queue of commands. `then` is called with the output on the loop's thread."""
+
+    def __init__(self, selector: selectors.BaseSelector, clock: Clock, *, deadline_seconds: float = 5.0) -> None:
+        self._selector, self._clock, self._deadline_seconds = selector, clock, deadline_seconds
+        self._waiting: deque[tuple[Argv, Then]] = deque()
+        self._running: _Running | None = None
+
+    def run(self, argv: Argv, then: Then) -> None:
+        """Run `argv` when its turn comes."""
+        self._waiting.append((argv, then))
+        self._start()
+
+    def next_at(self) -> float:
+        """The deadline of the running command; soon, when it only has to be reaped."""
+        if self._running is None:
+            return NEVER
+        soon = self._clock.monotonic() + _REAP_SECONDS
+        return min(soon, self._running.deadline) if self._running.ended else self._running.deadline
+
+    def wake(self, now: float) -> None:
+        """Kill what overran; reap what ended."""
+        running = self._running
+        if running is None:
+            return
+        if running.ended and running.process.poll() is not None:
+            self._finish(running.process.returncode, None)
+        elif now >= running.deadline:
+            running.process.kill()
+            running.process.wait()
+            self._finish(None, f"no end within {self._deadline_seconds:g} s")
+
+    def close(self) -> None:
+        """Kill the running command and forget the others."""
+        self._waiting.clear()
+        if self._running is not None:
+            self._running.process.kill()
+            self._running.process.wait()
+            self._finish(None, "stopped", tell=False)
+
+    def _start(self) -> None:
+        while self._running is None and self._waiting:
+            argv, then = self._waiting.popleft()
+            try:
+                process = subprocess.Popen(
+                    argv.words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                )
+            except OSError as error:
+                then(Output(exit_code=None, text="", problem=f"{argv.words[0]}: {error.strerror}"))
+                continue
+            assert process.stdout is not None
+            pipe = process.stdout.fileno()
+            os.set_blocking(pipe, False)
+            self._running = _Running(
+                process=process,
+                watched=Watched(self._selector, pipe, selectors.EVENT_READ, self._read),
+                then=then,
+                deadline=self._clock.monotonic() + self._deadline_seconds,
+                output=bytearray(),
+            )
+
+    def _read(self, _events: int) -> None:
+        running = self._running
+        assert running is not None
+        assert running.process.stdout is not None
+        try:
+            data = os.read(running.process.stdout.fileno(), 65536)
+        except BlockingIOError:
+            return
+        if data:
+            running.output += data[: _MOST_BYTES - len(running.output)]
+            return
+        running.watched.leave()
+        running.ended = True
+        self.wake(self._clock.monotonic())
+
+    def _finish(self, exit_code: int | None, problem: str | None, *, tell: bool = True) -> None:
+        running, self._running = self._running, None
+        assert running is not None
+        running.watched.leave()
+        if running.process.stdout is not None:
+            running.process.stdout.close()
+        if tell:
+            running.then(Output(exit_code=exit_code, text=running.output.decode("utf-8", "replace"), problem=problem))
+            self._start()

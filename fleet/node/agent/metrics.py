@@ -1,0 +1,189 @@
+"""A snapshot as Prometheus text 0.0.4. Pure. An unknown reading has no series; it is never 0.
+
+Base units, `_total` on counters, no `node` label: target labels belong to the scraper.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from fleet.vocabulary.contracts.snapshot import Snapshot
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_Labels = tuple[tuple[str, str], ...]
+_Sample = tuple[_Labels, float | None]
+_EXIT_CODE = re.compile(r"(-?[0-9]{1,9})(?:: .*)?")
+
+
+class _Text:
+    """Collects families; one without samples leaves no trace."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def family(self, name: str, kind: str, about: str, samples: Iterable[_Sample]) -> None:
+        known = [(labels, value) for labels, value in samples if value is not None and math.isfinite(value)]
+        if not known:
+            return
+        self._lines += [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]
+        self._lines += [f"{name}{_braces(labels)} {_number(value)}" for labels, value in known]
+
+    def one(self, name: str, kind: str, about: str, value: float | None) -> None:
+        self.family(name, kind, about, [((), value)])
+
+    def encode(self) -> bytes:
+        return ("\n".join(self._lines) + "\n").encode()
+
+
+def render(snapshot: Snapshot) -> bytes:
+    """The text of `/metrics`."""
+    text = _Text()
+    info = (
+        ("version", snapshot.agent_version),
+        ("schema", str(snapshot.schema)),
+        ("readings", snapshot.readings.partition(":")[0]),
+        ("os", snapshot.os_version or ""),
+        ("chip", snapshot.chip or ""),
+        ("hardware", snapshot.hardware_model or ""),
+    )
+    text.family("fleet_agent_info", "gauge", "What the agent and its machine are.", [(info, 1)])
+    text.one("fleet_sample_timestamp_seconds", "gauge", "When the sample was taken.", snapshot.at_seconds)
+    text.one("fleet_boot_timestamp_seconds", "gauge", "When the machine was booted.", snapshot.boot_time_seconds)
+    text.one("fleet_cpu_active_ratio", "gauge", "Busy part of all cores since the last sample.", snapshot.cpu_ratio)
+    text.one("fleet_gpu_active_ratio", "gauge", "Busy part of the GPU.", snapshot.gpu_ratio)
+    text.one("fleet_load1", "gauge", "Load average of one minute.", snapshot.load_1m)
+    _memory(text, snapshot)
+    _swap(text, snapshot)
+    text.one(
+        "fleet_thermal_pressure_level",
+        "gauge",
+        "Thermal pressure: 0 nominal, 1 moderate, 2 heavy, 3 trapping, 4 sleeping.",
+        snapshot.thermal.pressure_level,
+    )
+    _disks(text, snapshot)
+    _services(text, snapshot)
+    _sidecars(text, snapshot)
+    _collectors(text, snapshot)
+    return text.encode()
+
+
+def _memory(text: _Text, snapshot: Snapshot) -> None:
+    memory = snapshot.memory
+    text.one(
+        "fleet_memory_pressure_level",
+        "gauge",
+        "Memory pressure as the kernel says: 1 normal, 2 warning, 4 critical.",
+        memory.pressure_level,
+    )
+    text.one("fleet_memory_free_ratio", "gauge", "Free part as the kernel counts it.", memory.free_ratio)
+    text.one("fleet_memory_total_bytes", "gauge", "Physical memory.", memory.total_bytes)
+    kinds = {
+        "wired": memory.wired_bytes,
+        "compressed": memory.compressed_bytes,
+        "app": memory.app_bytes,
+        "cached": memory.cached_bytes,
+        "free": memory.free_bytes,
+    }
+    text.family(
+        "fleet_memory_bytes",
+        "gauge",
+        "Memory by kind; compressed is what the compressor occupies.",
+        [((("kind", kind),), value) for kind, value in kinds.items()],
+    )
+    text.one("fleet_gpu_wired_limit_bytes", "gauge", "What the GPU may wire, where set.", memory.wired_limit_bytes)
+    text.one("fleet_gpu_wired_headroom_bytes", "gauge", "Wired limit less wired memory.", memory.wired_headroom_bytes)
+
+
+def _swap(text: _Text, snapshot: Snapshot) -> None:
+    swap = snapshot.swap
+    text.one("fleet_swap_used_bytes", "gauge", "Swap in use.", swap.used_bytes)
+    text.one("fleet_swap_total_bytes", "gauge", "Size of the swap files, which grow on demand.", swap.total_bytes)
+    text.one("fleet_swapins_bytes_total", "counter", "Swapped in since boot, without paging.", swap.swapins_bytes_total)
+    text.one(
+        "fleet_swapouts_bytes_total", "counter", "Swapped out since boot, without paging.", swap.swapouts_bytes_total
+    )
+
+
+def _disks(text: _Text, snapshot: Snapshot) -> None:
+    for name, about, field in (
+        ("fleet_disk_total_bytes", "Size of the file system.", "total_bytes"),
+        ("fleet_disk_free_bytes", "Room for an unprivileged process.", "free_bytes"),
+    ):
+        text.family(name, "gauge", about, [((("mount", disk.mount),), getattr(disk, field)) for disk in snapshot.disks])
+
+
+def _services(text: _Text, snapshot: Snapshot) -> None:
+    labelled = [((("service", service.name),), service) for service in snapshot.services]
+    text.family(
+        "fleet_service_up",
+        "gauge",
+        "Whether launchd runs the service.",
+        [(labels, None if service.up is None else int(service.up)) for labels, service in labelled],
+    )
+    text.family(
+        "fleet_service_runs_total",
+        "counter",
+        "Spawns since launchd loaded the service.",
+        [(labels, service.runs) for labels, service in labelled],
+    )
+    text.family(
+        "fleet_service_last_exit_code",
+        "gauge",
+        "How it ended last, where that was by an exit code.",
+        [(labels, _exit_code(service.last_exit)) for labels, service in labelled],
+    )
+    for name, about, field in (
+        ("fleet_service_start_timestamp_seconds", "When its process started.", "started_at_seconds"),
+        ("fleet_service_resident_bytes", "Resident memory, without what the GPU holds.", "resident_bytes"),
+        ("fleet_service_footprint_bytes", "Physical footprint, with what the GPU holds.", "footprint_bytes"),
+    ):
+        text.family(name, "gauge", about, [(labels, getattr(service, field)) for labels, service in labelled])
+
+
+def _sidecars(text: _Text, snapshot: Snapshot) -> None:
+    labelled = [((("service", car.name), ("model", car.model)), car) for car in snapshot.sidecars]
+    for name, about, field in (
+        ("fleet_sidecar_live", "Whether the server answers.", "live"),
+        ("fleet_probe_success", "Whether a completion of one token came back.", "ready"),
+        ("fleet_probe_duration_seconds", "How long the last probe took.", "probe_seconds"),
+    ):
+        values = [(labels, getattr(car, field)) for labels, car in labelled]
+        text.family(name, "gauge", about, values)
+
+
+def _collectors(text: _Text, snapshot: Snapshot) -> None:
+    labelled = [((("collector", collector.name),), collector) for collector in snapshot.collectors]
+    text.family(
+        "fleet_agent_collector_success",
+        "gauge",
+        "Whether the collector could read.",
+        [(labels, int(collector.ok)) for labels, collector in labelled],
+    )
+    text.family(
+        "fleet_agent_scrape_duration_seconds",
+        "gauge",
+        "How long the collector took.",
+        [(labels, collector.seconds) for labels, collector in labelled],
+    )
+
+
+def _exit_code(last_exit: str | None) -> int | None:
+    match = _EXIT_CODE.fullmatch(last_exit or "")
+    return int(match[1]) if match else None
+
+
+def _braces(labels: _Labels) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels) + "}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() and abs(value) < 2**63 else repr(float(value))

@@ -1,0 +1,119 @@
+"""The launchd jobs of the node, by `launchctl print`: each on the slow tier, and at once when its process is gone."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from fleet.node.agent.commands import Commands, Output
+from fleet.node.agent.reading import MacReader
+from fleet.vocabulary.argv import Argv
+from fleet.vocabulary.contracts.agent import AgentService
+from fleet.vocabulary.contracts.snapshot import ServiceReading
+from fleet.vocabulary.launchctl import NOT_LOADED, parse_print
+
+_CLOSE_LOOKS = 12
+
+
+def reading_of(service: AgentService, output: Output) -> ServiceReading:
+    """What `launchctl print` said of a service. Text that cannot be read leaves it unknown, never down."""
+    reading = ServiceReading(name=service.name, label=service.label)
+    if output.exit_code == NOT_LOADED:
+        return msgspec.structs.replace(reading, up=False, state="not loaded")
+    if output.exit_code != 0:
+        return reading
+    printed = parse_print(output.text)
+    return msgspec.structs.replace(
+        reading,
+        up=None if printed.state is None else printed.running,
+        state=printed.state,
+        pid=printed.pid,
+        runs=printed.runs,
+        last_exit=printed.last_exit,
+        pended=printed.pended,
+    )
+
+
+def is_gone(pid: int) -> bool:
+    """Whether no process has that id. One that is not ours exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError as error:
+        return error.errno == errno.ESRCH
+    return False
+
+
+class Services:
+    """The services of the node."""
+
+    def __init__(
+        self,
+        commands: Commands,
+        reader: MacReader,
+        services: Sequence[AgentService],
+        *,
+        launchctl: str,
+        domain: str,
+        changed: Callable[[], None],
+        gone: Callable[[int], bool] = is_gone,
+    ) -> None:
+        self._commands, self._reader, self._changed, self._gone = commands, reader, changed, gone
+        self._launchctl, self._domain = launchctl, domain
+        self._services = {service.label: service for service in services}
+        self._readings = {
+            label: ServiceReading(name=service.name, label=label) for label, service in self._services.items()
+        }
+        self._asked: set[str] = set()
+        self._closely = dict.fromkeys(self._services, _CLOSE_LOOKS)
+
+    @property
+    def readings(self) -> tuple[ServiceReading, ...]:
+        """What was last read of each."""
+        return tuple(self._readings.values())
+
+    def slow(self) -> None:
+        """Ask launchd about every service."""
+        for label in self._services:
+            self._ask(label)
+
+    def fast(self) -> None:
+        """Measure those that run. One whose process is gone is asked about at once, and closely for a minute."""
+        for label, reading in self._readings.items():
+            if reading.up and reading.pid is not None and not self._gone(reading.pid):
+                self._closely[label] = _CLOSE_LOOKS
+                self._measure(label)
+            elif self._closely[label]:
+                self._closely[label] -= 1
+                self._ask(label)
+
+    def _ask(self, label: str) -> None:
+        if label in self._asked:
+            return
+        self._asked.add(label)
+        argv = Argv.of(self._launchctl, "print", f"{self._domain}/{label}")
+        self._commands.run(argv, lambda output: self._take(label, output))
+
+    def _take(self, label: str, output: Output) -> None:
+        self._asked.discard(label)
+        self._readings[label] = reading_of(self._services[label], output)
+        self._measure(label)
+        self._changed()
+
+    def _measure(self, label: str) -> None:
+        reading = self._readings[label]
+        try:
+            process = self._reader.process(reading.pid) if reading.pid is not None else None
+        except OSError:
+            process = None
+        if process is not None:
+            self._readings[label] = msgspec.structs.replace(
+                reading,
+                started_at_seconds=process.started_at_seconds,
+                resident_bytes=process.resident_bytes,
+                footprint_bytes=process.footprint_bytes,
+            )

@@ -1,0 +1,117 @@
+"""Services: launchd's words become readings, and nothing is forked while all is well."""
+
+import selectors
+import sys
+import time
+
+import pytest
+
+from fleet.node.agent.commands import Commands, Output
+from fleet.node.agent.services import Services, reading_of
+from fleet.testing.clock import FakeClock
+from fleet.testing.mac import FakeMac
+from fleet.vocabulary.argv import Argv
+from fleet.vocabulary.clock import SystemClock
+from fleet.vocabulary.contracts.agent import AgentService
+
+AGENT = AgentService(name="agent", label="org.fleet-macs.agent")
+RUNNING = "system/org.fleet-macs.agent = {\n\tstate = running\n\truns = 1\n\tpid = 4242\n}\n"
+SCHEDULED = "system/x = {\n\tstate = spawn scheduled\n\truns = 7\n\tlast exit code = 78: EX_CONFIG\n}\n"
+
+
+class FakeCommands:
+    """Answers every command with `text`, at once or when told."""
+
+    def __init__(self, text: str = RUNNING) -> None:
+        self.text, self.exit_code = text, 0
+        self.ran: list[str] = []
+
+    def run(self, argv, then) -> None:
+        self.ran.append(argv.text)
+        then(Output(exit_code=self.exit_code, text=self.text))
+
+
+def a_watch(commands: FakeCommands, gone=lambda pid: False) -> Services:
+    return Services(
+        commands, FakeMac(), [AGENT], launchctl="/bin/launchctl", domain="system", changed=lambda: None, gone=gone
+    )
+
+
+def test_a_running_job_is_up():
+    reading = reading_of(AGENT, Output(exit_code=0, text=RUNNING))
+    assert (reading.up, reading.pid, reading.runs) == (True, 4242, 1)
+
+
+def test_a_job_in_its_throttle_window_is_down_with_its_reason():
+    reading = reading_of(AGENT, Output(exit_code=0, text=SCHEDULED))
+    assert (reading.up, reading.runs, reading.last_exit) == (False, 7, "78: EX_CONFIG")
+
+
+def test_a_job_that_is_not_loaded_is_down():
+    assert reading_of(AGENT, Output(exit_code=113, text="")).up is False
+
+
+@pytest.mark.parametrize(
+    "output", [Output(exit_code=0, text="?"), Output(exit_code=None, text=""), Output(exit_code=112, text="")]
+)
+def test_what_cannot_be_read_is_unknown_and_not_down(output):
+    assert reading_of(AGENT, output).up is None
+
+
+def test_the_fast_tier_asks_launchd_nothing_while_the_process_lives():
+    commands = FakeCommands()
+    services = a_watch(commands)
+    services.slow()
+    for _ in range(5):
+        services.fast()
+    assert commands.ran == ["/bin/launchctl print system/org.fleet-macs.agent"]
+
+
+def test_a_process_that_is_gone_is_asked_about_at_once():
+    commands = FakeCommands()
+    gone = set()
+    services = a_watch(commands, gone=gone.__contains__)
+    services.slow()
+    gone.add(4242)
+    commands.text = SCHEDULED
+    services.fast()
+    assert services.readings[0].up is False
+
+
+def test_a_job_that_stays_down_is_not_asked_about_for_ever():
+    commands = FakeCommands(SCHEDULED)
+    services = a_watch(commands)
+    for _ in range(100):
+        services.fast()
+    assert len(commands.ran) == 12
+
+
+def run_until(commands: Commands, selector, done) -> None:
+    deadline = time.monotonic() + 10
+    while not done() and time.monotonic() < deadline:
+        for key, events in selector.select(0.05):
+            key.data(events)
+        commands.wake(time.monotonic())
+
+
+def test_commands_run_one_after_the_other_and_are_reaped():
+    selector, outputs = selectors.DefaultSelector(), []
+    commands = Commands(selector, SystemClock())
+    commands.run(Argv.of(sys.executable, "-c", "print('one')"), outputs.append)
+    commands.run(Argv.of("/nonexistent/launchctl"), outputs.append)
+    commands.run(Argv.of(sys.executable, "-c", "raise SystemExit(3)"), outputs.append)
+    run_until(commands, selector, lambda: len(outputs) == 3)
+    assert [(output.exit_code, output.text) for output in outputs] == [(0, "one\n"), (None, ""), (3, "")]
+
+
+def test_a_command_that_hangs_is_killed_at_its_deadline():
+    selector, outputs = selectors.DefaultSelector(), []
+    commands = Commands(selector, SystemClock(), deadline_seconds=0.1)
+    commands.run(Argv.of(sys.executable, "-c", "import time; time.sleep(60)"), outputs.append)
+    run_until(commands, selector, lambda: bool(outputs))
+    assert outputs[0].exit_code is None
+    assert outputs[0].problem == "no end within 0.1 s"
+
+
+def test_a_clock_that_nobody_winds_starts_nothing():
+    assert Commands(selectors.DefaultSelector(), FakeClock()).next_at() == float("inf")

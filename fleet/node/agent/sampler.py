@@ -57,7 +57,7 @@ class Sampler:
         """One reading of everything."""
         self._collectors = []
         now = self._clock.monotonic()
-        if self._machine is None:
+        if self._machine in (None, Machine()):
             self._machine = self._collect("machine", self._reader.machine, None)
         boot = self._collect("boot", self._reader.boot_time_seconds, None)
         swap = self._collect("swap", self._reader.swap, Swap())

@@ -1,0 +1,102 @@
+"""The agent as a process: quiet, deaf to bad configuration, quick to end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from fleet.node.agent.__main__ import main
+
+
+def write(folder: Path, port: int, **changes) -> Path:
+    token = folder / "token"
+    token.write_text("a-token\n")
+    token.chmod(0o600)
+    settings = {
+        "node": "mini-1",
+        "port": port,
+        "token_file": str(token),
+        "readings": f"file:{folder}",
+        "domain": "system",
+        "launchctl": "/nonexistent/launchctl",
+        "var_dir": str(folder),
+    }
+    path = folder / "agent.json"
+    path.write_text(json.dumps(settings | changes))
+    return path
+
+
+def get(port: int, path: str):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": "Bearer a-token"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.loads(answer.read())
+
+
+def test_it_answers_reloads_and_ends(tmp_path):
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    path = write(tmp_path, port)
+    argv = [sys.executable, "-s", "-m", "fleet.node.agent", "--config", str(path)]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    try:
+        assert "watches mini-1" in process.stderr.readline()
+        assert get(port, "/v1/snapshot")["thermal"]["pressure_level"] is None
+        (tmp_path / "thermal.txt").write_text("com.apple.system.thermalpressurelevel 2\n")
+        write(tmp_path, port, node="mini-2")
+        process.send_signal(signal.SIGHUP)
+        assert "read its configuration again" in process.stderr.readline()
+        snapshot = get(port, "/v1/snapshot")
+        assert (snapshot["node"], snapshot["thermal"]["pressure_level"]) == ("mini-2", 2)
+        path.write_text("{")
+        process.send_signal(signal.SIGHUP)
+        assert "keeps the old configuration" in process.stderr.readline()
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 5
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"readings": "tea leaves"}, "tea leaves"),
+        ({"readings": "macos"}, "macos needs macOS"),
+        ({"fast_seconds": 0}, "above 0"),
+        ({"colour": "red"}, "colour"),
+        ({"token_file": "/nonexistent"}, "token"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "darwin", reason="macos readings work there")
+def test_a_configuration_that_does_not_fit_is_one_message(tmp_path, capsys, changes, says):
+    assert main(["--config", str(write(tmp_path, 1, **changes))]) == 2
+    text = capsys.readouterr().err
+    assert says in text
+    assert "Traceback" not in text
+
+
+def test_a_token_that_others_can_read_is_refused(tmp_path, capsys):
+    path = write(tmp_path, 1)
+    (tmp_path / "token").chmod(0o644)
+    assert main(["--config", str(path)]) == 2
+    assert "chmod 600" in capsys.readouterr().err
+
+
+def test_it_imports_nothing_heavy():
+    code = (
+        "import sys, fleet.node.agent.__main__;"
+        "print([m for m in ('asyncio','aiohttp','psutil','rich','click','yaml','ssl','http') if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert ran.stdout.strip() == "[]"

@@ -73,10 +73,13 @@ docs: $(VENV)/.dev
 
 check: lint types directions docs ## Lint, types, import directions, docs
 
+reference: $(VENV)/.dev ## Write the reference pages anew
+	@$(BIN)/python docs/reference/generate.py
+
 fmt: $(VENV)/.dev ## Format and fix
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
 clean: demo-down ## Remove what was set up here
 	@rm -rf $(VENV) $(DEMO) dist build
 
-.PHONY: help setup locks demo demo-down test test-mac lint types directions docs check fmt clean
+.PHONY: reference help setup locks demo demo-down test test-mac lint types directions docs check fmt clean

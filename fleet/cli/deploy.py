@@ -1,0 +1,130 @@
+"""`fleet plan` and `fleet deploy`: one path, shown before it is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+import click
+from rich.console import Console
+
+from fleet.cli.context import narrate, overrides_of, print_json, project_of
+from fleet.cli.planview import plan_json, print_plan
+from fleet.cli.runview import RunView, run_view
+from fleet.control.actions.deploy import Deployer, Prepared, Wanted, run_batches, verdict
+from fleet.control.link.fabric_link import FabricLink
+from fleet.control.rollout.plan import NodePlan
+from fleet.control.rollout.run import Run
+from fleet.control.supply import Cache, default_cache_dir
+from fleet.vocabulary.clock import SystemClock
+from fleet.vocabulary.names import NodeName
+
+_EXIT_CHANGES = 5
+
+
+@click.command()
+@click.argument("playbook", default="site.yml")
+@click.option("--on", metavar="SELECTOR", help="Only these nodes: names, groups, @tags, mem_gb>=64, !not.")
+@click.option("--tags", metavar="TAG,TAG", help="Only tasks with one of these tags.")
+@click.option("--commands", is_flag=True, help="Show what will be typed on the nodes.")
+@click.option("--exit-code", is_flag=True, help="Exit 5 when there are changes.")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@click.pass_context
+def plan(
+    ctx: click.Context, playbook: str, on: str | None, tags: str | None, commands: bool, exit_code: bool, as_json: bool
+) -> None:
+    """Show what a deploy would change; change nothing."""
+    deployer, wanted = _deployer(ctx, playbook, on, tags)
+    prepared = deployer.prepare(wanted)
+    with _quiet(as_json) as view, deployer.run(prepared, show=view.show) as run:
+        plans = run.check()
+        run.release()
+    _show_plan(run, prepared, as_json=as_json, commands=commands)
+    problem = verdict(run.results)
+    if problem:
+        raise problem
+    if exit_code and any(not one.idle for one in plans.values()):
+        ctx.exit(_EXIT_CHANGES)
+
+
+@click.command()
+@click.argument("playbook", default="site.yml")
+@click.option("--on", metavar="SELECTOR", help="Only these nodes: names, groups, @tags, mem_gb>=64, !not.")
+@click.option("--tags", metavar="TAG,TAG", help="Only tasks with one of these tags.")
+@click.option("--commands", is_flag=True, help="Show what will be typed on the nodes.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="The run's events as JSON lines on stdout (with --yes).")
+@click.pass_context
+def deploy(
+    ctx: click.Context, playbook: str, on: str | None, tags: str | None, commands: bool, yes: bool, as_json: bool
+) -> None:
+    """Make the nodes what inventory and playbook say: plan, ask, change in gated batches."""
+    if as_json and not yes:
+        raise click.UsageError("--json needs --yes: there is nobody to ask")
+    deployer, wanted = _deployer(ctx, playbook, on, tags)
+    prepared = deployer.prepare(wanted)
+    console = Console(stderr=as_json)
+    names = [job.name for job in prepared.jobs]
+    view = run_view(console, names, json=as_json)
+    with deployer.run(prepared, show=view.show) as run:
+        with view:
+            plans = run.check()
+        order = run_batches(prepared, plans)
+        if not as_json:
+            _show_plan(run, prepared, as_json=False, commands=commands)
+        if order:
+            if not yes and not _agreed(plans):
+                run.release()
+                raise click.Abort
+            view = run_view(console, [node for batch in order for node in batch.nodes], json=as_json)
+            run.show_with(view.show)
+            with view:
+                run.apply(order)
+    problem = verdict(run.results)
+    if problem:
+        _last_words(console, run)
+        raise problem
+    if not as_json:
+        changed = sum(result.outcome == "changed" for result in run.results.values())
+        narrate(f"{len(run.results)} nodes as they should be, {changed} changed" if changed else "nothing to do")
+
+
+def _deployer(ctx: click.Context, playbook: str, on: str | None, tags: str | None) -> tuple[Deployer, Wanted]:
+    wanted = Wanted(
+        playbook=playbook,
+        on=on,
+        tags=tuple(tag for tag in (tags or "").split(",") if tag),
+        overrides=overrides_of(ctx),
+    )
+    deployer = Deployer(
+        project_of(ctx), link=FabricLink(), cache=Cache(default_cache_dir()), clock=SystemClock(), notify=narrate
+    )
+    return deployer, wanted
+
+
+def _quiet(as_json: bool) -> RunView:
+    return run_view(Console(stderr=True, quiet=as_json), [], json=False)
+
+
+def _show_plan(run: Run, prepared: Prepared, *, as_json: bool, commands: bool) -> None:
+    plans: Mapping[NodeName, NodePlan] = run.plans
+    order = run_batches(prepared, plans)
+    if as_json:
+        print_json(plan_json(plans, order))
+    else:
+        print_plan(Console(), plans, order, commands=commands)
+
+
+def _agreed(plans: Mapping[NodeName, NodePlan]) -> bool:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody to ask: stdin is not a terminal. --yes deploys without asking")
+    nodes = sum(not one.idle for one in plans.values())
+    return click.confirm(f"Change {nodes} node{'s' if nodes != 1 else ''}?", err=True)
+
+
+def _last_words(console: Console, run: Run) -> None:
+    for result in run.results.values():
+        if result.error:
+            console.print(
+                result.error.text, style="red" if console.is_terminal else "", highlight=False, soft_wrap=True
+            )

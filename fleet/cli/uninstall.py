@@ -1,0 +1,45 @@
+"""`fleet uninstall`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from fleet.cli.context import narrate, overrides_of, project_of
+from fleet.control.actions.uninstall import uninstall as remove
+from fleet.control.inventory import load_inventory
+from fleet.control.link.fabric_link import FabricLink
+from fleet.errors import UsageError
+
+
+@click.command()
+@click.argument("selector")
+@click.option("--keep-data", is_flag=True, help="Keep models and what services wrote (ROOT/models, ROOT/var).")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def uninstall(ctx: click.Context, selector: str, keep_data: bool, yes: bool) -> None:
+    """Take fleet off the nodes of SELECTOR: every daemon, file and the sudoers entry."""
+    project = project_of(ctx)
+    nodes = load_inventory(project, overrides=overrides_of(ctx)).select(selector)
+    if not nodes:
+        raise UsageError(f"no node fits {selector!r}", hint="fleet inventory list shows the nodes")
+    names = ", ".join(node.name for node in nodes)
+    what = "daemons and files, models and data kept" if keep_data else "daemons, files, models and data"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("nobody to ask: stdin is not a terminal. --yes removes without asking")
+        click.confirm(f"Remove fleet from {names} ({what})?", abort=True, err=True)
+    bad = []
+    for removal in remove(nodes, link=FabricLink(), base=project.root, keep_data=keep_data):
+        if removal.error:
+            bad.append(removal.error)
+            narrate(removal.error.text)
+        elif removal.absent:
+            click.echo(f"{removal.node}: nothing of fleet there")
+        else:
+            click.echo(f"{removal.node}: removed ({len(removal.steps)} steps)")
+            for step in removal.steps:
+                click.secho(f"  {step}", dim=True)
+    if bad:
+        ctx.exit(bad[0].exit_code if len(bad) == len(nodes) else 3)

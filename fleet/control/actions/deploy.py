@@ -1,0 +1,191 @@
+"""`fleet plan` and `fleet deploy` are one path: compile, check, show, apply (DESIGN section 6)."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet.control.actions.facts import FactsStore
+from fleet.control.desired import compile_states, needs
+from fleet.control.desired.states import Compiled
+from fleet.control.desired.supplies import Supplies
+from fleet.control.inventory import Inventory, Node, load_inventory
+from fleet.control.inventory.project import Project
+from fleet.control.link.protocol import Link, target_of
+from fleet.control.playbook import Playbook, load_playbook
+from fleet.control.rollout.batches import Batch, batches
+from fleet.control.rollout.conversation import Content, Conversation, SyncPart, helper_argv
+from fleet.control.rollout.journal import Journal, Show, new_run_id
+from fleet.control.rollout.plan import NodePlan
+from fleet.control.rollout.run import NodeJob, NodeResult, Run
+from fleet.control.supply import Cache, resolve
+from fleet.control.supply.models import model_file
+from fleet.control.supply.nodepart import sync_zipapp
+from fleet.errors import FleetError, NotAdopted, PartialFailure, RunFailed, Unreachable, UsageError
+from fleet.vocabulary.clock import Clock
+from fleet.vocabulary.contracts.events import Outcome
+from fleet.vocabulary.contracts.sync import Facts
+from fleet.vocabulary.names import NodeName, RunId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the command line asked for."""
+
+    playbook: str = "site.yml"
+    on: str | None = None
+    tags: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Everything that a run needs, decided on the laptop."""
+
+    inventory: Inventory
+    playbook: Playbook
+    jobs: tuple[NodeJob, ...]
+    sync: SyncPart
+
+
+class Deployer:
+    """Carries a wish of the command line to a Run. Built without I/O."""
+
+    def __init__(
+        self, project: Project, *, link: Link, cache: Cache, clock: Clock, notify: Callable[[str], None]
+    ) -> None:
+        self._project = project
+        self._link = link
+        self._cache = cache
+        self._clock = clock
+        self._notify = notify
+        self._facts = FactsStore(project)
+
+    def prepare(self, wanted: Wanted) -> Prepared:
+        """Compile a desired state for every wanted node.
+
+        Raises ConfigError for wrong files, NotAdopted, FitError, SupplyError, Unreachable (a node that was never seen).
+        """
+        inventory = load_inventory(self._project, overrides=wanted.overrides)
+        playbook = self._playbook(wanted.playbook)
+        nodes = inventory.select(wanted.on, facts=self._facts.load(inventory.nodes))
+        if not nodes:
+            raise UsageError(f"no node fits {wanted.on!r}", hint="fleet inventory list shows the nodes")
+        _refuse_unadopted(nodes)
+        digest, content = sync_zipapp()
+        sync = SyncPart(digest=digest, content=content)
+        facts = self._facts_of(nodes, inventory, sync)
+        # A front routes to nodes that are not part of this run: they are compiled for, not deployed to.
+        wants = needs(inventory, playbook, facts=facts, nodes=nodes, tags=wanted.tags)
+        supplies = resolve(wants, project=self._project, cache=self._cache, notify=self._notify)
+        compiled = compile_states(
+            inventory, playbook, facts=facts, nodes=nodes, supplies=supplies, project=self._project, tags=wanted.tags
+        )
+        jobs = tuple(self._job(node, compiled[node.name], supplies) for node in nodes if node.name in compiled)
+        return Prepared(inventory=inventory, playbook=playbook, jobs=jobs, sync=sync)
+
+    def run(self, prepared: Prepared, *, show: Show) -> Run:
+        """A run over the prepared nodes; nothing is contacted yet."""
+        run_id = new_run_id(self._clock.now())
+        journal = Journal(run_id, clock=self._clock, show=show, path=self.journal_path(run_id))
+        return Run(
+            prepared.jobs,
+            link=self._link,
+            sync=prepared.sync,
+            journal=journal,
+            facts_seen=self._facts.save,
+            operator=operator_name(),
+        )
+
+    def journal_path(self, run_id: RunId) -> Path:
+        """Where a run's events are kept on this laptop."""
+        return self._project.state_dir / "runs" / f"{run_id}.jsonl"
+
+    def _playbook(self, name: str) -> Playbook:
+        path = self._project.file("playbooks", name if name.endswith((".yml", ".yaml")) else f"{name}.yml")
+        if path is None:
+            raise UsageError(
+                f"no playbook {name!r}", hint="playbooks/ of the project, then the shipped ones, are looked through"
+            )
+        return load_playbook(path)
+
+    def _facts_of(self, nodes: Sequence[Node], inventory: Inventory, sync: SyncPart) -> Mapping[NodeName, Facts]:
+        facts = self._facts.load(inventory.nodes)
+        unseen = [node for node in nodes if node.name not in facts]
+        if unseen:
+            run_id = new_run_id(self._clock.now())
+            with ThreadPoolExecutor(max_workers=min(64, len(unseen))) as pool:
+                for node, seen in zip(
+                    unseen, pool.map(lambda n: self._ask_facts(n, sync, run_id), unseen), strict=True
+                ):
+                    if seen:
+                        facts[node.name] = seen
+                        self._facts.save(node.name, seen)
+        return facts
+
+    def _ask_facts(self, node: Node, sync: SyncPart, run_id: RunId) -> Facts | None:
+        session = self._link.connect(target_of(node, base=self._project.root), deadline_seconds=15.0)
+        try:
+            helper = helper_argv(node.settings.layout(), sudo=node.settings.sudo)
+            talk = Conversation(session, node=node.name, helper=helper, sync=sync)
+            return talk.open(state_id="-", run_id=run_id).facts
+        finally:
+            session.close()
+
+    def _job(self, node: Node, compiled: Compiled, supplies: Supplies) -> NodeJob:
+        contents: dict[str, Content] = {**compiled.contents, **compiled.secrets}
+        packed = [*supplies.envs.values(), *(p for p in supplies.interpreters.values() if p), supplies.app]
+        contents |= {pack.archive.digest: self._cache.blob_path(pack.archive.digest) for pack in packed}
+        for manifest in supplies.models.values():
+            for file in manifest.files:
+                contents[f"sha256:{file.sha256}"] = model_file(manifest, file, cache=self._cache)
+        return NodeJob(
+            name=node.name,
+            target=target_of(node, base=self._project.root),
+            helper=helper_argv(node.settings.layout(), sudo=node.settings.sudo),
+            compiled=compiled,
+            contents=contents,
+            salt=node.settings.secret_salt or "",
+        )
+
+
+def run_batches(prepared: Prepared, plans: Mapping[NodeName, NodePlan]) -> tuple[Batch, ...]:
+    """The batches of a run, from the playbook's strategies."""
+    plays = [
+        (play.name, play.pace, [node.name for node in prepared.inventory.select(play.hosts)])
+        for play in prepared.playbook.plays
+    ]
+    return batches(plays, {name: not plan.idle for name, plan in plans.items()})
+
+
+def verdict(results: Mapping[NodeName, NodeResult]) -> FleetError | None:
+    """What the whole run amounts to: None when every node is as it should be."""
+    good = [r for r in results.values() if r.outcome in (Outcome.UNCHANGED, Outcome.CHANGED)]
+    bad = [r for r in results.values() if r not in good]
+    if not bad:
+        return None
+    names = ", ".join(f"{r.name} ({r.outcome})" for r in bad)
+    if good:
+        return PartialFailure(f"{len(good)} of {len(results)} nodes are as they should be; not: {names}")
+    if all(r.outcome is Outcome.UNREACHABLE for r in bad):
+        return Unreachable(f"no node could be reached: {names}")
+    return RunFailed(f"no node is as it should be: {names}")
+
+
+def operator_name() -> str:
+    """Who runs this, for the journals: user@host."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _refuse_unadopted(nodes: Sequence[Node]) -> None:
+    strangers = [node.name for node in nodes if not node.settings.adopted]
+    if strangers:
+        raise NotAdopted(
+            f"not adopted yet: {', '.join(strangers)}",
+            detail="Their SSH keys are not pinned in the inventory, and fleet's helper is not on them.",
+            hint=f"fleet adopt {' '.join(strangers)}",
+        )

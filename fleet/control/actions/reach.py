@@ -1,0 +1,165 @@
+"""Reaching nodes by hand: run a command on many, read logs, the argv of a shell on one."""
+
+from __future__ import annotations
+
+import queue
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet.control.inventory import Node
+from fleet.control.link.protocol import Channel, Link, target_of
+from fleet.errors import FleetError, NodeError, NotAdopted
+from fleet.vocabulary.argv import Argv, posix, quote
+from fleet.vocabulary.names import NodeName
+
+_CONNECT_SECONDS = 15.0
+_DAY_SECONDS = 86400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a command answered on one node. `error` is set when it could not be run."""
+
+    node: NodeName
+    status: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    error: FleetError | None = None
+
+
+def exec_on(
+    nodes: Sequence[Node],
+    words: Sequence[str],
+    *,
+    link: Link,
+    base: Path,
+    timeout_seconds: float,
+    shell: bool = False,
+) -> Iterator[Answer]:
+    """Run one command on every node at once, as the SSH user; answers in the order in which they come.
+
+    `base` is the project's folder, for relative key files.
+    """
+    command = posix(" ".join(words)) if shell else posix('exec "$@"', *words)
+    answers: queue.Queue[Answer] = queue.Queue()
+
+    def one(node: Node) -> None:
+        try:
+            answers.put(_run(node, command, link=link, base=base, timeout_seconds=timeout_seconds))
+        except FleetError as error:
+            answers.put(Answer(node=node.name, error=error))
+
+    with ThreadPoolExecutor(max_workers=min(64, len(nodes) or 1)) as pool:
+        for node in nodes:
+            pool.submit(one, node)
+        for _ in nodes:
+            yield answers.get()
+
+
+def _run(node: Node, command: str, *, link: Link, base: Path, timeout_seconds: float) -> Answer:
+    require_adopted(node)
+    session = link.connect(target_of(node, base=base), deadline_seconds=_CONNECT_SECONDS)
+    try:
+        channel = session.exec(command)
+        channel.close_write()
+        stdout = bytearray()
+        while chunk := channel.read_some(within_seconds=timeout_seconds):
+            stdout += chunk
+        status = channel.wait(within_seconds=timeout_seconds)
+        text = stdout.decode(errors="replace")
+        return Answer(node=node.name, status=status, stdout=text, stderr=channel.stderr_tail)
+    finally:
+        session.close()
+
+
+def follow_logs(
+    nodes: Sequence[Node],
+    services: Sequence[str],
+    *,
+    link: Link,
+    base: Path,
+    lines: int,
+    follow: bool,
+    emit: Callable[[NodeName, str], None],
+    failed: Callable[[NodeName, FleetError], None],
+) -> None:
+    """Print the last `lines` of the services' logs, and with `follow` what comes, line by line as it comes.
+
+    `services` are names as in `fleet status` (`agent`, `sidecar.chat`, `apply`); none means all.
+    """
+
+    def one(node: Node) -> None:
+        try:
+            require_adopted(node)
+            session = link.connect(target_of(node, base=base), deadline_seconds=_CONNECT_SECONDS)
+        except FleetError as error:
+            failed(node.name, error)
+            return
+        try:
+            channel = session.exec(log_command(node, services, lines=lines, follow=follow).text)
+            for line in _lines(channel, quiet_seconds=_DAY_SECONDS if follow else 30.0):
+                emit(node.name, line)
+            if channel.wait():
+                failed(node.name, NodeError("no log to show", node=node.name, detail=channel.stderr_tail.strip()))
+        except FleetError as error:
+            failed(node.name, error)
+        finally:
+            session.close()
+
+    threads = [threading.Thread(target=one, args=(node,), daemon=True) for node in nodes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _lines(channel: Channel, *, quiet_seconds: float) -> Iterator[str]:
+    rest = b""
+    while chunk := channel.read_some(within_seconds=quiet_seconds):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode(errors="replace") for line in whole)
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def log_command(node: Node, services: Sequence[str], *, lines: int, follow: bool) -> Argv:
+    """What reads the logs on the node: tail, which follows a renamed file by -F on macOS and Linux alike."""
+    folder = f"{node.settings.layout().root}/log"
+    names = [quote([f"{folder}/{service}"]) + "*.log" for service in services] or [f"{quote([folder])}/*.log"]
+    flag = "-F " if follow else ""
+    script = (
+        f'for f in {" ".join(names)}; do [ -f "$f" ] && set -- "$@" "$f"; done; '
+        '[ $# -gt 0 ] || { echo "no log there yet" >&2; exit 1; }; '
+        f'exec tail -n {lines} {flag}"$@"'
+    )
+    return Argv.of("/bin/sh", "-c", script, "fleet")
+
+
+def ssh_argv(node: Node, words: Sequence[str], *, base: Path, scratch: Path | None = None) -> Argv:
+    """The user's own ssh to a node, held to the pinned host key. The known_hosts file lies in `scratch`."""
+    require_adopted(node)
+    settings = node.settings
+    target = target_of(node, base=base)
+    host, port = target.address, target.port
+    folder = scratch or Path(tempfile.mkdtemp(prefix="fleet-ssh-"))
+    known = folder / "known_hosts"
+    name = f"[{host}]:{port}" if port and port != 22 else host
+    known.write_text(f"{name} {settings.host_key}\n")
+    argv = Argv.of("ssh", "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes")
+    if port:
+        argv = argv.plus("-p", port)
+    if target.key_file:
+        argv = argv.plus("-i", target.key_file, "-o", "IdentitiesOnly=yes")
+    if target.user:
+        argv = argv.plus("-l", target.user)
+    return argv.plus(host, *words)
+
+
+def require_adopted(node: Node) -> None:
+    """Raises NotAdopted for a node whose key is not pinned."""
+    if not node.settings.adopted:
+        raise NotAdopted("not adopted yet", node=node.name, hint=f"fleet adopt {node.name}")

@@ -1,0 +1,211 @@
+"""The one exec per node: the laptop's side of the frames in vocabulary/contracts/sync.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from fleet.control.link.frames import FrameReader, MagicMissing, write_frame
+from fleet.control.link.protocol import Channel, Session
+from fleet.errors import FleetError, NodeError, NotAdopted, ProtocolError
+from fleet.vocabulary.argv import Argv
+from fleet.vocabulary.contracts.desired import DesiredState
+from fleet.vocabulary.contracts.sync import (
+    PROTOCOL,
+    BlobPart,
+    Bye,
+    Commit,
+    Desired,
+    Done,
+    Event,
+    Failed,
+    Hello,
+    Missing,
+    Observed,
+    Staged,
+)
+from fleet.vocabulary.layout import NodeLayout
+from fleet.vocabulary.names import NodeName, RunId
+from fleet.vocabulary.secret import Secret
+
+Frame = TypeVar("Frame", Hello, Observed, Staged)
+Content = bytes | Path | Secret
+"""Where a blob's bytes are. A secret's leave the laptop in frames only."""
+
+_CHUNK_BYTES = 1 << 20
+_ANSWER_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncPart:
+    """The sync zipapp of the running fleet: its digest (64 hex digits) and bytes."""
+
+    digest: str
+    content: bytes
+
+
+def helper_argv(layout: NodeLayout, *, sudo: bool) -> Argv:
+    """How the node's helper is called."""
+    return Argv.of(layout.command("sudo"), "-n", layout.helper) if sudo else Argv.of(layout.helper)
+
+
+class Conversation:
+    """One exec of the helper on one node, from Hello to Done. Not shared between threads."""
+
+    def __init__(self, session: Session, *, node: NodeName, helper: Argv, sync: SyncPart) -> None:
+        self._session = session
+        self._node = node
+        self._helper = helper
+        self._sync = sync
+        self._channel: Channel | None = None
+        self._frames: FrameReader | None = None
+
+    def open(self, *, state_id: str, run_id: RunId) -> Hello:
+        """Exec the helper and read its Hello; a node that lacks our sync gets it first.
+
+        Raises NotAdopted (no helper there), NodeError, ProtocolError.
+        """
+        return self._start(self._helper.plus("sync", PROTOCOL, state_id, run_id, self._sync.digest))
+
+    def attach(self, run_id: RunId, *, after: int) -> Hello:
+        """Follow a run that goes on without us, from the event behind `after`."""
+        return self._start(self._helper.plus("attach", run_id, after, self._sync.digest))
+
+    def observe(self, state: DesiredState) -> Observed:
+        """Send the desired state; the node answers with what it would do."""
+        self._write(Desired(state=state))
+        return self._expect(Observed)
+
+    def send(
+        self,
+        missing: Iterable[Missing],
+        contents: Mapping[str, Content],
+        *,
+        salt: str,
+        sizes: Mapping[str, int],
+        progress: Callable[[int], None],
+    ) -> None:
+        """Stream the blobs that the node lacks, each from where the node has it. `progress` gets each chunk's size."""
+        for want in missing:
+            content = contents[want.digest]
+            secret = isinstance(content, Secret)
+            part = BlobPart(
+                digest=want.digest,
+                offset=want.offset,
+                size=sizes[want.digest] - want.offset,
+                salt=salt if secret else None,
+            )
+            self._write(part)
+            for chunk in _chunks(content, want.offset):
+                self._live.write(chunk)
+                progress(len(chunk))
+
+    def commit(self, run_id: RunId, *, operator: str, healthy_deadline_seconds: float) -> Staged:
+        """All is sent: stage. When this returns, the node's apply job has the run."""
+        self._write(Commit(run_id=run_id, operator=operator, healthy_deadline_seconds=healthy_deadline_seconds))
+        return self._expect(Staged, wait_seconds=600.0)
+
+    def follow(self, *, wait_seconds: float) -> Iterator[Event | Done]:
+        """The journal of the run as it grows; the last one is Done. A silence of `wait_seconds` is an error."""
+        while True:
+            frame = self._next(wait_seconds)
+            match frame:
+                case Event():
+                    yield frame
+                case Done():
+                    yield frame
+                    return
+                case _:
+                    raise ProtocolError(f"a {frame.kind} frame in the middle of a journal", node=self._node)
+
+    def bye(self) -> None:
+        """End without a change."""
+        if self._channel:
+            self._write(Bye())
+            self._channel.close_write()
+
+    @property
+    def _live(self) -> Channel:
+        if self._channel is None:
+            raise ProtocolError("the conversation is not open", node=self._node)
+        return self._channel
+
+    def _start(self, command: Argv) -> Hello:
+        try:
+            return self._exec(command)
+        except MagicMissing as missing:
+            if not _lacks_sync(missing):
+                raise self._refusal(missing) from None
+        self._put_sync()
+        try:
+            return self._exec(command)
+        except MagicMissing as missing:
+            raise self._refusal(missing) from None
+
+    def _exec(self, command: Argv) -> Hello:
+        channel = self._session.exec(command.text)
+        frames = FrameReader(channel, node=self._node)
+        frames.skip_to_magic(within_seconds=_ANSWER_SECONDS)
+        self._channel, self._frames = channel, frames
+        return self._expect(Hello)
+
+    def _put_sync(self) -> None:
+        content, digest = self._sync.content, self._sync.digest
+        channel = self._session.exec(self._helper.plus("put", f"sync/{digest}.pyz", len(content), digest).text)
+        channel.write(content)
+        channel.close_write()
+        status = channel.wait(within_seconds=_ANSWER_SECONDS)
+        if status:
+            raise NodeError(
+                f"the node did not take fleet's sync (exit {status})",
+                node=self._node,
+                detail=channel.stderr_tail,
+                hint=f"look for a full disk or a read-only {self._helper.words[-1]}, then try again",
+            )
+
+    def _refusal(self, missing: MagicMissing) -> FleetError:
+        if missing.exit_status == 127:
+            return NotAdopted(
+                "fleet's helper is not on the node",
+                node=self._node,
+                detail=missing.detail,
+                hint=f"fleet adopt {self._node} installs it",
+            )
+        return missing
+
+    def _write(self, frame: Desired | BlobPart | Commit | Bye) -> None:
+        write_frame(self._live, frame)
+
+    def _next(self, wait_seconds: float) -> Hello | Observed | Staged | Event | Done | Failed:
+        if self._frames is None:
+            raise ProtocolError("the conversation is not open", node=self._node)
+        return self._frames.read_any(within_seconds=wait_seconds)
+
+    def _expect(self, kind: type[Frame], *, wait_seconds: float = _ANSWER_SECONDS) -> Frame:
+        frame = self._next(wait_seconds)
+        if isinstance(frame, Failed):
+            raise NodeError(frame.title, node=self._node, detail=frame.detail, hint=frame.hint)
+        if not isinstance(frame, kind):
+            raise ProtocolError(f"expected a {kind.kind} frame, got {frame.kind}", node=self._node)
+        return frame
+
+
+def _lacks_sync(missing: MagicMissing) -> bool:
+    """The helper spoke, and lacks only this sync (helper.sh, exit 127)."""
+    return missing.exit_status == 127 and "fleet-node: sync " in missing.detail
+
+
+def _chunks(content: Content, offset: int) -> Iterator[memoryview | bytes]:
+    match content:
+        case Secret():
+            yield content.reveal().encode()[offset:]
+        case bytes():
+            view = memoryview(content)[offset:]
+            yield from (view[at : at + _CHUNK_BYTES] for at in range(0, len(view), _CHUNK_BYTES))
+        case Path():
+            with content.open("rb") as file:
+                file.seek(offset)
+                while chunk := file.read(_CHUNK_BYTES):
+                    yield chunk

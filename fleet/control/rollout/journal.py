@@ -1,0 +1,87 @@
+"""The event stream of one run: numbered, kept in PROJECT/.fleet/runs/RUN_ID.jsonl, handed to whoever shows it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from fleet.vocabulary.clock import Clock
+from fleet.vocabulary.contracts.events import Outcome, Phase, RunEvent
+from fleet.vocabulary.names import NodeName, RunId
+
+Show = Callable[[RunEvent], None]
+
+
+def new_run_id(now: datetime) -> RunId:
+    """A run's name: when it began (UTC) and four random bytes, so that names sort by time."""
+    return RunId(f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}")
+
+
+class Journal:
+    """Where a run says what happens. Safe for one thread per node; events keep one order for file and screen."""
+
+    def __init__(self, run_id: RunId, *, clock: Clock, show: Show, path: Path | None = None) -> None:
+        self.run_id = run_id
+        self._clock = clock
+        self._show = show
+        self._lock = threading.Lock()
+        self._seq = 0
+        self._file: IO[bytes] | None = None
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab")
+
+    def say(
+        self,
+        phase: Phase,
+        status: str,
+        text: str = "",
+        *,
+        node: NodeName | str = "",
+        detail: str = "",
+        hint: str = "",
+        done: int = 0,
+        total: int = 0,
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Record one event. Progress is shown, not kept."""
+        with self._lock:
+            self._seq += 1
+            event = RunEvent(
+                run_id=self.run_id,
+                seq=self._seq,
+                at=self._clock.now().isoformat(timespec="milliseconds"),
+                phase=phase,
+                status=status,
+                node=node,
+                text=text,
+                detail=detail,
+                hint=hint,
+                bytes_done=done,
+                bytes_total=total,
+                outcome=outcome,
+            )
+            if self._file and status != "progress":
+                self._file.write(msgspec.json.encode(event) + b"\n")
+                self._file.flush()
+            self._show(event)
+
+    def show_with(self, show: Show) -> None:
+        """From here on another view shows the events."""
+        with self._lock:
+            self._show = show
+
+    def close(self) -> None:
+        """The run is over: what was recorded is on the disk."""
+        with self._lock:
+            if self._file:
+                os.fsync(self._file.fileno())
+                self._file.close()
+                self._file = None

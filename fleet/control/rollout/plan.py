@@ -1,0 +1,106 @@
+"""The difference between desired and observed, per node, as a value. Pure.
+
+The steps are the node's own (sync computes them with the function that apply uses); here they get their diffs:
+by key for a plist, by line for other text, by value for a setting. A secret is never shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fleet.control.desired.plistdiff import plist_diff, text_diff
+from fleet.control.desired.states import Compiled
+from fleet.vocabulary.contracts.desired import Daemon, File
+from fleet.vocabulary.contracts.sync import Observed, ServiceState, Step
+from fleet.vocabulary.names import NodeName, StateId
+
+LIVE_ACTIONS = frozenset({"bootstrap", "rebootstrap", "restart", "reload", "bootout", "cure"})
+"""What happens to a daemon; everything else happens to files and settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One step of a plan with its diff. `diff` lines begin with `-`, `+` or a key's name; empty where there is none."""
+
+    step: Step
+    diff: tuple[str, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        """`+` comes, `-` goes, `~` changes, `?` may change."""
+        if self.step.may:
+            return "?"
+        return {"create": "+", "bootstrap": "+", "remove": "-", "bootout": "-"}.get(self.step.action, "~")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodePlan:
+    """What a deploy would do on one node. `send_bytes` is what would cross the wire."""
+
+    node: NodeName
+    state_id: StateId
+    changes: tuple[Change, ...] = ()
+    send_bytes: int = 0
+    services: tuple[ServiceState, ...] = ()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.changes
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """Labels of the daemons that would be started, restarted, reloaded or stopped."""
+        return tuple(
+            change.step.key.removeprefix("daemon:") for change in self.changes if change.step.action in LIVE_ACTIONS
+        )
+
+
+def idle_plan(node: NodeName, compiled: Compiled) -> NodePlan:
+    """The plan of a node whose receipt matches."""
+    return NodePlan(node=node, state_id=StateId(compiled.state.state_id))
+
+
+def node_plan(node: NodeName, compiled: Compiled, observed: Observed) -> NodePlan:
+    """The plan of a node from what it answered."""
+    blobs = compiled.state.blobs
+    sent = sum(blobs[m.digest].size - m.offset for m in observed.missing if m.digest in blobs)
+    return NodePlan(
+        node=node,
+        state_id=StateId(compiled.state.state_id),
+        changes=tuple(Change(step=step, diff=_diff(step, compiled, observed.texts)) for step in observed.steps),
+        send_bytes=sent,
+        services=observed.services,
+    )
+
+
+def _diff(step: Step, compiled: Compiled, texts: Mapping[str, str]) -> tuple[str, ...]:
+    if step.before is not None or step.after is not None:
+        return (f"- {step.before}", f"+ {step.after}") if step.before is not None else (f"+ {step.after}",)
+    item = next((item for item in compiled.state.items if item.key == step.key), None)
+    match item:
+        case Daemon():
+            old = texts.get(compiled.state.layout.plist(item.label))
+            new = compiled.contents.get(item.plist.digest)
+            if old is None or new is None:
+                return ()
+            return tuple(change.text for change in plist_diff(old, new.decode()))
+        case File() if item.sensitive or item.blob.secret:
+            return ("(secret: not shown)",) if step.action == "update" else ()
+        case File():
+            old, new = texts.get(item.path), compiled.contents.get(item.blob.digest)
+            if old is None or new is None:
+                return ()
+            return tuple(text_diff(old, new.decode(errors="replace")))
+    return ()
+
+
+def plan_id(plans: Mapping[NodeName, NodePlan]) -> str:
+    """12 hex digits that name this plan: equal plans have equal names."""
+    text = "\n".join(
+        f"{name} {plan.state_id} " + " ".join(f"{c.step.action}:{c.step.key}" for c in plan.changes)
+        for name, plan in sorted(plans.items())
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,276 @@
+"""A run: open a conversation with every node, show the plan, change the nodes in batches.
+
+One thread per node while it works. The node owns what was committed: a laptop that goes away leaves started nodes to
+finish alone (DESIGN section 6), and only nodes that were not started stay as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, TypeVar
+
+from fleet.control.desired.states import Compiled
+from fleet.control.link.protocol import Link, Session, Target
+from fleet.control.rollout.batches import Batch
+from fleet.control.rollout.conversation import Content, Conversation, SyncPart
+from fleet.control.rollout.journal import Journal, Show
+from fleet.control.rollout.plan import NodePlan, idle_plan, node_plan
+from fleet.errors import FleetError, NodeError, Unreachable
+from fleet.vocabulary.argv import Argv
+from fleet.vocabulary.contracts.events import Outcome, Phase
+from fleet.vocabulary.contracts.sync import Done, Event, Facts, Hello, Observed
+from fleet.vocabulary.names import NodeName
+
+T = TypeVar("T")
+
+_CONNECT_SECONDS = 15.0
+_REATTACH_TRIES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeJob:
+    """What a run needs to know of one node."""
+
+    name: NodeName
+    target: Target
+    helper: Argv
+    compiled: Compiled
+    contents: Mapping[str, Content]
+    salt: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeResult:
+    """How a run ended for one node."""
+
+    name: NodeName
+    outcome: Outcome
+    error: FleetError | None = None
+    detail: str = ""
+
+
+@dataclass(kw_only=True)
+class _Open:
+    """A node whose conversation is open and waits for the decision."""
+
+    job: NodeJob
+    session: Session
+    talk: Conversation
+    observed: Observed
+    plan: NodePlan = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plan = node_plan(self.job.name, self.job.compiled, self.observed)
+
+
+class FactsSeen(Protocol):
+    """Told what every node says of itself."""
+
+    def __call__(self, node: NodeName, facts: Facts) -> None:
+        """Keep it."""
+        ...
+
+
+class Run:
+    """One run over the nodes of `jobs`. Use as a context manager: leaving it closes every session."""
+
+    def __init__(
+        self,
+        jobs: Sequence[NodeJob],
+        *,
+        link: Link,
+        sync: SyncPart,
+        journal: Journal,
+        facts_seen: FactsSeen,
+        operator: str,
+        width: int = 64,
+    ) -> None:
+        self._jobs = {job.name: job for job in jobs}
+        self._link = link
+        self._sync = sync
+        self._journal = journal
+        self._facts_seen = facts_seen
+        self._operator = operator
+        self._pool = ThreadPoolExecutor(max_workers=max(1, min(width, len(jobs))), thread_name_prefix="fleet-node")
+        self._open: dict[NodeName, _Open] = {}
+        self._why: dict[NodeName, Event] = {}
+        self.plans: dict[NodeName, NodePlan] = {}
+        self.results: dict[NodeName, NodeResult] = {}
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for opened in self._open.values():
+            opened.session.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._journal.close()
+
+    def show_with(self, show: Show) -> None:
+        """From here on another view shows the events."""
+        self._journal.show_with(show)
+
+    def check(self) -> Mapping[NodeName, NodePlan]:
+        """Ask every node what a deploy would do; a node that matches its receipt answers at once and is done."""
+        self._each(list(self._jobs.values()), self._check_one)
+        return self.plans
+
+    def release(self) -> None:
+        """End every open conversation without a change."""
+        for opened in self._open.values():
+            try:
+                opened.talk.bye()
+            except FleetError:
+                continue
+
+    def apply(self, batches: Sequence[Batch]) -> Mapping[NodeName, NodeResult]:
+        """Change the nodes, batch by batch. A batch with a failure stops the run there if its play says so."""
+        stopped: str | None = None
+        for number, batch in enumerate(batches, 1):
+            if stopped:
+                for node in batch.nodes:
+                    self._finish(node, Outcome.SKIPPED, detail=f"not started: {stopped}")
+                continue
+            what = "canary" if batch.canary else f"batch {number} of {len(batches)}"
+            self._journal.say(Phase.APPLY, "note", f"{what} ({batch.play}): {', '.join(batch.nodes)}")
+            self._each([self._jobs[node] for node in batch.nodes], partial(self._apply_one, batch=batch))
+            failed = [node for node in batch.nodes if self.results[node].outcome is not Outcome.CHANGED]
+            if failed and batch.pace.stop_on_failure:
+                stopped = f"{failed[0]} {self.results[failed[0]].outcome}"
+        return self.results
+
+    def _each(self, jobs: Sequence[NodeJob], work: Callable[[NodeJob], None]) -> None:
+        list(self._pool.map(lambda job: self._guarded(job, work), jobs))
+
+    def _guarded(self, job: NodeJob, work: Callable[[NodeJob], None]) -> None:
+        try:
+            work(job)
+        except Unreachable as error:
+            self._finish(job.name, Outcome.UNREACHABLE, error=error)
+        except FleetError as error:
+            self._finish(job.name, Outcome.FAILED, error=error)
+
+    def _finish(self, node: NodeName, outcome: Outcome, *, error: FleetError | None = None, detail: str = "") -> None:
+        self.results[node] = NodeResult(name=node, outcome=outcome, error=error, detail=detail)
+        status = "ok" if outcome in (Outcome.UNCHANGED, Outcome.CHANGED) else "failed"
+        text = error.title if error else detail
+        self._journal.say(
+            Phase.DONE,
+            status,
+            text,
+            node=node,
+            detail=error.detail if error else "",
+            hint=error.hint if error else "",
+            outcome=outcome,
+        )
+
+    def _connect(self, job: NodeJob) -> tuple[Session, Conversation]:
+        self._journal.say(Phase.CONNECT, "start", node=job.name)
+        session = self._link.connect(job.target, deadline_seconds=_CONNECT_SECONDS)
+        return session, Conversation(session, node=job.name, helper=job.helper, sync=self._sync)
+
+    def _check_one(self, job: NodeJob) -> None:
+        session, talk = self._connect(job)
+        try:
+            hello = talk.open(state_id=job.compiled.state.state_id, run_id=self._journal.run_id)
+            if hello.facts:
+                self._facts_seen(job.name, hello.facts)
+            if hello.idle:
+                self.plans[job.name] = idle_plan(job.name, job.compiled)
+                session.close()
+                self._finish(job.name, Outcome.UNCHANGED)
+                return
+            _refuse_newer(job.name, hello)
+            self._journal.say(Phase.CHECK, "start", node=job.name)
+            opened = _Open(job=job, session=session, talk=talk, observed=talk.observe(job.compiled.state))
+        except BaseException:
+            session.close()
+            raise
+        self._open[job.name] = opened
+        self.plans[job.name] = opened.plan
+        self._journal.say(Phase.CHECK, "ok", node=job.name)
+
+    def _apply_one(self, job: NodeJob, *, batch: Batch) -> None:
+        opened = self._open[job.name]
+        self._send(opened)
+        self._journal.say(Phase.STAGE, "start", node=job.name)
+        deadline = batch.pace.healthy_deadline_seconds
+        opened.talk.commit(self._journal.run_id, operator=self._operator, healthy_deadline_seconds=deadline)
+        self._journal.say(Phase.STAGE, "ok", node=job.name)
+        seen = 0
+        for attempt in range(_REATTACH_TRIES):
+            try:
+                talk = opened.talk if not attempt else self._reattach(opened, after=seen)
+                for frame in talk.follow(wait_seconds=deadline + 60):
+                    if isinstance(frame, Done):
+                        self._settle(job.name, frame)
+                        return
+                    seen = frame.seq
+                    self._tell(job.name, frame)
+            except Unreachable as error:
+                self._journal.say(
+                    Phase.APPLY, "note", f"connection lost; the node goes on alone ({error.title})", node=job.name
+                )
+        raise Unreachable(
+            "the node took the run and cannot be reached any more",
+            node=job.name,
+            hint="it finishes or reverts by itself; fleet status and fleet plan show what it became",
+        )
+
+    def _reattach(self, opened: _Open, *, after: int) -> Conversation:
+        opened.session.close()
+        session, talk = self._connect(opened.job)
+        opened.session, opened.talk = session, talk
+        talk.attach(self._journal.run_id, after=after)
+        return talk
+
+    def _send(self, opened: _Open) -> None:
+        job, missing = opened.job, opened.observed.missing
+        sizes = {digest: blob.size for digest, blob in job.compiled.state.blobs.items()}
+        total = sum(sizes[want.digest] - want.offset for want in missing)
+        done = 0
+
+        def progress(count: int) -> None:
+            nonlocal done
+            done += count
+            self._journal.say(Phase.SEND, "progress", node=job.name, done=done, total=total)
+
+        self._journal.say(Phase.SEND, "start", node=job.name, total=total)
+        opened.talk.send(missing, job.contents, salt=job.salt, sizes=sizes, progress=progress)
+        self._journal.say(Phase.SEND, "ok", node=job.name, done=total, total=total)
+
+    def _tell(self, node: NodeName, event: Event) -> None:
+        if event.status == "failed" and node not in self._why:
+            self._why[node] = event
+        phase = {"gate": Phase.GATE, "revert": Phase.REVERT}.get(event.phase, Phase.APPLY)
+        self._journal.say(phase, event.status, event.text or event.key, node=node, detail=event.detail)
+
+    def _settle(self, node: NodeName, done: Done) -> None:
+        match done.outcome:
+            case "committed":
+                self._finish(node, Outcome.CHANGED)
+            case "unchanged":
+                self._finish(node, Outcome.UNCHANGED)
+            case "reverted":
+                self._finish(node, Outcome.REVERTED, error=self._reason(node, "the previous release is back"))
+            case _:
+                hint = f"fleet logs {node} apply shows the last words; fleet deploy tries again"
+                self._finish(node, Outcome.FAILED, error=self._reason(node, f"going back failed too\n{hint}"))
+
+    def _reason(self, node: NodeName, hint: str) -> NodeError:
+        why = self._why.get(node)
+        if why is None:
+            return NodeError("the node did not say why", node=node, hint=hint)
+        return NodeError(why.text or why.key, node=node, detail=why.detail, hint=hint)
+
+
+def _refuse_newer(node: NodeName, hello: Hello) -> None:
+    if hello.active_run:
+        raise NodeError(
+            f"run {hello.active_run} is still going on there",
+            node=node,
+            hint="wait for its end (fleet status shows it), then deploy again",
+        )

@@ -1,0 +1,58 @@
+"""What the guide says is what the program does."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from fleet.cli.main import VERBS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def generator() -> object:
+    """docs/reference/generate.py, which is no package."""
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/reference/generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_generated_reference_is_that_of_the_code() -> None:
+    for name, page in generator().PAGES.items():  # type: ignore[attr-defined]
+        assert (ROOT / "docs/reference" / name).read_text() == page(), f"run `make reference` ({name})"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_file_of_the_project_leads_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_that_a_page_shows_is_a_verb(page: Path) -> None:
+    shown = re.findall(r"^\s*(?:\$ )?fleet ([a-z]+)\b", page.read_text(), flags=re.MULTILINE)
+    assert [verb for verb in shown if verb not in VERBS] == []
+
+
+def test_every_verb_is_in_the_guide() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    assert [verb for verb in VERBS if f"fleet {verb}" not in text] == []
+
+
+def test_the_changelog_names_the_version() -> None:
+    from fleet import __version__
+
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert f"[{__version__}]" in text or "[Unreleased]" in text
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs/decisions").glob("*.md"))]
+    assert numbers == list(range(1, len(numbers) + 1))

@@ -43,6 +43,11 @@ class Positioned:
         """The text of the scalar at `path` as it was written (`010`, `no`); empty for anything else."""
         return self._walk(path)[0].text
 
+    def key_raw(self, path: KeyPath) -> str:
+        """The text of the key that ends `path` as it was written; empty where there is none."""
+        *_, entry = self._walk(path)
+        return entry.key.node.text if entry else ""
+
     def _text(self, mark: Mark) -> str:
         return f"{self.name}:{mark.line}:{mark.column}"
 

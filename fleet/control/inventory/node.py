@@ -1,0 +1,49 @@
+"""A node and a group of the inventory, everything merged. Frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fleet.control.inventory.settings import NodeSettings
+from fleet.vocabulary.names import GroupName, NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A Mac. `groups` are all it is in, `all` first and the deepest last; `place` is where it is named first.
+
+    `variables` are the users' own and fleet's, merged, with fleet's defaults (but none that is null), and Ansible's
+    spellings beside fleet's. `settings` are fleet's own, typed.
+    """
+
+    name: NodeName
+    groups: tuple[GroupName, ...]
+    variables: Mapping[str, object]
+    settings: NodeSettings
+    place: str
+
+    @property
+    def address(self) -> str:
+        """Where the node is reached: its `address`, else its own name."""
+        return self.settings.address or self.name
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The user's variable `tags`: a list, or one text with commas. What `@tag` selects by."""
+        tags = self.variables.get("tags")
+        if isinstance(tags, str):
+            return tuple(tag.strip() for tag in tags.split(",") if tag.strip())
+        return tuple(str(tag) for tag in tags) if isinstance(tags, list) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group. `nodes` are its own and those of every group below it, in file order."""
+
+    name: GroupName
+    nodes: tuple[NodeName, ...]
+    parents: tuple[GroupName, ...]
+    children: tuple[GroupName, ...]
+    depth: int
+    place: str

@@ -1,0 +1,95 @@
+"""Checks fleet's own variables where they are written: type, spelling, and one name of a pair. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from fleet.control.inventory.nearest import did_you_mean
+from fleet.control.inventory.settings import ANSIBLE_ALIASES, NodeSettings
+from fleet.control.inventory.structure import Structure, Written
+from fleet.control.inventory.wording import convert_problem, expected_of, kind_of
+from fleet.errors import InventoryError
+
+
+def canonical(name: str) -> str:
+    """The name that fleet has for a variable: `address` for `ansible_host`, else the name itself."""
+    return ANSIBLE_ALIASES.get(name, name)
+
+
+def setting_types() -> Mapping[str, object]:
+    """The type of each of fleet's own variables."""
+    return {field.name: field.type for field in msgspec.structs.fields(NodeSettings)}
+
+
+def typed_value(written: Written) -> object:
+    """The value that fleet takes. Ansible's spellings take a number in quotes as well, as Ansible does."""
+    if written.name == "ansible_port" and isinstance(written.value, str) and written.value.isdecimal():
+        return int(written.value[:9])
+    return written.value
+
+
+def check_types(structure: Structure) -> None:
+    """Check every variable of groups and nodes. Raises InventoryError at the first that does not fit."""
+    types = setting_types()
+    for group in structure.groups.values():
+        check_variables(group.variables, types)
+    checked: set[int] = set()
+    for node in structure.nodes.values():
+        fresh = [variable for variable in node.variables if id(variable) not in checked]
+        check_variables(fresh, types)
+        checked.update(map(id, fresh))
+        _one_of_a_pair(node.variables)
+
+
+def check_variables(variables: Iterable[Written], types: Mapping[str, object]) -> None:
+    """Check variables written at one place. Raises InventoryError."""
+    variables = tuple(variables)
+    for variable in variables:
+        name = canonical(variable.name)
+        if name in types:
+            _check(variable, types[name])
+    _one_of_a_pair(variables)
+
+
+def _check(variable: Written, kind: object) -> None:
+    problem = convert_problem(typed_value(variable), kind)
+    if problem is None:
+        return
+    said, _, inside = problem.partition(" - at `$")
+    part = "one of its values" if "..." in inside else inside.rstrip("`").lstrip(".")
+    raise InventoryError(
+        f"{variable.name}: expected {expected_of(kind)}, found {kind_of(variable.value)}",
+        place=variable.place,
+        detail=f"{part}: {said.lower()}" if inside else "",
+        hint=_hint(variable, expected_of(kind)),
+    )
+
+
+def _hint(variable: Written, expected: str) -> str:
+    value = variable.value
+    if isinstance(value, str) and "{{" in value:
+        return "fleet does not evaluate {{ }} in an inventory: write the value itself"
+    if isinstance(value, bool | int | float) and expected.startswith("text"):
+        return f'YAML does not read {variable.raw or value} as text: put it in quotes, "{variable.raw or value}"'
+    if isinstance(value, str) and "number" in expected and value.strip().isdecimal():
+        return f"write {value.strip()} without quotes"
+    if isinstance(value, str) and "`" in expected:
+        return did_you_mean(value, expected.replace("`", "").split(" or "))
+    return f"fleet's guide to inventories explains {canonical(variable.name)}"
+
+
+def _one_of_a_pair(variables: Iterable[Written]) -> None:
+    seen: dict[str, Written] = {}
+    for variable in variables:
+        if canonical(variable.name) not in ANSIBLE_ALIASES.values():
+            continue
+        first = seen.setdefault(canonical(variable.name), variable)
+        if first.name != variable.name:
+            raise InventoryError(
+                f"{variable.name} and {first.name} are one variable",
+                place=variable.place,
+                detail=f"{first.name} is at {first.place}",
+                hint="keep one of them",
+            )

@@ -1,0 +1,198 @@
+"""The kinds of tasks: a closed set, one struct each. Pure data, with `{{ }}` not yet filled in.
+
+Paths that are not absolute lie below the node's root.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from fleet.control.playbook.shapes import Count, Mode, Name, Port, Scalar, Shape, Size, Span, Text, Whole
+
+
+class DirectoryTask(Shape, frozen=True, kw_only=True):
+    """A directory with its mode and owner."""
+
+    path: Text
+    mode: Mode = "0755"
+    owner: Text | UnsetType = UNSET
+    group: Text | UnsetType = UNSET
+
+
+class FileTask(Shape, frozen=True, kw_only=True):
+    """A file: `src` below the project's templates/, `content` as it stands, or a `secret` by reference."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("src", "content", "secret")
+
+    dest: Text
+    src: Text | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+    secret: Annotated[Text, Meta(description="`env:NAME` or `file:PATH`")] | UnsetType = UNSET
+    mode: Annotated[Mode, Meta(description="0600 for a secret, else 0644")] | UnsetType = UNSET
+    owner: Text | UnsetType = UNSET
+    group: Text | UnsetType = UNSET
+
+
+class TemplateTask(Shape, frozen=True, kw_only=True):
+    """A file rendered from `src` below templates/ of the project, else of the package."""
+
+    src: Text
+    dest: Text
+    mode: Mode = "0644"
+    owner: Text | UnsetType = UNSET
+    group: Text | UnsetType = UNSET
+
+
+class PythonEnvTask(Shape, frozen=True, kw_only=True):
+    """The packages of a lock, built on the laptop. Daemons name it as their `env`."""
+
+    name: Name
+    lock: Annotated[Text, Meta(description="A file below locks/; NAME.lock when absent")] | UnsetType = UNSET
+
+
+class ModelTask(Shape, frozen=True, kw_only=True):
+    """The weights of a model, by the manifest that `fleet model lock` wrote."""
+
+    name: Text
+    manifest: Annotated[Text, Meta(description="A file below models/; NAME.json when absent")] | UnsetType = UNSET
+
+
+class AgentDaemon(Shape, frozen=True, kw_only=True):
+    """The agent of the node."""
+
+    service: Literal["agent"]
+    env: Name
+    environment: dict[str, Text] = msgspec.field(default_factory=dict)
+
+
+class GatewayDaemon(Shape, frozen=True, kw_only=True):
+    """The gateway of the node. A later play's role wins: a node has one gateway."""
+
+    service: Literal["gateway"]
+    role: Literal["front", "edge"]
+    env: Name
+    environment: dict[str, Text] = msgspec.field(default_factory=dict)
+
+
+class SidecarDaemon(Shape, frozen=True, kw_only=True):
+    """An inference server with one model, on loopback behind the node's gateway."""
+
+    service: Literal["sidecar"]
+    name: Name
+    env: Name
+    model: Text
+    port: Port
+    engine: Name = "mlx_lm"
+    serves: (
+        Annotated[Text, Meta(description="The name that clients ask for; the model's own when absent")] | UnsetType
+    ) = UNSET
+    context: (
+        Annotated[Count, Meta(description="Tokens that one request may take; the manifest's when absent")] | UnsetType
+    ) = UNSET
+    kv_reserve: (
+        Annotated[Size, Meta(description="Memory kept for key-value caches, all requests together")] | UnsetType
+    ) = UNSET
+    max_in_flight: Count = 16
+    options: Annotated[dict[str, Scalar | dict[str, Scalar]], Meta(description="The engine's own options")] = (
+        msgspec.field(default_factory=dict)
+    )
+    environment: dict[str, Text] = msgspec.field(default_factory=dict)
+
+
+class CustomDaemon(Shape, frozen=True, kw_only=True):
+    """A daemon of your own: `program` words, or a plist `template` below templates/."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("program", "template")
+
+    label: Annotated[Name, Meta(description="What follows the label prefix")]
+    program: Annotated[tuple[Text, ...], Meta(min_length=1)] | UnsetType = UNSET
+    template: Text | UnsetType = UNSET
+    env: Name | UnsetType = UNSET
+    user: Text | UnsetType = UNSET
+    group: Text | UnsetType = UNSET
+    environment: dict[str, Text] = msgspec.field(default_factory=dict)
+    working_directory: Text | UnsetType = UNSET
+    keep_alive: Literal["always", "on_failure", "never"] = "always"
+    process_type: Literal["Standard", "Interactive", "Adaptive", "Background"] = "Standard"
+    throttle: Span = "10s"
+    exit_timeout: Span = "20s"
+    ports: tuple[Port, ...] = ()
+    restart_on: Annotated[tuple[Text, ...], Meta(description="Files of this playbook whose change restarts it")] = ()
+    reload_on: Annotated[tuple[Text, ...], Meta(description="Files of this playbook whose change sends it SIGHUP")] = ()
+
+
+class CommandTask(Shape, frozen=True, kw_only=True):
+    """A command by its words, without a shell. It says when it is needed."""
+
+    some_of: ClassVar[tuple[str, ...]] = ("creates", "check", "on_change_of")
+
+    argv: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    creates: Annotated[Text, Meta(description="Not run when this path exists")] | UnsetType = UNSET
+    check: (
+        Annotated[tuple[Text, ...], Meta(min_length=1, description="Not run when this command exits 0")] | UnsetType
+    ) = UNSET
+    on_change_of: (
+        Annotated[
+            tuple[Text, ...], Meta(min_length=1, description="Run when one of these tasks, by name, changed something")
+        ]
+        | UnsetType
+    ) = UNSET
+    undo: (
+        Annotated[tuple[Text, ...], Meta(min_length=1, description="Reverts it; without it a revert leaves it")]
+        | UnsetType
+    ) = UNSET
+    user: Text | UnsetType = UNSET
+    timeout: Span = "5m"
+
+
+class WaitForTask(Shape, frozen=True, kw_only=True):
+    """Wait for a loopback port, a path, or a loopback URL that answers 2xx."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("port", "path", "url")
+
+    port: Port | UnsetType = UNSET
+    path: Text | UnsetType = UNSET
+    url: Text | UnsetType = UNSET
+    timeout: Span = "60s"
+
+
+PmsetTask = Annotated[
+    dict[Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9 ]*$")], Whole],
+    Meta(min_length=1, description="Power settings for all sources (`pmset -a`), read back"),
+]
+SysctlTask = Annotated[
+    dict[Annotated[str, Meta(pattern=r"^[a-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+$")], int | Text],
+    Meta(min_length=1, description="Kernel settings, read back, and put back at every boot"),
+]
+
+DaemonTask = AgentDaemon | GatewayDaemon | SidecarDaemon | CustomDaemon
+Action = (
+    DirectoryTask
+    | FileTask
+    | TemplateTask
+    | PythonEnvTask
+    | ModelTask
+    | DaemonTask
+    | CommandTask
+    | WaitForTask
+    | dict[str, int | str]
+)
+
+KINDS: dict[str, tuple[object, ...]] = {
+    "directory": (DirectoryTask,),
+    "file": (FileTask,),
+    "template": (TemplateTask,),
+    "python_env": (PythonEnvTask,),
+    "model": (ModelTask,),
+    "daemon": (AgentDaemon, GatewayDaemon, SidecarDaemon, CustomDaemon),
+    "command": (CommandTask,),
+    "wait_for": (WaitForTask,),
+    "pmset": (PmsetTask,),
+    "sysctl": (SysctlTask,),
+}
+"""The kinds that this release carries out, and what each may hold."""
+
+LATER_KINDS = ("archive", "reboot")

@@ -1,0 +1,136 @@
+"""`fleet status`: every node of the inventory, now or as it was seen last."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import click
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from fleet.cli.context import overrides_of, print_json, project_of
+from fleet.cli.statusview import plain_lines, screen
+from fleet.control.actions.facts import FactsStore
+from fleet.control.inventory import Node, load_inventory
+from fleet.control.link.fabric_link import FabricLink
+from fleet.control.link.protocol import target_of
+from fleet.control.watch.poll import Poller
+from fleet.control.watch.rows import view_of
+from fleet.control.watch.seen import SeenFiles
+from fleet.control.watch.token import agent_token
+from fleet.control.watch.view import FleetView
+from fleet.errors import UsageError
+from fleet.vocabulary.clock import SystemClock
+from fleet.vocabulary.units import parse_seconds
+
+_EVERY_SECONDS = 5.0
+_Look = Callable[[], FleetView]
+
+
+class _Span(click.ParamType[float]):
+    """A span of time: 5s, 1m, 250ms."""
+
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds. Fails for anything that is not a span above 0."""
+        try:
+            seconds = parse_seconds(value if isinstance(value, int | float) else str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if seconds <= 0:
+            self.fail("it must be above 0", param, ctx)
+        return seconds
+
+
+@click.command()
+@click.option("--on", metavar="SELECTOR", help="Only these nodes: names, groups, @tags, mem_gb>=64, !not.")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout; with --watch one line per round.")
+@click.option("--plain", is_flag=True, help="One fact per line, for eyes and scripts without a table.")
+@click.option("--watch", is_flag=True, help="Show it again every 5 s, until Ctrl-C.")
+@click.option("--timeout", type=_Span(), default="5s", show_default=True, help="How long a node may take to answer.")
+@click.pass_context
+def status(ctx: click.Context, on: str | None, as_json: bool, plain: bool, watch: bool, timeout: float) -> None:
+    """Show every node: what runs, how it does, and how old that knowledge is.
+
+    Exit code: 0 all well, 1 something is critical, 3 some nodes were not reached, 4 none was.
+    """
+    if as_json and plain:
+        raise click.UsageError("--json or --plain, not both")
+    project = project_of(ctx)
+    inventory = load_inventory(project, overrides=overrides_of(ctx))
+    nodes = inventory.select(on, facts=FactsStore(project).load(inventory.nodes))
+    if not nodes:
+        raise UsageError(f"no node fits {on!r}", hint="fleet inventory list shows the nodes")
+    link = FabricLink(nodes=[target_of(node, base=project.root) for node in inventory.nodes.values()])
+    clock = SystemClock()
+    poller = Poller(link, token_for=agent_token(project), clock=clock, timeout_seconds=timeout, base=project.root)
+    seen = SeenFiles(project.state_dir / "seen")
+
+    def look() -> FleetView:
+        return _look(poller, seen, clock, nodes)
+
+    try:
+        if watch:
+            _watch(look, as_json=as_json, plain=plain)
+            return
+        view = look()
+    finally:
+        poller.close()
+        link.close()
+    if as_json:
+        print_json(msgspec.to_builtins(view))
+    elif plain:
+        click.echo("\n".join(plain_lines(view)))
+    else:
+        console = Console()
+        console.print(screen(view, width=console.width, unicode=_unicode(console)))
+    ctx.exit(view.exit_code)
+
+
+def _look(poller: Poller, seen: SeenFiles, clock: SystemClock, nodes: Sequence[Node]) -> FleetView:
+    """One round: ask, remember, and put the rows together."""
+    sightings = poller.poll(nodes)
+    for sighting in sightings.values():
+        if sighting.seen is not None:
+            seen.save(sighting.node, sighting.seen)
+    silent = [node.name for node in nodes if sightings[node.name].seen is None]
+    remembered = {name: kept for name in silent if (kept := seen.load(name)) is not None}
+    return view_of(nodes, sightings, remembered, clock.now())
+
+
+def _watch(look: _Look, *, as_json: bool, plain: bool) -> None:
+    """Rounds until Ctrl-C. What is not a terminal gets one block per round."""
+    console = Console()
+    try:
+        if as_json or plain or not console.is_terminal:
+            for view in _rounds(look):
+                if as_json:
+                    sys.stdout.write(json.dumps(msgspec.to_builtins(view), ensure_ascii=False) + "\n")
+                elif plain:
+                    sys.stdout.write("\n".join(plain_lines(view)) + "\n\n")
+                else:
+                    console.print(screen(view, width=console.width, unicode=_unicode(console)))
+                sys.stdout.flush()
+            return
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+            for view in _rounds(look):
+                picture = screen(view, width=console.width, height=console.height, unicode=_unicode(console))
+                live.update(picture, refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _rounds(look: _Look) -> Iterator[FleetView]:
+    while True:
+        began = time.monotonic()
+        yield look()
+        time.sleep(max(0.0, _EVERY_SECONDS - (time.monotonic() - began)))
+
+
+def _unicode(console: Console) -> bool:
+    return console.encoding.lower().startswith("utf")

@@ -1,0 +1,182 @@
+"""Asks the agents: every node in its own thread over its own session, each within one deadline."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from fleet.control.inventory.node import Node
+from fleet.control.link import http
+from fleet.control.link.protocol import Link, Session, target_of
+from fleet.control.watch.rows import Seen, Sighting
+from fleet.control.watch.view import Reach
+from fleet.errors import FleetError, Unreachable
+from fleet.vocabulary.clock import Clock
+from fleet.vocabulary.contracts.snapshot import Snapshot
+from fleet.vocabulary.names import NodeName
+from fleet.vocabulary.secret import Secret
+
+TokenFor = Callable[[Node], Secret]
+"""The bearer token of a node's agent. May raise FleetError."""
+_MOST_THREADS = 64
+_GRACE_SECONDS = 0.5
+
+
+@dataclass
+class _Line:
+    """The session with one node, kept between polls. One thread at a time uses it."""
+
+    session: Session | None = None
+    abandoned: bool = False
+
+    def hang_up(self) -> None:
+        session, self.session = self.session, None
+        if session is not None:
+            session.close()
+
+
+class Poller:
+    """Polls nodes again and again over kept sessions."""
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        token_for: TokenFor,
+        clock: Clock,
+        timeout_seconds: float = 5.0,
+        base: Path | None = None,
+    ) -> None:
+        self._link, self._token_for, self._clock = link, token_for, clock
+        self._timeout, self._base = timeout_seconds, base
+        self._lines: dict[NodeName, _Line] = {}
+
+    def poll(self, nodes: Sequence[Node]) -> Mapping[NodeName, Sighting]:
+        """What each node says now. A node that overruns its deadline is a sighting too, and its session is given up."""
+        if not nodes:
+            return {}
+        work: queue.SimpleQueue[Node | None] = queue.SimpleQueue()
+        answers: queue.SimpleQueue[Sighting] = queue.SimpleQueue()
+        lines = {node.name: self._lines.setdefault(node.name, _Line()) for node in nodes}
+        threads = min(len(nodes), _MOST_THREADS)
+        for node in nodes:
+            work.put(node)
+        for _ in range(threads):
+            work.put(None)
+            # daemon: a call that overran its deadline must not hold the command's end up
+            threading.Thread(target=self._worker, args=(work, answers, lines), daemon=True).start()
+        found: dict[NodeName, Sighting] = {}
+        ends = time.monotonic() + self._timeout * math.ceil(len(nodes) / threads) + _GRACE_SECONDS
+        while len(found) < len(nodes):
+            try:
+                sighting = answers.get(timeout=max(0.0, ends - time.monotonic()))
+            except queue.Empty:
+                break
+            found[sighting.node] = sighting
+        for node in nodes:
+            if node.name not in found:
+                self._lines.pop(node.name).abandoned = True
+                found[node.name] = self._failed(node, Reach.UNREACHABLE, f"no answer within {self._timeout:g} s")
+        return found
+
+    def close(self) -> None:
+        """End the sessions."""
+        for line in self._lines.values():
+            line.hang_up()
+        self._lines.clear()
+
+    def _worker(
+        self,
+        work: queue.SimpleQueue[Node | None],
+        answers: queue.SimpleQueue[Sighting],
+        lines: Mapping[NodeName, _Line],
+    ) -> None:
+        while (node := work.get()) is not None:
+            line = lines[node.name]
+            try:
+                answers.put(self._ask(node, line))
+            except Exception as error:  # noqa: BLE001 (one odd node never takes the table down)
+                line.hang_up()
+                answers.put(self._failed(node, Reach.UNREACHABLE, f"{type(error).__name__}: {error}"))
+            if line.abandoned:
+                line.hang_up()
+
+    def _ask(self, node: Node, line: _Line) -> Sighting:
+        if not node.settings.adopted:
+            return self._failed(node, Reach.NOT_ADOPTED, "not adopted yet", f"fleet adopt {node.name}")
+        ends = time.monotonic() + self._timeout
+        kept = line.session is not None
+        try:
+            token = self._token_for(node)
+            session = line.session = line.session or self._connect(node, ends)
+        except FleetError as error:
+            return self._failed(node, Reach.UNREACHABLE, error.title, error.hint)
+        try:
+            return self._read(node, session, token, ends)
+        except Unreachable as error:
+            line.hang_up()
+            if kept and time.monotonic() < ends:  # a session that slept or was cut: once more with a new one
+                return self._ask(node, line)
+            return self._failed(node, Reach.AGENT_SILENT, error.title, f"fleet logs {node.name} agent")
+        except FleetError as error:
+            line.hang_up()
+            return self._failed(node, Reach.AGENT_SILENT, error.title, error.hint)
+
+    def _connect(self, node: Node, ends: float) -> Session:
+        left = max(0.1, ends - time.monotonic())
+        return self._link.connect(target_of(node, base=self._base), deadline_seconds=left)
+
+    def _read(self, node: Node, session: Session, token: Secret, ends: float) -> Sighting:
+        answer = http.get(
+            session,
+            node.settings.agent_port,
+            "/v1/snapshot",
+            headers={"Authorization": f"Bearer {token.reveal()}"},
+            timeout=max(0.1, ends - time.monotonic()),
+        )
+        if answer.status == 401:
+            return self._failed(
+                node, Reach.AGENT_SILENT, "the agent refuses our token", f"fleet deploy --on {node.name}"
+            )
+        if answer.status != 200:
+            return self._failed(node, Reach.AGENT_SILENT, f"the agent answered HTTP {answer.status}")
+        try:
+            snapshot = msgspec.json.decode(answer.body, type=Snapshot)
+        except msgspec.DecodeError:
+            hint = f"fleet deploy --on {node.name}"
+            return self._failed(node, Reach.AGENT_SILENT, "the agent's answer is of another version", hint)
+        at = self._clock.now() - timedelta(seconds=_age(answer.headers.get("age")))
+        return Sighting(node=node.name, reach=Reach.ANSWERED, seen=Seen(at=at, snapshot=snapshot))
+
+    def _failed(self, node: Node, reach: Reach, problem: str, hint: str = "") -> Sighting:
+        return Sighting(node=node.name, reach=reach, problem=problem, hint=hint or None)
+
+
+def _age(header: str | None) -> float:
+    """How old the sample is by the node's own clock; the two clocks need not agree."""
+    return float(header) if header is not None and header.isdecimal() and len(header) < 10 else 0.0
+
+
+def poll(
+    nodes: Sequence[Node],
+    *,
+    link: Link,
+    token_for: TokenFor,
+    clock: Clock,
+    timeout_seconds: float = 5.0,
+    base: Path | None = None,
+) -> Mapping[NodeName, Sighting]:
+    """What each node says now, over sessions of this one call."""
+    poller = Poller(link, token_for=token_for, clock=clock, timeout_seconds=timeout_seconds, base=base)
+    try:
+        return poller.poll(nodes)
+    finally:
+        poller.close()

@@ -1,0 +1,24 @@
+"""The token that the laptop shows to agents: derived from the `fleet_key` of the inventory."""
+
+from __future__ import annotations
+
+from fleet.control.inventory.node import Node
+from fleet.control.inventory.project import Project
+from fleet.control.supply.secrets import resolve_secret
+from fleet.control.watch.poll import TokenFor
+from fleet.errors import SupplyError
+from fleet.vocabulary.secret import Secret
+from fleet.vocabulary.tokens import agent_token as derive
+
+
+def agent_token(project: Project) -> TokenFor:
+    """What gives the token of a node. Raises SupplyError when there is no key to derive it from."""
+
+    def token_for(node: Node) -> Secret:
+        reference = node.settings.fleet_key
+        if reference is None:
+            hint = "set fleet_key: file:secrets/fleet.key (or env:NAME) for all nodes"
+            raise SupplyError("no fleet_key in the inventory, so no token for the agent", hint=hint, node=node.name)
+        return derive(resolve_secret(reference, project), node.name)
+
+    return token_for

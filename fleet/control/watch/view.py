@@ -1,0 +1,86 @@
+"""FleetView: what CLI and TUI both show. One row per node of the inventory, also for one never seen. Frozen, pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from fleet.vocabulary.names import Freshness, Health, Intent, NodeName
+
+
+class Reach(StrEnum):
+    """How far the last attempt came."""
+
+    ANSWERED = "answered"
+    AGENT_SILENT = "agent_silent"
+    """SSH works, the agent gave no snapshot."""
+    UNREACHABLE = "unreachable"
+    NOT_ADOPTED = "not_adopted"
+    """Nothing was tried: the node's key is not pinned yet."""
+
+
+class Concern(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person should know. `code` is stable, `text` says what, `hint` the command that helps."""
+
+    code: str
+    health: Health
+    text: str
+    hint: str = ""
+
+
+class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model behind a sidecar. `ready` None = not proved either way yet."""
+
+    name: str
+    sidecar: str
+    ready: bool | None = None
+
+
+class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One node. Readings are of the last sample seen, `age_seconds` old; unknown is None.
+
+    `health` is the machine's as that sample shows it, `freshness` says how much to trust it, `problem` is the worst
+    concern or why the node could not be reached, in one line.
+    """
+
+    node: NodeName
+    groups: tuple[str, ...] = ()
+    freshness: Freshness = Freshness.NEVER_SEEN
+    health: Health = Health.UNKNOWN
+    intent: Intent = Intent.SERVING
+    reach: Reach = Reach.UNREACHABLE
+    age_seconds: float | None = None
+    problem: str | None = None
+    hint: str | None = None
+    concerns: tuple[Concern, ...] = ()
+    services_up: int | None = None
+    services_total: int | None = None
+    models: tuple[ServedModel, ...] = ()
+    pressure_level: int | None = None
+    thermal_level: int | None = None
+    wired_headroom_bytes: int | None = None
+    wired_limit_bytes: int | None = None
+    memory_total_bytes: int | None = None
+    swap_used_bytes: int | None = None
+    swapout_bytes_per_second: float | None = None
+    boot_time_seconds: float | None = None
+    os_version: str | None = None
+    chip: str | None = None
+
+
+class FleetView(msgspec.Struct, frozen=True, kw_only=True):
+    """All rows, in inventory order. `at` is when they were put together (UTC)."""
+
+    at: datetime
+    rows: tuple[NodeRow, ...]
+    schema: int = 1
+
+    @property
+    def exit_code(self) -> int:
+        """DESIGN section 6: 0 all well, 1 something critical, 3 some nodes not reached, 4 none reached."""
+        missed = [row for row in self.rows if row.reach in (Reach.UNREACHABLE, Reach.NOT_ADOPTED)]
+        if missed:
+            return 4 if len(missed) == len(self.rows) else 3
+        return 1 if any(row.health is Health.CRITICAL for row in self.rows) else 0

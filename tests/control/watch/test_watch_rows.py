@@ -1,0 +1,230 @@
+"""Rows: freshness, health and reach are three things; unknown is shown as unknown; nobody is left out."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from loopbacklink import a_node
+
+from fleet.control.watch.rows import Seen, Sighting, freshness_of, row_of, view_of
+from fleet.control.watch.rules import concerns_of, worst
+from fleet.control.watch.seen import SeenFiles
+from fleet.control.watch.view import FleetView, NodeRow, Reach
+from fleet.vocabulary.contracts.snapshot import (
+    CollectorReading,
+    Memory,
+    ServiceReading,
+    SidecarReading,
+    Snapshot,
+    Swap,
+    Thermal,
+)
+from fleet.vocabulary.names import Freshness, Health, NodeName
+from fleet.vocabulary.units import GIB, MIB
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+UP = ServiceReading(name="agent", label="org.fleet-macs.agent", up=True, pid=71, runs=1)
+
+
+def a_snapshot(**changes) -> Snapshot:
+    settings = {
+        "node": "mini-1",
+        "at_seconds": NOW.timestamp(),
+        "agent_version": "0.1.0",
+        "readings": "macos",
+        "memory": Memory(total_bytes=16 * GIB, pressure_level=1, wired_headroom_bytes=6 * GIB),
+        "swap": Swap(used_bytes=0),
+        "thermal": Thermal(pressure_level=0),
+        "services": (UP,),
+    }
+    return Snapshot(**{**settings, **changes})
+
+
+def a_row(snapshot: Snapshot | None = None, *, age: float = 1.0, reach=Reach.ANSWERED, **sighting) -> NodeRow:
+    seen = Seen(at=NOW - timedelta(seconds=age), snapshot=snapshot) if snapshot else None
+    fresh = seen if reach is Reach.ANSWERED else None
+    return row_of(a_node("mini-1"), Sighting(node=NodeName("mini-1"), reach=reach, seen=fresh, **sighting), seen, NOW)
+
+
+def test_a_well_node_is_ok_and_live():
+    row = a_row(a_snapshot())
+    assert (row.freshness, row.health, row.problem) == (Freshness.LIVE, Health.OK, None)
+    assert (row.services_up, row.services_total, row.groups) == (1, 1, ("mlx",))
+
+
+def test_a_node_that_was_never_seen_has_a_row():
+    row = a_row(reach=Reach.UNREACHABLE, problem="no route")
+    assert (row.freshness, row.health, row.problem) == (Freshness.NEVER_SEEN, Health.UNKNOWN, "no route")
+    assert row.age_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("age", "reach", "freshness"),
+    [
+        (2, Reach.ANSWERED, Freshness.LIVE),
+        (16, Reach.ANSWERED, Freshness.STALE),
+        (61, Reach.ANSWERED, Freshness.OFFLINE),
+        (2, Reach.UNREACHABLE, Freshness.STALE),
+        (240, Reach.UNREACHABLE, Freshness.OFFLINE),
+        (None, Reach.ANSWERED, Freshness.NEVER_SEEN),
+    ],
+)
+def test_freshness_is_the_age_of_what_is_known(age, reach, freshness):
+    assert freshness_of(age, reach) is freshness
+
+
+def test_an_unreachable_node_shows_what_was_seen_last():
+    row = a_row(a_snapshot(), age=240, reach=Reach.UNREACHABLE, problem="no answer in time", hint="is it awake?")
+    assert (row.freshness, row.age_seconds, row.services_up) == (Freshness.OFFLINE, 240, 1)
+    assert (row.problem, row.hint) == ("no answer in time", "is it awake?")
+
+
+def test_a_silent_agent_is_critical_even_when_all_was_well():
+    row = a_row(a_snapshot(), reach=Reach.AGENT_SILENT, problem="connection refused")
+    assert row.health is Health.CRITICAL
+    assert row.concerns[0].text == "the agent is silent: connection refused"
+
+
+DOWN = ServiceReading(
+    name="sidecar.chat", label="l", up=False, state="spawn scheduled", runs=7, last_exit="78: EX_CONFIG"
+)
+PENDED = ServiceReading(name="gateway", label="l", up=False, state="not running", pended="speculative")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "health", "text"),
+    [
+        (
+            {"services": (DOWN,)},
+            "service_down",
+            Health.CRITICAL,
+            "sidecar.chat is down: spawn scheduled, last exit 78: EX_CONFIG, 7 runs",
+        ),
+        (
+            {"services": (PENDED,)},
+            "service_pended",
+            Health.CRITICAL,
+            "gateway: launchd puts off its start (speculative)",
+        ),
+        (
+            {"services": (ServiceReading(name="x", label="l"),)},
+            "service_unknown",
+            Health.UNKNOWN,
+            "x: launchd's answer could not be read",
+        ),
+        (
+            {"sidecars": (SidecarReading(name="chat", model="m", port=1, live=False, problem="Connection refused"),)},
+            "sidecar_dead",
+            Health.CRITICAL,
+            "m does not answer: Connection refused",
+        ),
+        (
+            {"sidecars": (SidecarReading(name="chat", model="m", port=1, live=True, ready=False),)},
+            "sidecar_not_ready",
+            Health.CRITICAL,
+            "m answers, but generates nothing",
+        ),
+        (
+            {"sidecars": (SidecarReading(name="chat", model="m", port=1, live=True),)},
+            "sidecar_warming_up",
+            Health.UNKNOWN,
+            "m is not proved ready yet",
+        ),
+        ({"memory": Memory(pressure_level=2)}, "memory_pressure", Health.WARN, "memory pressure is high"),
+        ({"memory": Memory(pressure_level=4)}, "memory_pressure", Health.CRITICAL, "memory pressure is critical"),
+        (
+            {"memory": Memory(wired_headroom_bytes=512 * MIB)},
+            "wired_headroom",
+            Health.WARN,
+            "only 512 MiB left under the GPU wired limit",
+        ),
+        ({"swap": Swap(swapout_bytes_per_second=310.0 * MIB)}, "swapping", Health.WARN, "swapping out 310 MiB/s"),
+        ({"thermal": Thermal(pressure_level=2)}, "thermal", Health.WARN, "thermal pressure is heavy: it throttles"),
+        (
+            {"thermal": Thermal(pressure_level=4)},
+            "thermal",
+            Health.CRITICAL,
+            "thermal pressure is sleeping: it throttles",
+        ),
+        (
+            {"collectors": (CollectorReading(name="memory", ok=False, seconds=0.1, problem="no"),)},
+            "collector",
+            Health.WARN,
+            "the agent cannot read memory: no",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(changes, code, health, text):
+    (concern,) = concerns_of(a_snapshot(**changes))
+    assert (concern.code, concern.health, concern.text) == (code, health, text)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"memory": Memory()},
+        {"thermal": Thermal()},
+        {"thermal": Thermal(pressure_level=1)},
+        {"swap": Swap(used_bytes=9 * GIB)},
+        {"swap": Swap(swapin_bytes_per_second=9.0 * GIB)},
+    ],
+)
+def test_unknown_readings_and_swap_in_use_are_no_concern(changes):
+    assert concerns_of(a_snapshot(**changes)) == ()
+
+
+def test_a_dead_sidecar_is_named_once():
+    car = SidecarReading(name="chat", model="m", port=1, live=False)
+    assert [concern.code for concern in concerns_of(a_snapshot(services=(DOWN,), sidecars=(car,)))] == ["service_down"]
+
+
+def test_unknown_outranks_ok_and_ranks_below_warn():
+    assert worst([Health.OK, Health.UNKNOWN]) is Health.UNKNOWN
+    assert worst([Health.UNKNOWN, Health.WARN]) is Health.WARN
+    assert worst([]) is Health.OK
+
+
+def rows(*pairs) -> FleetView:
+    return FleetView(
+        at=NOW, rows=tuple(NodeRow(node=NodeName(str(i)), reach=r, health=h) for i, (r, h) in enumerate(pairs))
+    )
+
+
+@pytest.mark.parametrize(
+    ("pairs", "code"),
+    [
+        ([(Reach.ANSWERED, Health.OK), (Reach.ANSWERED, Health.WARN)], 0),
+        ([(Reach.ANSWERED, Health.OK), (Reach.ANSWERED, Health.CRITICAL)], 1),
+        ([(Reach.AGENT_SILENT, Health.CRITICAL)], 1),
+        ([(Reach.ANSWERED, Health.CRITICAL), (Reach.UNREACHABLE, Health.UNKNOWN)], 3),
+        ([(Reach.ANSWERED, Health.OK), (Reach.NOT_ADOPTED, Health.UNKNOWN)], 3),
+        ([(Reach.UNREACHABLE, Health.UNKNOWN), (Reach.NOT_ADOPTED, Health.UNKNOWN)], 4),
+    ],
+)
+def test_exit_codes(pairs, code):
+    assert rows(*pairs).exit_code == code
+
+
+def test_rows_come_in_the_order_of_the_inventory_and_nobody_is_left_out():
+    view = view_of([a_node("b"), a_node("a")], {}, {}, NOW)
+    assert [row.node for row in view.rows] == ["b", "a"]
+    assert all(row.freshness is Freshness.NEVER_SEEN for row in view.rows)
+
+
+def test_what_was_seen_survives_a_restart(tmp_path):
+    seen = Seen(at=NOW, snapshot=a_snapshot())
+    SeenFiles(tmp_path / "seen").save(NodeName("mini-1"), seen)
+    assert SeenFiles(tmp_path / "seen").load(NodeName("mini-1")) == seen
+    assert SeenFiles(tmp_path / "seen").load(NodeName("mini-2")) is None
+    assert [path.name for path in (tmp_path / "seen").iterdir()] == ["mini-1.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"at": 1}', '{"at": "2026-11-22T12:00:00Z", "snapshot": {}}'])
+def test_a_kept_file_that_is_broken_is_as_if_it_were_not_there(tmp_path, text):
+    (tmp_path / "mini-1.json").write_text(text)
+    assert SeenFiles(tmp_path).load(NodeName("mini-1")) is None
+
+
+def test_a_view_is_json_and_back():
+    view = rows((Reach.ANSWERED, Health.OK))
+    assert msgspec.json.decode(msgspec.json.encode(view), type=FleetView) == view

@@ -1,0 +1,84 @@
+"""fleet's own part for nodes, packed from the running fleet: the same bytes for every checkout and user."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+from fleet.control.desired.supplies import Packed
+from fleet.control.supply.cache import Cache
+from fleet.control.supply.pack import pack_files
+from fleet.errors import SupplyError
+
+_MODULES = "node/sync/zipapp_modules.txt"
+_MAIN = b"from fleet.node.sync.main import main\nraise SystemExit(main())\n"
+_APP = ("__init__.py", "errors.py", "vocabulary", "traffic", "engines", "node")
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def package_dir() -> Path:
+    """The folder of the running `fleet` package."""
+    return Path(__file__).resolve().parents[2]
+
+
+def sync_zipapp() -> tuple[str, bytes]:
+    """64 hex digits and the bytes of the zipapp that sync travels as. Stored, since zlibs differ."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in sorted({**sync_files(), "__main__.py": _MAIN}.items()):
+            entry = zipfile.ZipInfo(name, _ZIP_DATE)
+            entry.create_system = 3
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, content)
+    data = out.getvalue()
+    return hashlib.sha256(data).hexdigest(), data
+
+
+def sync_files() -> dict[str, bytes]:
+    """The modules of the zipapp, by path. Raises SupplyError when one is not there."""
+    root = package_dir().parent
+    found: dict[str, bytes] = {}
+    for line in (package_dir() / _MODULES).read_text().splitlines():
+        entry = line.split("#")[0].strip()
+        if not entry:
+            continue
+        paths = sorted(root.glob(entry)) if "*" in entry else [root / entry]
+        if not paths or not all(path.is_file() for path in paths):
+            raise SupplyError(f"{entry} is not in this installation of fleet", hint="install fleet again")
+        found.update((path.relative_to(root).as_posix(), path.read_bytes()) for path in paths)
+    return found
+
+
+def foreign_imports(files: dict[str, bytes]) -> list[str]:
+    """What the modules import at the top beside the standard library and each other: `PATH: NAME`, none when sound."""
+    own = {path.removesuffix("/__init__.py").removesuffix(".py").replace("/", ".") for path in files}
+    wrong: list[str] = []
+    for path, text in files.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = node.module or ""
+                names = [f"{base}.{alias.name}" if f"{base}.{alias.name}" in own else base for alias in node.names]
+            else:
+                continue
+            wrong += [
+                f"{path}: {name}"
+                for name in names
+                if name not in own and name.split(".")[0] not in sys.stdlib_module_names
+            ]
+    return wrong
+
+
+def app_archive(cache: Cache) -> Packed:
+    """The packages that daemons on nodes import, .py files only."""
+    root = package_dir()
+    files: dict[str, bytes] = {}
+    for name in _APP:
+        paths = [root / name] if name.endswith(".py") else sorted((root / name).rglob("*.py"))
+        files.update((f"fleet/{path.relative_to(root).as_posix()}", path.read_bytes()) for path in paths)
+    return pack_files(files, cache=cache)

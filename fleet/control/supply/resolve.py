@@ -1,0 +1,39 @@
+"""Needs to Supplies: everything that the desired states of this run are made from, had once, in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from fleet.control.desired.supplies import Needs, Supplies
+from fleet.control.inventory.project import Project
+from fleet.control.supply.cache import Cache
+from fleet.control.supply.envs import build_env
+from fleet.control.supply.interpreters import fetch_interpreter
+from fleet.control.supply.models import read_manifest
+from fleet.control.supply.nodepart import app_archive
+from fleet.control.supply.secrets import resolve_secret
+
+
+def resolve(
+    needs: Needs, *, project: Project, cache: Cache, notify: Callable[[str], None] = lambda _: None
+) -> Supplies:
+    """Every need answered. Raises SupplyError or ConfigError for the first that cannot be.
+
+    `notify` hears of what takes long, from several threads.
+    """
+    secrets = {need.reference: resolve_secret(need.reference, project) for need in needs.secrets}
+    models = {need: read_manifest(need.manifest_path) for need in needs.models}
+    with ThreadPoolExecutor(4) as pool:  # uv itself is parallel; four hide its waits for the network
+        envs = [(need, pool.submit(build_env, need, cache=cache, notify=notify)) for need in needs.envs]
+        pythons = [
+            (need, pool.submit(fetch_interpreter, need, cache=cache, notify=notify)) for need in needs.interpreters
+        ]
+        app = pool.submit(app_archive, cache)
+        return Supplies(
+            app=app.result(),
+            envs={need: future.result() for need, future in envs},
+            interpreters={need: future.result() for need, future in pythons},
+            models=models,
+            secrets=secrets,
+        )

@@ -7,7 +7,7 @@ The laptop's one exec is the helper (through `sudo -n` where the admin is not th
 STATE_ID is `-` when only facts are wanted. The answer on stdout begins with the MAGIC line (a login shell may have
 printed noise before it); then come frames: a decimal length, a newline, that many bytes of JSON, a newline. A frame
 whose struct has `size` is followed by that many raw bytes. Exit 127 with no magic line = the node lacks that
-sync; `fleet-node put sync/DIGEST.pyz SIZE` takes it on stdin, then the same exec is tried again.
+sync; `fleet-node put sync/DIGEST.pyz SIZE DIGEST` takes it on stdin, then the same exec is tried again.
 
     node                                    laptop
     Hello ------------------------------->              `idle`: receipt matches, nothing drifted; the end
@@ -88,8 +88,9 @@ class Step:
     """One thing that apply would do. The laptop's plan shows exactly these.
 
     `action`: create, update, remove (files, trees, directories, settings) · bootstrap, rebootstrap, restart, reload,
-    bootout (daemons) · run, wait. `may` marks what cannot be known before (a command's effect). `commands`
-    is what will be typed, as words. `before`/`after` are short values for settings.
+    cure (registered, but not running), bootout, update (owner of a plist, or enabled; daemons) · run, wait.
+    `may` marks what cannot be known before (a command's effect). `commands` is what will be typed, as words.
+    `before`/`after` are short values for settings.
     """
 
     key: str
@@ -130,6 +131,7 @@ class Observed:
     """What the node would do for the desired state, and what it needs for it.
 
     `texts` holds the live text of plists and non-sensitive files that differ (path -> text), for diffs.
+    `bad` says why exactly this state failed here before, if it did.
     """
 
     kind: ClassVar[str] = "observed"
@@ -139,6 +141,7 @@ class Observed:
     services: tuple[ServiceState, ...] = ()
     needed_bytes: int = 0
     free_bytes: int | None = None
+    bad: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

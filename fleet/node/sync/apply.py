@@ -1,0 +1,230 @@
+"""The apply job: one run from its first change to its last proof, or back.
+
+A run is begun when `begin` is in its journal, and won when `switch` is: then every gate has passed. An interrupted
+run is finished after that point and reverted before it, so a node ends old or new, never as a mix.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from fleet.node.sync import releases
+from fleet.node.sync.baseline import capture, load_baseline, save_baseline
+from fleet.node.sync.facts import boot_id
+from fleet.node.sync.gates import Gates, spawned
+from fleet.node.sync.journal import Journal
+from fleet.node.sync.machine import Machine
+from fleet.node.sync.observe import observe
+from fleet.node.sync.pending import finished, lock, pending_run, read_request
+from fleet.node.sync.perform import Performer
+from fleet.node.sync.problem import GateFailed, Problem
+from fleet.node.sync.receipt import remove_receipt, write_receipt
+from fleet.node.sync.steps import steps
+from fleet.vocabulary.contracts.desired import Command, DesiredState, Item
+from fleet.vocabulary.contracts.sync import Event, RunRequest, Step
+
+COMMITTED, REVERTED, FAILED = "committed", "reverted", "failed"
+_SPAWNS = frozenset({"bootstrap", "rebootstrap", "restart", "cure"})
+_REVERT_GATES_SECONDS = 120.0
+
+
+def apply(machine: Machine) -> str | None:
+    """Do the pending run, or finish or revert the one that was interrupted. Its outcome; None when there is none."""
+    run_id = pending_run(machine)
+    if run_id is None:
+        return None
+    with lock(machine, run_id, wait=True):
+        if pending_run(machine) != run_id:
+            return None
+        return _apply(machine, run_id)
+
+
+def _apply(machine: Machine, run_id: str) -> str:
+    machine.disk.directory(machine.layout.run(run_id))
+    journal = Journal(machine, run_id)
+    ended = [event for event in journal.events if event.phase == "end"]
+    if ended:
+        finished(machine)
+        return ended[-1].outcome or FAILED
+    request = read_request(machine, run_id)
+    desired = releases.load(machine, request.state_id) if request else None
+    if request is None or desired is None:
+        return _end(machine, journal, FAILED, "the request or the release of the run cannot be read")
+    run = _Run(machine=machine, journal=journal, request=request, desired=desired)
+    try:
+        if journal.has("step", "start", "switch"):
+            return run.finish()
+        if journal.has("begin"):
+            journal.add("revert", "note", text=run.interrupted())
+            return run.revert("the run was interrupted")
+        return run.forward()
+    except Exception as error:  # a journal without an end would keep the node busy for ever  # noqa: BLE001
+        return _end(machine, journal, FAILED, f"fleet's own mistake: {error}", traceback.format_exc())
+
+
+def _end(machine: Machine, journal: Journal, outcome: str, text: str, detail: str = "") -> str:
+    journal.add("end", "ok" if outcome == COMMITTED else "failed", text=text, detail=detail, outcome=outcome)
+    finished(machine)
+    return outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    machine: Machine
+    journal: Journal
+    request: RunRequest
+    desired: DesiredState
+
+    def forward(self) -> str:
+        """From the previous release to the desired one."""
+        machine, journal = self.machine, self.journal
+        previous = releases.load(machine, self.request.previous)
+        try:
+            observed = observe(machine, self.desired, previous)
+            save_baseline(machine, self.request.run_id, capture(machine, self.desired, previous, observed))
+            todo = steps(self.desired, observed, previous)
+        except (Problem, OSError) as error:
+            return self._stop(error)
+        journal.add("begin", "ok", text=f"{len(todo)} steps", detail=f"boot {self.request.boot_id or 'unknown'}")
+        remove_receipt(machine)
+        performer = self._performer(self.desired, previous)
+        try:
+            for step in todo:
+                self._step(performer, step)
+            labels = spawned(step.key for step in todo if step.action in _SPAWNS)
+            self._gates(self.desired, list(labels), self.request.healthy_deadline_seconds)
+        except Problem as problem:
+            if isinstance(problem, GateFailed):
+                journal.add("gate", "failed", key=problem.key, text=problem.title, detail=problem.text)
+            return self.revert(problem.title, problem.text)
+        except Exception as error:  # noqa: BLE001 (live things have changed: go back, whatever it was)
+            return self.revert(f"fleet's own mistake: {error}", traceback.format_exc())
+        return self.finish()
+
+    def finish(self) -> str:
+        """Every gate has passed: make the release the live one. May be done twice."""
+        machine, journal, state_id = self.machine, self.journal, self.desired.state_id
+        journal.add("step", "start", key="switch", text=f"current -> {state_id[:12]}")
+        releases.switch(machine, state_id)
+        self._chore("bad mark", lambda: releases.unmark_bad(machine, state_id))
+        journal.add("step", "ok", key="switch")
+        self._chore("garbage", lambda: releases.collect(machine))
+        self._chore("receipt", lambda: write_receipt(machine, self.desired))
+        return _end(machine, journal, COMMITTED, "")
+
+    def revert(self, why: str, detail: str = "") -> str:
+        """Back to the baseline, as far as it goes: a step that fails does not stop the others."""
+        machine, journal = self.machine, self.journal
+        journal.add("revert", "start", text=why, detail=detail)
+        remove_receipt(machine)
+        self._chore("bad mark", lambda: releases.mark_bad(machine, self.desired.state_id, f"{why}\n{detail}".strip()))
+        previous = releases.load(machine, self.request.previous)
+        baseline = load_baseline(machine, self.request.run_id)
+        if baseline is None:
+            return _end(machine, journal, FAILED, f"{why}; what to go back to cannot be read")
+        failures: list[str] = []
+        touched = _touched(journal.events)
+        performer = self._performer(baseline, self.desired)
+        self._undo(performer, touched, failures)
+        done = self._back(performer, baseline, touched, failures)
+        labels = spawned(step.key for step in done if step.action in _SPAWNS)
+        try:
+            proven = baseline if done else replace(baseline, gates=())
+            self._gates(proven, list(labels), _REVERT_GATES_SECONDS, phase="revert")
+        except Problem as problem:
+            failures.append(problem.title)
+            journal.add("revert", "failed", text=problem.title, detail=problem.text)
+        if failures:
+            return _end(machine, journal, FAILED, f"{why}; going back failed too: {'; '.join(failures)}", detail)
+        if previous is not None and releases.current_id(machine) == self.request.previous:
+            self._chore("receipt", lambda: write_receipt(machine, previous))
+        return _end(machine, journal, REVERTED, why, detail)
+
+    def interrupted(self) -> str:
+        """What may have stopped the run in its middle."""
+        now = boot_id(self.machine)
+        if self.request.boot_id and now and now != self.request.boot_id:
+            return "the machine was restarted in the middle of the run"
+        return "the apply job was killed in the middle of the run"
+
+    def _stop(self, error: Problem | OSError) -> str:
+        """Nothing live has changed yet, so there is nothing to go back to."""
+        detail = error.text if isinstance(error, Problem) else ""
+        return _end(self.machine, self.journal, REVERTED, str(error), detail)
+
+    def _back(
+        self, performer: Performer, baseline: DesiredState, touched: dict[str, str], failures: list[str]
+    ) -> tuple[Step, ...]:
+        try:
+            observed = observe(self.machine, baseline, self.desired, touched=touched)
+        except (Problem, OSError) as error:
+            failures.append(str(error))
+            return ()
+        todo = steps(baseline, observed, self.desired)
+        for step in todo:
+            try:
+                self._step(performer, step, phase="revert")
+            except Problem as problem:
+                failures.append(problem.title)
+        return todo
+
+    def _undo(self, performer: Performer, touched: dict[str, str], failures: list[str]) -> None:
+        """Undo the commands that the run began, last first."""
+        items = {item.key: item for item in self.desired.items}
+        for key in reversed(touched):
+            item = items.get(key)
+            if not isinstance(item, Command) or self.journal.has("revert", "ok", f"undo:{key}"):
+                continue
+            if not item.undo:
+                self.journal.add("revert", "note", key=key, text="this command has no undo: it is not reverted")
+                continue
+            self.journal.add("revert", "start", key=f"undo:{key}", text="undo")
+            try:
+                performer.undo(item)
+                self.journal.add("revert", "ok", key=f"undo:{key}")
+            except Problem as problem:
+                failures.append(problem.title)
+                self.journal.add("revert", "failed", key=f"undo:{key}", text=problem.title, detail=problem.text)
+
+    def _step(self, performer: Performer, step: Step, phase: str = "step") -> None:
+        words = f"{step.action} · {step.reason}" if step.reason else step.action
+        self.journal.add(phase, "start", key=step.key, text=words)
+        try:
+            performer.perform(step)
+        except Problem as problem:
+            self.journal.add(phase, "failed", key=step.key, text=problem.title, detail=problem.text)
+            raise
+        self.journal.add(phase, "ok", key=step.key, text=step.action)
+
+    def _gates(self, state: DesiredState, started: list[str], within_seconds: float, phase: str = "gate") -> None:
+        def passed(key: str, text: str) -> None:
+            self.journal.add(phase, "ok", key=key, text=text)
+
+        Gates(machine=self.machine, state=state, notify=passed).require(started=started, within_seconds=within_seconds)
+
+    def _chore(self, what: str, do: Callable[[], object]) -> None:
+        """Something whose failure does not change what the node serves."""
+        try:
+            do()
+        except (Problem, OSError) as error:
+            self.journal.add("step", "note", key=what, text=f"{what}: {error}")
+
+    def _performer(self, wanted: DesiredState, before: DesiredState | None) -> Performer:
+        return Performer(machine=self.machine, wanted=_by_key(wanted), before=_by_key(before) if before else {})
+
+
+def _by_key(state: DesiredState) -> dict[str, Item]:
+    return {item.key: item for item in state.items}
+
+
+def _touched(events: list[Event]) -> dict[str, str]:
+    """The action of every step that the run began forwards, by key, in order; the gravest where there are two."""
+    touched: dict[str, str] = {}
+    for event in events:
+        if event.phase == "step" and event.status == "start" and event.key != "switch":
+            action = event.text.split(" ", 1)[0]
+            if touched.get(event.key) not in ("bootout", "rebootstrap"):
+                touched[event.key] = action
+    return touched

@@ -1,0 +1,341 @@
+"""The node's files. Every change is atomic (temporary name, fsync, rename) and never follows a link at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import hashlib
+import os
+import pwd
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from fleet.node.sync.problem import Problem
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathState:
+    """What lies at a path: `kind` is missing, file, directory, link or other."""
+
+    kind: str
+    mode: int | None = None
+    owner: str | None = None
+    group: str | None = None
+    size: int | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything is there."""
+        return self.kind != "missing"
+
+
+class Hasher(Protocol):
+    """A SHA-256, plain or keyed."""
+
+    def update(self, block: bytes, /) -> None:
+        """Take more bytes."""
+        ...
+
+    def hexdigest(self) -> str:
+        """64 hex digits."""
+        ...
+
+
+class Disk:
+    """Reads and changes files."""
+
+    def stat(self, path: str) -> PathState:
+        """What lies at the path itself (a link is a link)."""
+        try:
+            info = os.lstat(path)
+        except OSError:
+            return PathState(kind="missing")
+        return PathState(
+            kind=_kind(info.st_mode),
+            mode=stat.S_IMODE(info.st_mode),
+            owner=user_name(info.st_uid),
+            group=group_name(info.st_gid),
+            size=info.st_size,
+        )
+
+    def listing(self, path: str) -> str | None:
+        """Mode, user and group as `ls -ldn` shows them, or None."""
+        try:
+            info = os.lstat(path)
+        except OSError:
+            return None
+        return f"{stat.filemode(info.st_mode)} {info.st_uid} {info.st_gid}"
+
+    def read(self, path: str, *, limit_bytes: int | None = None) -> bytes | None:
+        """The content of a regular file, or None. None too when it is longer than the limit."""
+        try:
+            with self.open(path) as file:
+                if limit_bytes is not None and os.fstat(file.fileno()).st_size > limit_bytes:
+                    return None
+                return file.read()
+        except OSError:
+            return None
+
+    def open(self, path: str) -> BinaryIO:
+        """A regular file for reading; never through a link at its end. Raises OSError."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(f"{path} is not a regular file")
+        return os.fdopen(descriptor, "rb")
+
+    def tail(self, path: str, size: int) -> bytes:
+        """The last bytes of a regular file; nothing when it cannot be read."""
+        try:
+            with self.open(path) as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+                return file.read(size)
+        except OSError:
+            return b""
+
+    def sha256(self, path: str) -> str | None:
+        """64 hex digits over a regular file, or None."""
+        try:
+            with self.open(path) as file:
+                return digest_file(file, hashlib.sha256())
+        except OSError:
+            return None
+
+    def same(self, path: str, other: str) -> bool:
+        """Whether two regular files hold the same bytes."""
+        try:
+            with self.open(path) as one, self.open(other) as two:
+                if os.fstat(one.fileno()).st_size != os.fstat(two.fileno()).st_size:
+                    return False
+                while block := one.read(_CHUNK_BYTES):
+                    if block != two.read(len(block)):
+                        return False
+                return True
+        except OSError:
+            return False
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """The names in a directory, sorted; none when it is not there."""
+        try:
+            return tuple(sorted(os.listdir(path)))  # noqa: PTH208 (names, not paths)
+        except OSError:
+            return ()
+
+    def link_target(self, path: str) -> str | None:
+        """Where a symbolic link points."""
+        try:
+            return os.readlink(path)  # noqa: PTH115 (a text, not a path)
+        except OSError:
+            return None
+
+    def identity(self, path: str) -> str | None:
+        """Which file a program is, links followed: a replaced one has another identity (FACTS section 1.2)."""
+        try:
+            info = Path(path).stat()
+        except OSError:
+            return None
+        return f"{os.path.realpath(path)}:{info.st_ino}:{info.st_size}:{info.st_mtime_ns}"
+
+    def free_bytes(self, path: str) -> int | None:
+        """What a process may still write to the volume of the path."""
+        try:
+            return shutil.disk_usage(path).free
+        except OSError:
+            return None
+
+    def total_bytes(self, path: str) -> int | None:
+        """How large the volume of the path is."""
+        try:
+            return shutil.disk_usage(path).total
+        except OSError:
+            return None
+
+    def modified_seconds(self, path: str) -> float:
+        """When the path changed last; 0 when it is not there."""
+        try:
+            return os.lstat(path).st_mtime
+        except OSError:
+            return 0.0
+
+    def write(self, path: str, content: bytes, *, mode: int, owner: str = "", group: str = "") -> None:
+        """Put a whole file in place."""
+        with self._replacement(path, mode=mode, owner=owner, group=group) as file:
+            file.write(content)
+
+    def copy(self, source: str, path: str, *, mode: int, owner: str = "", group: str = "") -> None:
+        """Put a copy of a regular file in place."""
+        with self.open(source) as origin, self._replacement(path, mode=mode, owner=owner, group=group) as file:
+            shutil.copyfileobj(origin, file, _CHUNK_BYTES)
+
+    def own(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """Give a file or directory its owner and mode; a link there is refused."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            give(descriptor, mode=mode, owner=owner, group=group)
+        finally:
+            os.close(descriptor)
+
+    def directory(self, path: str, *, mode: int = 0o755, owner: str = "", group: str = "") -> None:
+        """Make a directory and what leads to it, with its mode and owner. Something else there is refused."""
+        place = Path(path)
+        if not place.parent.is_dir():
+            self.directory(str(place.parent))
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(mode=0o700)
+        if place.is_symlink() or not place.is_dir():
+            raise Problem(f"{path} is in the way: it is not a directory", hint="move it away, then deploy again")
+        self.own(path, mode=mode, owner=owner, group=group)
+
+    def touch(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """Make sure that a log exists with that owner; its content stays."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            give(descriptor, mode=mode, owner=owner, group=group)
+        finally:
+            os.close(descriptor)
+
+    def append(self, path: str, content: bytes) -> None:
+        """Add to a file and make it last (fsync). A new file is 0600."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def truncate(self, path: str, size: int) -> None:
+        """Cut a file to its first `size` bytes."""
+        os.truncate(path, size)
+
+    def rename(self, path: str, target: str) -> None:
+        """Give a file or directory another name, in one go."""
+        os.rename(path, target)  # noqa: PTH104 (never replaces a directory that holds something)
+        self.settle(str(Path(target).parent))
+
+    def symlink(self, target: str, path: str) -> None:
+        """Put a symbolic link in place, in one go."""
+        aside = f"{path}.new"
+        self.remove(aside)
+        os.symlink(target, aside)  # noqa: PTH211 (a relative target)
+        self.rename(aside, path)
+
+    def remove(self, path: str) -> None:
+        """Remove a file or link. Nothing there is fine."""
+        Path(path).unlink(missing_ok=True)
+
+    def remove_tree(self, path: str) -> None:
+        """Remove a directory with all that is in it; it loses its name first. Nothing there is fine."""
+        if self.stat(path).kind != "directory":
+            self.remove(path)
+            return
+        doomed = f"{path}.removed"
+        if self.stat(doomed).exists:
+            shutil.rmtree(doomed)
+        os.rename(path, doomed)  # noqa: PTH104 (as above)
+        shutil.rmtree(doomed)
+
+    def remove_directory(self, path: str) -> bool:
+        """Remove a directory that is empty; whether it is gone."""
+        try:
+            os.rmdir(path)  # noqa: PTH106 (a link must not be followed)
+        except OSError:
+            return not self.stat(path).exists
+        return True
+
+    def settle(self, path: str) -> None:
+        """Make what was done in a directory last."""
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def settle_all(self) -> None:
+        """Make everything written so far last."""
+        os.sync()
+
+    @contextlib.contextmanager
+    def _replacement(self, path: str, *, mode: int, owner: str, group: str) -> Iterator[BinaryIO]:
+        """A new file beside `path` that takes its place when all went well."""
+        aside = f"{path}.new"
+        self.remove(aside)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            with os.fdopen(os.open(aside, flags, 0o600), "wb") as file:
+                yield file
+                file.flush()
+                give(file.fileno(), mode=mode, owner=owner, group=group)
+                os.fsync(file.fileno())
+            self.rename(aside, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.remove(aside)
+            raise
+
+
+def digest_file(file: BinaryIO, hasher: Hasher) -> str:
+    """The hex digest over what is left of a file."""
+    while block := file.read(_CHUNK_BYTES):
+        hasher.update(block)
+    return hasher.hexdigest()
+
+
+def give(descriptor: int, *, mode: int, owner: str, group: str) -> None:
+    """Set owner, group (empty = leave) and mode of an open file. Raises Problem."""
+    info = os.fstat(descriptor)
+    uid = user_id(owner) if owner else info.st_uid
+    gid = group_id(group) if group else info.st_gid
+    if (uid, gid) != (info.st_uid, info.st_gid):
+        os.fchown(descriptor, uid, gid)
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+        os.fchmod(descriptor, mode)
+
+
+def user_id(name: str) -> int:
+    """The number of a user. Raises Problem."""
+    try:
+        return int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise Problem(f"there is no user {name!r} on this node") from None
+
+
+def group_id(name: str) -> int:
+    """The number of a group. Raises Problem."""
+    try:
+        return int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise Problem(f"there is no group {name!r} on this node") from None
+
+
+def user_name(uid: int) -> str:
+    """The name of a user; its number when it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def group_name(gid: int) -> str:
+    """The name of a group; its number when it has none."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "link" if stat.S_ISLNK(mode) else "other"

@@ -1,0 +1,48 @@
+"""The frames of contracts/sync.py on a pair of byte streams."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO, cast
+
+from fleet.node.sync.problem import Problem
+from fleet.vocabulary.contracts.codec import ContractError, canonical, decode
+from fleet.vocabulary.contracts.sync import MAGIC, MAX_FRAME_BYTES, FromNode, ToNode
+
+
+class Wire:
+    """One conversation with the laptop. Writing raises BrokenPipeError when it is gone."""
+
+    def __init__(self, reading: BinaryIO, writing: BinaryIO) -> None:
+        self.reading = reading
+        self._writing = writing
+
+    def greet(self) -> None:
+        """Write the magic line: what stood before it was a login shell's noise."""
+        self._writing.write(MAGIC)
+        self._writing.flush()
+
+    def send(self, frame: FromNode) -> None:
+        """Write one frame."""
+        text = canonical(frame)
+        self._writing.write(b"%d\n%b\n" % (len(text), text))
+        self._writing.flush()
+
+    def receive(self) -> ToNode | None:
+        """The next frame; None at the end of the stream. Raises Problem for anything that is not a frame."""
+        head = self.reading.readline(32)
+        if not head:
+            return None
+        if not head.endswith(b"\n") or not head[:-1].isdigit() or int(head) > MAX_FRAME_BYTES:
+            raise Problem("what came is not a frame", code="protocol", detail=repr(head))
+        size = int(head)
+        body = self.reading.read(size + 1)
+        if len(body) != size + 1:
+            return None
+        try:
+            if body[-1:] != b"\n":
+                raise ContractError("it does not end where it says")
+            return decode(body[:-1], cast("type[Any]", ToNode))  # type: ignore[no-any-return]
+        except ContractError as error:
+            raise Problem(
+                "what came is not a frame that this sync knows", code="protocol", detail=str(error)
+            ) from error

@@ -1,0 +1,71 @@
+"""The journal of a run: one Event a line, appended and made last before and after everything that is done."""
+
+from __future__ import annotations
+
+from fleet.node.sync.machine import Machine
+from fleet.vocabulary.contracts.codec import ContractError, canonical, decode
+from fleet.vocabulary.contracts.sync import Event
+
+
+def journal_path(machine: Machine, run_id: str) -> str:
+    """Where the journal of a run lies."""
+    return f"{machine.layout.run(run_id)}/journal.jsonl"
+
+
+def read_events(machine: Machine, run_id: str) -> tuple[Event, ...]:
+    """The whole lines of a journal; a torn last line is not there."""
+    events, _ = _parse(machine.disk.read(journal_path(machine, run_id)) or b"")
+    return events
+
+
+class Journal:
+    """Writes the journal of one run, going on where an earlier process stopped."""
+
+    def __init__(self, machine: Machine, run_id: str) -> None:
+        self._machine = machine
+        self._path = journal_path(machine, run_id)
+        raw = machine.disk.read(self._path) or b""
+        events, whole_bytes = _parse(raw)
+        if whole_bytes < len(raw):
+            machine.disk.truncate(self._path, whole_bytes)
+        self.events: list[Event] = list(events)
+
+    def add(
+        self, phase: str, status: str, *, key: str = "", text: str = "", detail: str = "", outcome: str | None = None
+    ) -> Event:
+        """Write one event; it is on the disk when this returns."""
+        event = Event(
+            seq=len(self.events),
+            at_seconds=self._machine.clock.time(),
+            phase=phase,
+            status=status,
+            key=key,
+            text=text,
+            detail=detail,
+            outcome=outcome,
+        )
+        self._machine.disk.append(self._path, canonical(event) + b"\n")
+        self.events.append(event)
+        return event
+
+    def has(self, phase: str, status: str | None = None, key: str | None = None) -> bool:
+        """Whether such an event was written."""
+        return any(
+            event.phase == phase and (status is None or event.status == status) and (key is None or event.key == key)
+            for event in self.events
+        )
+
+
+def _parse(raw: bytes) -> tuple[tuple[Event, ...], int]:
+    """The events, and how many bytes of whole, readable lines they take."""
+    events: list[Event] = []
+    size = 0
+    for line in raw.splitlines(keepends=True):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            events.append(decode(line, Event))
+        except ContractError:
+            break
+        size += len(line)
+    return tuple(events), size

@@ -1,0 +1,100 @@
+"""The verbs of the sync zipapp. It stands in ROOT/sync, so its own path says where the node's root is.
+
+session STATE_ID RUN_ID · apply · attach RUN_ID OFFSET · uninstall [--keep-data]
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from fleet.node.sync.apply import FAILED, apply
+from fleet.node.sync.disk import Disk
+from fleet.node.sync.frames import Wire
+from fleet.node.sync.journal import read_events
+from fleet.node.sync.machine import Machine
+from fleet.node.sync.problem import Problem
+from fleet.node.sync.session import Session
+from fleet.node.sync.system import SystemClock, SystemHost
+from fleet.node.sync.tail import Tail, kick
+from fleet.node.sync.uninstall import Uninstall
+from fleet.vocabulary.contracts.codec import ContractError, decode
+from fleet.vocabulary.contracts.sync import Failed
+from fleet.vocabulary.layout import NodeLayout
+
+_USAGE = "usage: session STATE_ID RUN_ID | apply | attach RUN_ID OFFSET | uninstall [--keep-data]"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_STATE_ID = re.compile(r"-|[0-9a-f]{64}")
+
+
+def main(argv: list[str] | None = None, *, zipapp: str | None = None) -> int:
+    """Run one verb; the exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    own = Path(sys.argv[0] if zipapp is None else zipapp)
+    os.umask(0o022)
+    wire = _take_streams()
+    try:
+        machine = node_machine(own.parent.parent)
+        match words:
+            case ["session", state_id, run_id] if _STATE_ID.fullmatch(state_id) and _RUN_ID.fullmatch(run_id):
+                return Session(machine=machine, wire=wire, state_id=state_id, run_id=run_id, sync=_digest(own)).run()
+            case ["apply"]:
+                outcome = apply(machine)
+                print(f"fleet apply: {outcome or 'nothing to do'}", file=sys.stderr)  # noqa: T201 (the job's log)
+                return 1 if outcome == FAILED else 0
+            case ["attach", run_id, offset] if _RUN_ID.fullmatch(run_id) and offset.isdecimal():
+                return _attach(machine, wire, run_id, int(offset))
+            case ["uninstall"] | ["uninstall", "--keep-data"]:
+                return Uninstall(machine=machine, wire=wire, keep_data=len(words) == 2).run()
+            case _:
+                print(_USAGE, file=sys.stderr)  # noqa: T201 (a command line)
+                return 64
+    except Problem as problem:
+        wire.greet()
+        wire.send(Failed(code=problem.code, title=problem.title, detail=problem.detail, hint=problem.hint))
+        return 1
+    except BrokenPipeError:
+        return 0  # the laptop is gone; the apply job owns what was handed to it
+
+
+def node_machine(root: Path) -> Machine:
+    """This node by the layout that adopt wrote. Raises Problem."""
+    path = root / "state" / "layout.json"
+    try:
+        layout = decode(path.read_bytes(), NodeLayout)
+    except (OSError, ContractError) as error:
+        raise Problem(
+            "this node's layout cannot be read", code="not_adopted", detail=str(error), hint="run fleet adopt again"
+        ) from error
+    if Path(layout.root).resolve() != root.resolve():
+        raise Problem(f"{path} is of another root: {layout.root}", code="layout", hint="run fleet adopt again")
+    return Machine(layout=layout, disk=Disk(), host=SystemHost(), clock=SystemClock())
+
+
+def _attach(machine: Machine, wire: Wire, run_id: str, offset: int) -> int:
+    wire.greet()
+    try:
+        if not machine.disk.stat(machine.layout.run(run_id)).exists:
+            raise Problem(f"there was no run {run_id} on this node", code="no_run")
+        if not any(event.phase == "end" for event in read_events(machine, run_id)):
+            kick(machine)
+        Tail(machine=machine, wire=wire, run_id=run_id).follow(offset)
+    except Problem as problem:
+        wire.send(Failed(code=problem.code, title=problem.title, detail=problem.detail, hint=problem.hint))
+        return 1
+    return 0
+
+
+def _take_streams() -> Wire:
+    """Keep standard output for frames: whatever else prints goes to standard error."""
+    reading: BinaryIO = os.fdopen(os.dup(0), "rb")
+    writing: BinaryIO = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return Wire(reading, writing)
+
+
+def _digest(zipapp: Path) -> str | None:
+    return zipapp.stem if re.fullmatch(r"[0-9a-f]{64}", zipapp.stem) else None

@@ -1,0 +1,66 @@
+"""The receipt of a finished run: what the helper compares, in POSIX sh, to say "nothing to do" without Python.
+
+Lines of `KIND A B C D REST`; see `is_idle` in helper.sh. It is written last and removed first, is 0600 since it
+holds plain digests of secret files, and anything that the helper cannot check makes it look again in Python.
+"""
+
+from __future__ import annotations
+
+from fleet.node.sync.machine import Machine
+from fleet.node.sync.settings import read_settings, wanted
+from fleet.vocabulary.contracts.desired import (
+    Command,
+    Daemon,
+    DesiredState,
+    Directory,
+    File,
+    Item,
+    Pmset,
+    Sysctl,
+    Tree,
+)
+
+
+def write_receipt(machine: Machine, state: DesiredState) -> None:
+    """Write the receipt of a state that was just proved to hold."""
+    live = read_settings(machine, state.items)
+    lines = ["fleet-receipt 1 - - - -", f"state {state.state_id} - - - -"]
+    for item in state.items:
+        lines += _lines(machine, item, live)
+    programs = sorted({daemon.program for daemon in state.daemons})
+    lines += [f"program - - - - {path}" for path in programs if machine.disk.identity(path)]
+    text = "\n".join([*dict.fromkeys(lines), "end - - - -", ""])
+    machine.disk.write(machine.layout.state("receipt"), text.encode(), mode=0o600)
+
+
+def remove_receipt(machine: Machine) -> None:
+    """Something is about to change: the last receipt says nothing any more."""
+    machine.disk.remove(machine.layout.state("receipt"))
+
+
+def _lines(machine: Machine, item: Item, live: dict[str, str]) -> list[str]:
+    match item:
+        case Directory():
+            return [f"directory {machine.disk.listing(item.path)} - {item.path}"]
+        case File():
+            return [_file(machine, item.path)]
+        case Tree():
+            return [f"tree - - - - {item.path}"]
+        case Daemon():
+            up = "loaded" if item.on_demand else "running"
+            return [_file(machine, machine.layout.plist(item.label)), f"daemon {up} - - - {item.label}"]
+        case Pmset() | Sysctl():
+            return [
+                f"{item.kind} {name.split(':', 1)[1]} - - - {value}"
+                for name, value in wanted(item).items()
+                if name in live
+            ]
+        case Command():
+            lines = ["check - - - - -"] if item.check else []
+            return lines + ([f"exists - - - - {item.creates}"] if item.creates else [])
+        case _:
+            return []
+
+
+def _file(machine: Machine, path: str) -> str:
+    return f"file {machine.disk.listing(path)} {machine.disk.sha256(path)} {path}"

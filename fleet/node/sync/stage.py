@@ -1,0 +1,178 @@
+"""Staging: blobs become contents and trees under their own addresses. Nothing live changes."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from fleet.node.sync import releases
+from fleet.node.sync.blobs import Blobs
+from fleet.node.sync.launchd import Launchd
+from fleet.node.sync.machine import Machine
+from fleet.node.sync.problem import Problem
+from fleet.vocabulary.contracts.desired import Blob, Daemon, DesiredState, File, Tree
+
+_COMPILE_SECONDS = 600.0
+_ORDER = {"python": 0, "env": 1, "app": 2, "model": 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Brings one state onto the machine's disk."""
+
+    machine: Machine
+    state: DesiredState
+
+    def run(self) -> None:
+        """Put every content and tree in place and write the record of the release. Raises Problem."""
+        blobs = Blobs(machine=self.machine, state=self.state)
+        missing = blobs.missing()
+        if missing:
+            raise Problem(f"{len(missing)} blobs are still missing", code="protocol", detail=missing[0].digest)
+        blobs.require_space(())
+        self._contents()
+        self._trees()
+        self._lint()
+        releases.save(self.machine, self.state)
+
+    def _contents(self) -> None:
+        layout, disk = self.machine.layout, self.machine.disk
+        disk.directory(f"{layout.root}/files", mode=0o700)
+        shared = {blob.digest for item in self.state.items if isinstance(item, Tree) for blob in _blobs(item)}
+        for item in self.state.items:
+            if isinstance(item, File | Daemon):
+                blob = item.blob if isinstance(item, File) else item.plist
+                if disk.stat(layout.content(blob.hex)).size == blob.size:
+                    continue
+                if blob.digest in shared:
+                    disk.copy(layout.blob(blob.hex), layout.content(blob.hex), mode=0o600)
+                else:
+                    disk.rename(layout.blob(blob.hex), layout.content(blob.hex))
+
+    def _trees(self) -> None:
+        trees = [item for item in self.state.items if isinstance(item, Tree)]
+        todo = [item for item in trees if self.machine.disk.stat(item.path).kind != "directory"]
+        uses = Counter(blob.digest for item in todo for blob in _blobs(item))
+        for item in sorted(todo, key=lambda item: _ORDER[item.role]):
+            if self.machine.disk.stat(item.path).kind == "directory":
+                continue
+            aside = f"{item.path}.new"
+            self.machine.disk.remove_tree(aside)
+            self.machine.disk.directory(aside)
+            if item.archive is not None:
+                unpack(self.machine.layout.blob(item.archive.hex), aside)
+            for file in item.files:
+                uses[file.blob.digest] -= 1
+                self._tree_file(aside, file.path, file.blob, file.mode, last=not uses[file.blob.digest])
+            if item.compile:
+                self._compile(item, aside)
+            self.machine.disk.settle_all()
+            self.machine.disk.rename(aside, item.path)
+        for digest in uses:
+            self.machine.disk.remove(self.machine.layout.blob(digest.split(":", 1)[1]))
+
+    def _tree_file(self, folder: str, name: str, blob: Blob, mode: int, *, last: bool) -> None:
+        """A file of a tree: its blob moves in, or is copied while others need it too."""
+        disk, source, path = self.machine.disk, self.machine.layout.blob(blob.hex), f"{folder}/{name}"
+        disk.directory(path.rsplit("/", 1)[0])
+        if last:
+            disk.rename(source, path)
+            disk.own(path, mode=mode, owner="", group="")
+        else:
+            disk.copy(source, path, mode=mode)
+
+    def _compile(self, item: Tree, aside: str) -> None:
+        """Bytecode for the interpreter that will run it. Packages hold files of other Pythons: an error is no error.
+
+        The content never changes under its address, so the bytecode is not checked against the sources' times.
+        """
+        interpreter = item.interpreter or self.state.interpreter
+        words = (interpreter, "-I", "-S", "-m", "compileall", "-q", "-s", aside, "-p", item.path)
+        self.machine.host.run(
+            (*words, "--invalidation-mode", "unchecked-hash", aside), timeout_seconds=_COMPILE_SECONDS
+        )
+
+    def _lint(self) -> None:
+        launchd = Launchd(machine=self.machine)
+        for daemon in self.state.daemons:
+            ran = launchd.lint(self.machine.layout.content(daemon.plist.hex))
+            if ran.code:
+                raise Problem(f"plutil refuses the plist of {daemon.label}", code="plist", detail=ran.said)
+
+
+def unpack(archive: str, folder: str) -> None:
+    """Unpack a tar into an empty folder; nothing of it may lie, or point, outside. Raises Problem.
+
+    Owners are those of the process, times are kept, modes lose what others could write.
+    """
+    try:
+        with tarfile.open(archive, mode="r:") as tar:
+            for member in tar:
+                _unpack_member(tar, member, Path(folder))
+    except (tarfile.TarError, EOFError) as error:
+        raise Problem("an archive cannot be read", code="archive", detail=str(error)) from error
+
+
+def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    name = PurePosixPath(member.name)
+    if name.is_absolute() or ".." in name.parts or "\0" in member.name:
+        raise _outside(member.name)
+    path = folder / name
+    if any(parent.is_symlink() for parent in _below(path, folder)) or path.is_symlink():
+        raise _outside(member.name)
+    if member.isdir():
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    elif member.issym():
+        target = PurePosixPath(member.linkname)
+        if target.is_absolute() or _climbs(name.parent, target):
+            raise _outside(f"{member.name} -> {member.linkname}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(member.linkname)
+    elif member.islnk():
+        linked = PurePosixPath(member.linkname)
+        origin = folder / linked
+        if (
+            linked.is_absolute()
+            or ".." in origin.parts
+            or origin.is_symlink()
+            or any(parent.is_symlink() for parent in _below(origin, folder))
+        ):
+            raise _outside(f"{member.name} -> {member.linkname}")
+        os.link(origin, path, follow_symlinks=False)
+    elif member.isreg():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source = tar.extractfile(member)
+        if source is None:
+            raise _outside(member.name)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            while block := source.read(1 << 20):
+                file.write(block)
+            os.fchmod(file.fileno(), member.mode & 0o755 | 0o400)
+        os.utime(path, (member.mtime, member.mtime))
+    else:
+        raise Problem(f"an archive holds something that is no file: {member.name}", code="archive")
+
+
+def _below(path: Path, folder: Path) -> Iterator[Path]:
+    return (parent for parent in path.parents if parent != folder and folder in parent.parents)
+
+
+def _climbs(place: PurePosixPath, target: PurePosixPath) -> bool:
+    """Whether a relative link in `place` may leave the folder: steps up come first, and no more than there are."""
+    ups = 0
+    while ups < len(target.parts) and target.parts[ups] == "..":
+        ups += 1
+    return ups > len(place.parts) or ".." in target.parts[ups:]
+
+
+def _outside(name: str) -> Problem:
+    return Problem(f"an archive reaches outside of its folder: {name}", code="archive")
+
+
+def _blobs(item: Tree) -> list[Blob]:
+    return [file.blob for file in item.files] + ([item.archive] if item.archive else [])

@@ -15,7 +15,7 @@ from fleet.control.actions.deploy import Deployer, Prepared, Wanted, run_batches
 from fleet.control.link.fabric_link import FabricLink
 from fleet.control.rollout.plan import NodePlan
 from fleet.control.rollout.run import Run
-from fleet.control.supply import Cache, default_cache_dir
+from fleet.control.supply.cache import Cache
 from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.names import NodeName
 
@@ -96,9 +96,7 @@ def _deployer(ctx: click.Context, playbook: str, on: str | None, tags: str | Non
         tags=tuple(tag for tag in (tags or "").split(",") if tag),
         overrides=overrides_of(ctx),
     )
-    deployer = Deployer(
-        project_of(ctx), link=FabricLink(), cache=Cache(default_cache_dir()), clock=SystemClock(), notify=narrate
-    )
+    deployer = Deployer(project_of(ctx), link=FabricLink(), cache=Cache(), clock=SystemClock(), notify=narrate)
     return deployer, wanted
 
 

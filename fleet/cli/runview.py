@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Protocol
 
 import msgspec
@@ -103,13 +102,11 @@ class LiveView:
                 self._live.console.print(Text.assemble(f"{event.node}: ", line), highlight=False, soft_wrap=True)
 
     def __enter__(self) -> LiveView:
-        self._live.__enter__()
+        self._live.start(refresh=True)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.__exit__(kind, error, trace)
+    def __exit__(self, *exc: object) -> None:
+        self._live.stop()
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))

@@ -10,21 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.control.actions.facts import FactsStore
+from fleet.control.actions.playbooks import playbook_of
 from fleet.control.desired import compile_states, needs
 from fleet.control.desired.states import Compiled
 from fleet.control.desired.supplies import Supplies
 from fleet.control.inventory import Inventory, Node, load_inventory
 from fleet.control.inventory.project import Project
 from fleet.control.link.protocol import Link, target_of
-from fleet.control.playbook import Playbook, load_playbook
+from fleet.control.playbook import Playbook
 from fleet.control.rollout.batches import Batch, batches
 from fleet.control.rollout.conversation import Content, Conversation, SyncPart, helper_argv
 from fleet.control.rollout.journal import Journal, Show, new_run_id
 from fleet.control.rollout.plan import NodePlan
 from fleet.control.rollout.run import NodeJob, NodeResult, Run
-from fleet.control.supply import Cache, resolve
+from fleet.control.supply.cache import Cache
 from fleet.control.supply.models import model_file
 from fleet.control.supply.nodepart import sync_zipapp
+from fleet.control.supply.resolve import resolve
 from fleet.errors import FleetError, NotAdopted, PartialFailure, RunFailed, Unreachable, UsageError
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import Outcome
@@ -71,7 +73,7 @@ class Deployer:
         Raises ConfigError for wrong files, NotAdopted, FitError, SupplyError, Unreachable (a node that was never seen).
         """
         inventory = load_inventory(self._project, overrides=wanted.overrides)
-        playbook = self._playbook(wanted.playbook)
+        playbook = playbook_of(self._project, wanted.playbook)
         nodes = inventory.select(wanted.on, facts=self._facts.load(inventory.nodes))
         if not nodes:
             raise UsageError(f"no node fits {wanted.on!r}", hint="fleet inventory list shows the nodes")
@@ -105,14 +107,6 @@ class Deployer:
         """Where a run's events are kept on this laptop."""
         return self._project.state_dir / "runs" / f"{run_id}.jsonl"
 
-    def _playbook(self, name: str) -> Playbook:
-        path = self._project.file("playbooks", name if name.endswith((".yml", ".yaml")) else f"{name}.yml")
-        if path is None:
-            raise UsageError(
-                f"no playbook {name!r}", hint="playbooks/ of the project, then the shipped ones, are looked through"
-            )
-        return load_playbook(path)
-
     def _facts_of(self, nodes: Sequence[Node], inventory: Inventory, sync: SyncPart) -> Mapping[NodeName, Facts]:
         facts = self._facts.load(inventory.nodes)
         unseen = [node for node in nodes if node.name not in facts]
@@ -142,7 +136,9 @@ class Deployer:
         contents |= {pack.archive.digest: self._cache.blob_path(pack.archive.digest) for pack in packed}
         for manifest in supplies.models.values():
             for file in manifest.files:
-                contents[f"sha256:{file.sha256}"] = model_file(manifest, file, cache=self._cache)
+                contents[f"sha256:{file.sha256}"] = model_file(
+                    manifest, file, cache=self._cache, project=self._project, notify=self._notify
+                )
         return NodeJob(
             name=node.name,
             target=target_of(node, base=self._project.root),

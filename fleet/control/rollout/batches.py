@@ -10,17 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fleet.control.playbook.strategy import Pace
 from fleet.vocabulary.names import NodeName
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pace:
-    """How a play goes about its nodes. `max_unavailable` is a number of nodes or a share of the play's nodes."""
-
-    canary: int = 0
-    max_unavailable: int | float = 1.0
-    stop_on_failure: bool = True
-    healthy_deadline_seconds: float = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.control.rollout.batches import Pace, at_once, batches
+from fleet.control.playbook.strategy import Pace
+from fleet.control.rollout.batches import at_once, batches
 from fleet.vocabulary.names import NodeName
 
 NODES = [NodeName(f"mac-{i}") for i in range(1, 6)]

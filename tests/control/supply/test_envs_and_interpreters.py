@@ -171,8 +171,7 @@ def stub_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {
         "python/bin/python3.12": (b"#!/bin/sh\necho Python 3.12.12\n", 0o755),
         "python/lib/python3.12/_sysconfigdata__darwin_darwin.py": (
-            b"# system configuration generated and used by the sysconfig module\n"
-            b"build_time_vars = {'prefix': '/install'}\n",
+            b"# system configuration generated and used by the\nbuild_time_vars = {'prefix': '/install'}\n",
             0o644,
         ),
         "python/lib/python3.12/__pycache__/x.pyc": (b"x", 0o644),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from rich.console import Group, RenderableType
+from rich.console import Group, OverflowMethod, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +16,7 @@ from fleet.vocabulary.names import Freshness, Health
 from fleet.vocabulary.units import GIB, MIB, bytes_text, seconds_text
 
 _WIDE = 108
+_INDENT = (0, 0, 0, 4)
 _HEALTH = {
     Health.OK: ("●", "+", "ok", "green"),
     Health.WARN: ("▲", "!", "warn", "yellow"),
@@ -40,14 +42,11 @@ _UNKNOWN = Text("-", style="dim")
 def screen(view: FleetView, *, width: int, height: int | None = None, unicode: bool = True) -> RenderableType:
     """The whole picture, at most `height` lines: a headline, the table, and what is wrong with what to do."""
     table = _table(view, wide=width >= _WIDE, unicode=unicode)
-    room = None if height is None else max(0, height - len(view.rows) - 5)
-    concerns = list(_concern_lines(view, unicode=unicode))
-    if room is not None and len(concerns) > room:
-        concerns = [*concerns[: max(0, room - 1)], Text(f"  … {len(concerns) - room + 1} more lines", style="dim")]
-    parts: list[RenderableType] = [_headline(view, unicode=unicode), table]
-    if concerns:
-        parts += [Text(""), *concerns]
-    return Group(*parts)
+    lines: list[RenderableType] = list(_concern_lines(view, cut=height is not None, unicode=unicode))
+    if height is not None and len(lines) > (room := max(1, height - len(view.rows) - 4)):
+        more = Text(f"… {len(lines) - room + 1} more lines", style="dim")
+        lines = [*lines[: room - 1], Padding(more, _INDENT)]
+    return Group(_headline(view, unicode=unicode), table, *([Text(""), *lines] if lines else []))
 
 
 def plain_lines(view: FleetView) -> Iterator[str]:
@@ -77,31 +76,32 @@ def plain_lines(view: FleetView) -> Iterator[str]:
 
 
 def _table(view: FleetView, *, wide: bool, unicode: bool) -> Table:
-    table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), show_edge=False, header_style="dim", expand=False)
-    table.add_column("NODE", no_wrap=True, max_width=24 if wide else 14, overflow="ellipsis")
-    table.add_column("STATE", no_wrap=True)
+    table = Table(box=None, padding=(0, 1, 0, 0), show_edge=False, header_style="dim", expand=False)
+    table.add_column("NODE", no_wrap=True, max_width=20 if wide else 14, overflow="ellipsis")
+    table.add_column("STATE", no_wrap=True, min_width=9)
     if wide:
-        table.add_column("GROUPS", no_wrap=True, max_width=16, overflow="ellipsis")
-    table.add_column("MODELS", no_wrap=True, max_width=28 if wide else 18, overflow="ellipsis")
-    table.add_column("SVC", no_wrap=True, justify="right")
-    table.add_column("HEADROOM" if wide else "HEADRM", no_wrap=True, justify="right")
-    table.add_column("SWAP", no_wrap=True, justify="right")
-    table.add_column("PRESS", no_wrap=True)
-    table.add_column("THERM", no_wrap=True)
+        table.add_column("GROUPS", no_wrap=True, max_width=14, overflow="ellipsis")
+    table.add_column("MODELS", no_wrap=True, max_width=28 if wide else 19, overflow="ellipsis")
+    table.add_column("SVC", no_wrap=True, justify="right", min_width=3)
+    table.add_column("HEADROOM" if wide else "HEADRM", no_wrap=True, justify="right", min_width=6)
+    table.add_column("SWAP", no_wrap=True, justify="right", min_width=5)
+    table.add_column("PRESS", no_wrap=True, min_width=5)
+    table.add_column("THERM", no_wrap=True, min_width=5)
     if wide:
-        table.add_column("CHIP", no_wrap=True, max_width=16, overflow="ellipsis")
-    table.add_column("AGE", no_wrap=True, justify="right")
+        table.add_column("CHIP", no_wrap=True, max_width=14, overflow="ellipsis")
+    table.add_column("AGE", no_wrap=True, justify="right", min_width=3)
     for row in view.rows:
-        table.add_row(*_cells(row, wide=wide, unicode=unicode), style=None if _is_live(row) else "dim")
+        cells = _cells(row, model_width=26 if wide else 17, wide=wide, unicode=unicode)
+        table.add_row(*cells, style=None if _is_live(row) else "dim")
     return table
 
 
-def _cells(row: NodeRow, *, wide: bool, unicode: bool) -> list[Text]:
+def _cells(row: NodeRow, *, model_width: int, wide: bool, unicode: bool) -> list[Text]:
     cells = [Text(row.node, style="bold" if _is_live(row) else ""), _state(row, unicode=unicode)]
     if wide:
         cells.append(Text(" ".join(row.groups) or "-", style="dim"))
     cells += [
-        _models(row.models, unicode=unicode),
+        _models(row.models, width=model_width, unicode=unicode),
         Text(_services(row), style=_services_style(row)),
         _amount(row.wired_headroom_bytes),
         _amount(row.swap_used_bytes),
@@ -121,7 +121,7 @@ def _is_live(row: NodeRow) -> bool:
 def _state(row: NodeRow, *, unicode: bool) -> Text:
     """Freshness first; then, of a node that is live, its health. A silent agent is worse than stale."""
     if row.reach is Reach.NOT_ADOPTED and row.freshness is Freshness.NEVER_SEEN:
-        shape, ascii_shape, word, style = "·", ".", "adopt me", "magenta"
+        shape, ascii_shape, word, style = "·", ".", "new", "magenta"
     elif row.reach is Reach.AGENT_SILENT:
         shape, ascii_shape, word, style = "■", "X", "SILENT", "bold red"
     elif row.freshness in _AWAY:
@@ -131,7 +131,7 @@ def _state(row: NodeRow, *, unicode: bool) -> Text:
     return Text(f"{shape if unicode else ascii_shape} {word}", style=f"not dim {style}")
 
 
-def _models(models: tuple[ServedModel, ...], *, unicode: bool) -> Text:
+def _models(models: tuple[ServedModel, ...], *, width: int, unicode: bool) -> Text:
     if not models:
         return _UNKNOWN
     shapes = {True: ("●", "+", "green"), False: ("■", "X", "bold red"), None: ("?", "?", "cyan")}
@@ -141,8 +141,17 @@ def _models(models: tuple[ServedModel, ...], *, unicode: bool) -> Text:
         if text:
             text.append(" ")
         text.append(shape if unicode else ascii_shape, style=style)
-        text.append(f" {model.name}")
+        text.append(f" {_short(model.name, max(6, width // len(models) - (len(models) > 1)))}")
     return text
+
+
+def _short(name: str, width: int) -> str:
+    """A model's name without its organisation, cut in the middle: both ends tell models apart."""
+    name = name.rsplit("/", 1)[-1]
+    if len(name) <= width:
+        return name
+    head = (width - 1) // 2
+    return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
 
 
 def _services(row: NodeRow) -> str:
@@ -190,34 +199,48 @@ def _ready_word(model: ServedModel) -> str:
 
 
 def _headline(view: FleetView, *, unicode: bool) -> Text:
-    text = Text()
+    """How many nodes are how, the worst first: what a narrow screen cuts off is good news."""
     count = len(view.rows)
-    text.append(f"{count} node{'' if count == 1 else 's'}", style="bold")
-    words = Counter((state.plain, str(state.style)) for row in view.rows for state in [_state(row, unicode=unicode)])
-    for (word, style), many in words.most_common():
-        text.append("   ")
+    text = Text(f"{count} node{'' if count == 1 else 's'}", style="bold", no_wrap=True, overflow="ellipsis")
+    text.append(f"  {view.at:%H:%M:%S} UTC", style="not bold dim")
+    rows = sorted(view.rows, key=_badness)
+    words = Counter((state.plain, str(state.style)) for row in rows for state in [_state(row, unicode=unicode)])
+    for (word, style), many in words.items():
         shape, _, name = word.partition(" ")
-        text.append(f"{shape} {many} {name}", style=style)
-    text.append(f"   {view.at:%H:%M:%S} UTC", style="dim")
+        text.append("  ", style="not bold")
+        text.append(f"{shape} {many} {name}", style=f"not bold {style}")
     return text
 
 
-def _concern_lines(view: FleetView, *, unicode: bool) -> Iterator[Text]:
-    """Each thing that is wrong, and below it what to do."""
-    for row in view.rows:
-        found = list(row.concerns)
-        if row.problem and row.reach in (Reach.UNREACHABLE, Reach.NOT_ADOPTED):
-            seen = "" if row.age_seconds is None else f", last seen {seconds_text(row.age_seconds)} ago"
-            own = Concern(code=row.reach, health=Health.UNKNOWN, text=f"{row.problem}{seen}", hint=row.hint or "")
-            found = [own]
-        for concern in found:
+def _badness(row: NodeRow) -> int:
+    """What a person looks at first comes first."""
+    if row.reach is not Reach.ANSWERED:
+        return {Reach.AGENT_SILENT: 1, Reach.UNREACHABLE: 2}.get(row.reach, 6)
+    return {Health.CRITICAL: 0, Health.WARN: 3, Health.UNKNOWN: 4}.get(row.health, 5)
+
+
+def _concern_lines(view: FleetView, *, cut: bool, unicode: bool) -> Iterator[RenderableType]:
+    """Each thing that is wrong, the worst node first, and below it what to do. `cut` = one line each."""
+    fold: OverflowMethod = "ellipsis" if cut else "fold"
+    for row in sorted(view.rows, key=_badness):
+        found = _concerns(row)
+        for index, concern in enumerate(found):
             state = _state(row, unicode=unicode) if concern.code == row.reach else None
             shape, ascii_shape, _, style = _HEALTH[concern.health]
-            line = Text()
             mark = state.plain[0] if state else (shape if unicode else ascii_shape)
-            line.append(f"{mark} ", style=str(state.style) if state else style)
-            line.append(row.node, style="bold")
-            line.append(f"  {concern.text}")
+            line = Text(f"{mark} ", style=str(state.style) if state else style, no_wrap=cut, overflow=fold)
+            line.append(row.node, style="bold default")
+            line.append(f"  {concern.text}", style="not bold default")
             yield line
-            for advice in concern.hint.splitlines():
-                yield Text(f"    {advice.strip()}", style="dim")
+            if concern.hint and all(after.hint != concern.hint for after in found[index + 1 : index + 2]):
+                advice = " ".join(concern.hint.split("\n"))
+                yield Padding(Text(advice, style="dim", no_wrap=cut, overflow=fold), _INDENT)
+
+
+def _concerns(row: NodeRow) -> tuple[Concern, ...]:
+    """What to say of a row. Of a node that was not reached: why, and what it looked like last is in the table."""
+    if row.reach not in (Reach.UNREACHABLE, Reach.NOT_ADOPTED):
+        return row.concerns
+    seen = "" if row.age_seconds is None else f", last seen {seconds_text(row.age_seconds)} ago"
+    text = f"{row.problem or 'not reached'}{seen}"
+    return (Concern(code=row.reach, health=Health.UNKNOWN, text=text, hint=row.hint or ""),)

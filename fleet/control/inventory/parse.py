@@ -28,7 +28,9 @@ def parse_structure(source: Positioned) -> Structure:
     if not isinstance(root, dict):
         draft.fail((), f"found {kind_of(root)} where groups are expected", "begin with `all:` and put groups under it")
     if "plugin" in root:
-        draft.fail(("plugin",), "this configures an Ansible plugin; fleet reads plain inventories", "")
+        draft.fail(
+            ("plugin",), "this configures a plugin of Ansible", "fleet reads plain inventories: groups and nodes"
+        )
     for name in root:
         if name in SECTIONS:
             draft.fail((name,), f"`{name}:` stands outside any group", "begin with `all:` and indent this under it")
@@ -147,7 +149,7 @@ class _Draft:
             elif re.fullmatch(r"\d{1,9}", str(variable.value)):
                 draft.priority = int(str(variable.value))
             else:
-                self.fail((*path, _PRIORITY), f"found {kind_of(variable.value)} where a number is expected", "")
+                self.fail((*path, _PRIORITY), f"found {kind_of(variable.value)} where a number is expected", "like 10")
 
     def _variables(self, path: KeyPath, *, explicit: bool = True) -> Iterator[Written]:
         body = self._at(path)

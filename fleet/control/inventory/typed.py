@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from fleet.control.inventory.nearest import did_you_mean
-from fleet.control.inventory.settings import ANSIBLE_ALIASES, NodeSettings
+from fleet.control.inventory.settings import ANSIBLE_ALIASES, NodeSettings, describe
 from fleet.control.inventory.structure import Structure, Written
 from fleet.control.inventory.wording import convert_problem, expected_of, kind_of
 from fleet.errors import InventoryError
@@ -76,8 +76,9 @@ def _hint(variable: Written, expected: str) -> str:
     if isinstance(value, str) and "number" in expected and value.strip().isdecimal():
         return f"write {value.strip()} without quotes"
     if isinstance(value, str) and "`" in expected:
-        return did_you_mean(value, expected.replace("`", "").split(" or "))
-    return f"fleet's guide to inventories explains {canonical(variable.name)}"
+        near = did_you_mean(value, expected.replace("`", "").split(" or "))
+        return near or f"write one of these: {expected}"
+    return f"{canonical(variable.name)}: {describe(canonical(variable.name))}"
 
 
 def _one_of_a_pair(variables: Iterable[Written]) -> None:

@@ -25,7 +25,7 @@ _MEANINGS = (
     (
         "mapping values are not allowed",
         "a colon where no key can be",
-        "a value that holds `: ` needs quotes; or this line is indented deeper than its neighbours",
+        "a value that holds `: ` needs quotes, every name above needs its colon, and neighbours line up",
     ),
     (
         "could not find expected ':'",
@@ -34,8 +34,16 @@ _MEANINGS = (
     ),
     ("expected <block end>", "this line's indentation fits none above it", "line it up with its neighbours"),
     ("unexpected end of stream", "a quote that is never closed", "close it"),
-    ("expected ',' or '}'", "a { that is not closed before this", "close it with }, or put a comma between entries"),
-    ("expected ',' or ']'", "a [ that is not closed before this", "close it with ], or put a comma between items"),
+    (
+        "expected ',' or '}'",
+        "a { that is not closed, or a comma that is missing",
+        "close it with }, or put a comma between entries",
+    ),
+    (
+        "expected ',' or ']'",
+        "a [ that is not closed, or a comma that is missing",
+        "close it with ], or put a comma between items",
+    ),
     ("unknown escape character", "an unknown escape in double quotes", r"write \\ for \, or use single quotes"),
     ("duplicate anchor", "an anchor is named twice", "give each its own name"),
 )
@@ -59,7 +67,7 @@ def explain_problem(problem: yaml.YAMLError, text: str) -> Problem:
         ((title, hint) for sign, title, hint in _MEANINGS if sign in said), (f"this is not YAML: {said}", "")
     )
     opened = problem.context_mark
-    if opened and "unexpected end of stream" in said:
+    if opened and ("unexpected end of stream" in said or "expected ',' or" in said):
         return Problem(opened.line + 1, opened.column + 1, title, "", hint)
     detail = ""
     if problem.context and opened and opened.line + 1 != line:

@@ -115,7 +115,7 @@ class _Composer:
         start, end = _mark(event.start_mark), _mark(event.end_mark)
         self._grow(1, start)
         if depth > MAX_DEPTH:
-            self.fail(start, f"nested deeper than {MAX_DEPTH} levels")
+            self.fail(start, f"nested deeper than {MAX_DEPTH} levels", hint="is this the right file?")
         if isinstance(event, yaml.AliasEvent):
             return Use(self._aliased(event.anchor, start), start, end, alias=True)
         if event.anchor:
@@ -146,7 +146,7 @@ class _Composer:
             self.fail(mark, f"*{anchor} refers to no anchor above it", hint=f"anchors so far: {known}")
         node = self._anchors[anchor]
         if node is None:
-            self.fail(mark, f"*{anchor} is inside its own anchor")
+            self.fail(mark, f"*{anchor} is inside its own anchor", hint="an alias stands below what it repeats")
         return node
 
     def _scalar(self, event: Any, start: Mark, end: Mark) -> YamlNode:
@@ -170,7 +170,11 @@ class _Composer:
     def _foreign(self, tag: str, mark: Mark) -> NoReturn:
         shown = tag.replace("tag:yaml.org,2002:", "!!")
         if tag.startswith("!vault"):
-            self.fail(mark, "a value of Ansible Vault", hint="fleet takes secrets by reference: env:NAME or file:PATH")
+            self.fail(
+                mark,
+                "a value of Ansible Vault, which fleet cannot open",
+                hint="fleet takes secrets by reference: env:NAME or file:PATH",
+            )
         self.fail(mark, f"the tag {shown} is not read here", hint="write plain text, numbers, lists and mappings")
 
     def _sequence(self, event: Any, events: Iterator[Any], depth: int) -> YamlNode:

@@ -1,7 +1,6 @@
 """`fleet status`: goldens that a person can read, and the command on a project whose nodes nobody reaches."""
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -78,10 +77,15 @@ def view() -> FleetView:
     return view_of(nodes, sightings, kept, NOW)
 
 
-def check_golden(name: str, text: str) -> None:
+@pytest.fixture
+def check_golden(request):
+    return lambda name, text: compare(name, text, update=request.config.getoption("--update-goldens"))
+
+
+def compare(name: str, text: str, *, update: bool) -> None:
     text = "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
     path = GOLDENS / name
-    if os.environ.get("UPDATE_GOLDENS"):
+    if update:
         path.write_text(text)
     assert text == path.read_text()
 
@@ -94,14 +98,14 @@ def drawn(view: FleetView, width: int, height: int | None = None, *, unicode: bo
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, None), (120, None), (80, 24)])
-def test_the_table_is_the_golden_one(view, width, height):
+def test_the_table_is_the_golden_one(view, check_golden, width, height):
     text = drawn(view, width, height)
     check_golden(f"status-{width}x{height or 'any'}.txt", text)
     assert all(len(line.rstrip()) <= width for line in text.splitlines())
     assert height is None or len(text.splitlines()) <= height
 
 
-def test_plain_is_the_golden_one(view):
+def test_plain_is_the_golden_one(view, check_golden):
     check_golden("status-plain.txt", "\n".join(plain_lines(view)))
 
 

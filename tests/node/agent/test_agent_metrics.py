@@ -1,6 +1,5 @@
 """The metrics text: readable by Prometheus' own parser, by the naming rules, and without a series for the unknown."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -60,9 +59,9 @@ def values(text: str) -> dict[str, list[float]]:
     return found
 
 
-def test_the_text_of_the_recordings_is_the_golden_one(snapshot):
+def test_the_text_of_the_recordings_is_the_golden_one(snapshot, request):
     text = render(snapshot).decode()
-    if os.environ.get("UPDATE_GOLDENS"):
+    if request.config.getoption("--update-goldens"):
         GOLDEN.write_text(text)
     assert text == GOLDEN.read_text()
 

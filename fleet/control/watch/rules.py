@@ -59,7 +59,7 @@ def _sidecars(snapshot: Snapshot) -> Iterator[Concern]:
     """What the probes say of sidecars whose service runs: a service that is down has said it already."""
     down = {service.name for service in snapshot.services if service.up is False}
     for car in snapshot.sidecars:
-        if {f"sidecar.{car.name}", car.name} & down:
+        if _service_of(car) in down:
             continue
         concern = _sidecar(snapshot.node, car)
         if concern:
@@ -67,7 +67,7 @@ def _sidecars(snapshot: Snapshot) -> Iterator[Concern]:
 
 
 def _sidecar(node: str, car: SidecarReading) -> Concern | None:
-    advice = f"fleet logs {node} sidecar.{car.name}"
+    advice = f"fleet logs {node} {_service_of(car)}"
     why = f": {car.problem}" if car.problem else ""
     if car.live is False:
         text = f"{car.model} does not answer{why}"
@@ -79,6 +79,10 @@ def _sidecar(node: str, car: SidecarReading) -> Concern | None:
         text = f"{car.model} is not proved ready yet{why}"
         return Concern(code="sidecar_warming_up", health=Health.UNKNOWN, text=text)
     return None
+
+
+def _service_of(car: SidecarReading) -> str:
+    return car.name if car.name.startswith("sidecar.") else f"sidecar.{car.name}"
 
 
 def _machine(snapshot: Snapshot) -> Iterator[Concern]:

@@ -46,7 +46,10 @@ class Sidecars:
         self._selector, self._clock, self._changed = selector, clock, changed
         self._fast, self._slow = fast_seconds, slow_seconds
         self._watched = [
-            _Watched(sidecar, SidecarReading(name=sidecar.name, model=sidecar.model, port=sidecar.port))
+            _Watched(
+                sidecar,
+                SidecarReading(name=sidecar.name, model=sidecar.serves or sidecar.model, port=sidecar.port),
+            )
             for sidecar in sidecars
         ]
 

@@ -102,3 +102,8 @@ def test_a_sidecar_that_hangs_holds_nothing_up(start, server):
 def test_an_unknown_engine_is_a_problem_and_not_a_crash(start):
     agent = start(sidecars=(a_sidecar(1, engine="warp"),))
     assert "warp" in sidecar_of(agent, lambda reading: reading["problem"])["problem"]
+
+
+def test_a_sidecar_goes_by_the_name_that_clients_know(start, server):
+    sidecar = AgentSidecar(name="chat", model="/opt/fleet/models/x@1", port=server.server_port, serves="smollm2")
+    assert start(sidecars=(sidecar,)).snapshot()["sidecars"][0]["model"] == "smollm2"

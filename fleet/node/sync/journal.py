@@ -36,7 +36,7 @@ class Journal:
         """Write one event; it is on the disk when this returns."""
         event = Event(
             seq=len(self.events),
-            at_seconds=self._machine.clock.time(),
+            at_seconds=self._machine.clock.now().timestamp(),
             phase=phase,
             status=status,
             key=key,

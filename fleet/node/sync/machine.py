@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.layout import NodeLayout
 
 if TYPE_CHECKING:
@@ -51,22 +52,6 @@ class Host(Protocol):
 
     def request(self, url: str, *, body: bytes | None = None, timeout_seconds: float = 5.0) -> Answer:
         """GET, or POST of a JSON body. TLS is not verified: the peer is this machine. Never raises."""
-        ...
-
-
-class Clock(Protocol):
-    """What tells the time and waits."""
-
-    def time(self) -> float:
-        """Seconds since the epoch."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds that never step back."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
         ...
 
 

@@ -18,9 +18,10 @@ from fleet.node.sync.journal import read_events
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.problem import Problem
 from fleet.node.sync.session import Session
-from fleet.node.sync.system import SystemClock, SystemHost
+from fleet.node.sync.system import SystemHost
 from fleet.node.sync.tail import Tail, kick
 from fleet.node.sync.uninstall import Uninstall
+from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.contracts.codec import ContractError, decode
 from fleet.vocabulary.contracts.sync import Failed
 from fleet.vocabulary.layout import NodeLayout
@@ -61,7 +62,7 @@ def main(argv: list[str] | None = None, *, zipapp: str | None = None) -> int:
 
 
 def node_machine(root: Path) -> Machine:
-    """This node by the layout that adopt wrote. Raises Problem."""
+    """The node of that root, by the layout that adopt wrote. Raises Problem."""
     path = root / "state" / "layout.json"
     try:
         layout = decode(path.read_bytes(), NodeLayout)

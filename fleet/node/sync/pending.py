@@ -25,7 +25,12 @@ def lock(machine: Machine, run_id: str, *, wait: bool) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise _busy(os.pread(descriptor, 1000, 0)) from None
-        holder = {"run_id": run_id, "pid": os.getpid(), "boot_id": boot_id(machine), "since": machine.clock.time()}
+        holder = {
+            "run_id": run_id,
+            "pid": os.getpid(),
+            "boot_id": boot_id(machine),
+            "since": machine.clock.now().timestamp(),
+        }
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         yield

@@ -83,7 +83,7 @@ def collect(machine: Machine) -> tuple[str, ...]:
     for kind in ("envs", "apps", "python", "models"):
         doomed += [path for path in _children(machine, kind) if path not in trees]
     doomed += [path for path in _children(machine, "files") if path not in contents]
-    oldest = machine.clock.time() - _PART_AGE_SECONDS
+    oldest = machine.clock.now().timestamp() - _PART_AGE_SECONDS
     doomed += [path for path in _children(machine, "blobs") if disk.modified_seconds(path) < oldest]
     doomed += _older(machine, "runs", _KEPT_RUNS)
     used = disk.link_target(layout.current_sync)

@@ -88,7 +88,7 @@ class Session:
                 release=current,
                 sync=self.sync,
                 fleet_version=fleet.__version__,
-                time_seconds=self.machine.clock.time(),
+                time_seconds=self.machine.clock.now().timestamp(),
                 active_run=active,
                 facts=collect_facts(self.machine),
             )
@@ -160,7 +160,7 @@ class Session:
             state_id=state.state_id,
             previous=previous if releases.load(self.machine, previous) else None,
             boot_id=boot_id(self.machine),
-            requested_at_seconds=clock.time(),
+            requested_at_seconds=clock.now().timestamp(),
             operator=commit.operator,
             healthy_deadline_seconds=commit.healthy_deadline_seconds,
         )

@@ -1,4 +1,4 @@
-"""The real host and clock."""
+"""The real host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 import urllib.error
 import urllib.request
 
@@ -16,22 +15,6 @@ from fleet.node.sync.machine import Answer, Ran
 
 _PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 _BODY_LIMIT_BYTES = 1 << 20
-
-
-class SystemClock:
-    """The machine's own clock."""
-
-    def time(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds that never step back."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
 
 
 class SystemHost:

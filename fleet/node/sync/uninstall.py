@@ -102,7 +102,7 @@ class Uninstall:
         self._event("step", "ok", key=f"directory:{layout.root}", text=text)
 
     def _event(self, phase: str, status: str, *, key: str = "", text: str = "", outcome: str | None = None) -> None:
-        at = self.machine.clock.time()
+        at = self.machine.clock.now().timestamp()
         self._tell(Event(seq=self._seq, at_seconds=at, phase=phase, status=status, key=key, text=text, outcome=outcome))
         self._seq += 1
 

@@ -27,6 +27,8 @@ def parse_structure(source: Positioned) -> Structure:
     root = source.value
     if not isinstance(root, dict):
         draft.fail((), f"found {kind_of(root)} where groups are expected", "begin with `all:` and put groups under it")
+    if not root:
+        draft.fail((), "there is no group in it", "begin with `all:` and put groups under it")
     if "plugin" in root:
         draft.fail(
             ("plugin",), "this configures a plugin of Ansible", "fleet reads plain inventories: groups and nodes"

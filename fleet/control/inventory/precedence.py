@@ -5,6 +5,7 @@ Between groups of equal depth, Ansible's `ansible_group_priority` decides; else 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -135,5 +136,5 @@ def _default(field: msgspec.structs.FieldInfo) -> object:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:59] + "…"

@@ -124,20 +124,20 @@ def _compare(value: object, sign: str, wanted: str) -> bool:
         found = [_compare(item, "=" if sign == "!=" else sign, wanted) for item in value]
         return not any(found) if sign == "!=" else any(found)
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    left, right = _ordered(text), _ordered(wanted)
+    as_version = isinstance(value, str)
+    left, right = _ordered(text, as_version=as_version), _ordered(wanted, as_version=as_version)
     if sign in ("=", "!="):
         equal = left == right if left and right else fnmatchcase(text, wanted)
         return equal == (sign == "=")
     return bool(left and right and _ORDER[sign](left, right))
 
 
-def _ordered(text: str) -> tuple[float, ...] | None:
-    """`64`, `-1.5` or a version like `15.3.1` as something that has an order; None for other text."""
-    if re.fullmatch(r"-?\d+(\.\d+)?", text, re.ASCII):
-        return (float(text),)
-    if re.fullmatch(r"\d+(\.\d+)+", text, re.ASCII):
-        return tuple(float(part) for part in text.split("."))
-    return None
+def _ordered(text: str, *, as_version: bool) -> tuple[float, ...] | None:
+    """A number, or a version like `15.10.1` (after 15.9), as something that has an order; None for the rest."""
+    pattern = r"\d+(\.\d+)*" if as_version else r"-?\d+(\.\d+)?"
+    if not re.fullmatch(pattern, text, re.ASCII):
+        return None
+    return tuple(float(part) for part in text.split(".")) if as_version else (float(text),)
 
 
 def _some(words: list[str]) -> str:

@@ -44,6 +44,9 @@ _MEANINGS = (
         "a [ that is not closed, or a comma that is missing",
         "close it with ], or put a comma between items",
     ),
+    ("found '<stream end>'", "the file ends where a value is expected", "close every [ with ] and every { with }"),
+    ("expected the node content", "something that is no value", "close what is open; text that begins so needs quotes"),
+    ("sequence entries are not allowed", "a list item where none can be", "begin the list on a line of its own"),
     ("unknown escape character", "an unknown escape in double quotes", r"write \\ for \, or use single quotes"),
     ("duplicate anchor", "an anchor is named twice", "give each its own name"),
 )

@@ -43,7 +43,9 @@ class Ticker:
     def wake(self, now: float) -> None:
         """Tick when it is time."""
         if now >= self._next:
-            self._next = max(self._next + self._seconds, now)
+            self._next += self._seconds
+            if self._next <= now:
+                self._next = now + self._seconds
             self._tick()
 
 

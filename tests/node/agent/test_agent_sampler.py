@@ -1,5 +1,6 @@
 """Samples: collectors fail alone, rates come from counters, unknown is never 0."""
 
+from fleet.node.agent.agent import Ticker
 from fleet.node.agent.reading import CpuTicks
 from fleet.node.agent.sampler import Sampler
 from fleet.testing.clock import FakeClock
@@ -97,3 +98,15 @@ def test_a_disk_that_cannot_be_read_does_not_hide_the_others():
 
     sample = a_sampler(FakeMac(), FakeClock(), disks=("/gone", "/"), disk=disk).sample()
     assert sample.disks == (Disk(mount="/gone"), Disk(mount="/", total_bytes=100, free_bytes=50))
+
+
+def test_a_ticker_keeps_its_pace_and_does_not_catch_up_after_a_pause():
+    ticks = []
+    ticker = Ticker(5.0, lambda: ticks.append(1), first_at=100.0)
+    ticker.wake(99.9)
+    assert ticks == []
+    ticker.wake(101.0)
+    assert (len(ticks), ticker.next_at()) == (1, 105.0)
+    ticker.wake(500.0)
+    ticker.wake(500.1)
+    assert (len(ticks), ticker.next_at()) == (2, 505.0)

@@ -22,7 +22,7 @@ from fleet.node.sync.perform import Performer
 from fleet.node.sync.problem import GateFailed, Problem
 from fleet.node.sync.receipt import remove_receipt, write_receipt
 from fleet.node.sync.steps import steps
-from fleet.vocabulary.contracts.desired import Command, DesiredState, Item
+from fleet.vocabulary.contracts.desired import Command, Daemon, DesiredState, File, Item
 from fleet.vocabulary.contracts.sync import Event, RunRequest, Step
 
 COMMITTED, REVERTED, FAILED = "committed", "reverted", "failed"
@@ -128,6 +128,7 @@ class _Run:
         touched = _touched(journal.events)
         performer = self._performer(baseline, self.desired)
         self._undo(performer, touched, failures)
+        self._sweep(baseline)
         done = self._back(performer, baseline, touched, failures)
         labels = spawned(step.key for step in done if step.action in _SPAWNS)
         try:
@@ -169,6 +170,13 @@ class _Run:
             except Problem as problem:
                 failures.append(problem.title)
         return todo
+
+    def _sweep(self, baseline: DesiredState) -> None:
+        """Remove the half-written neighbours of files, left by a process that was killed."""
+        for item in (*self.desired.items, *baseline.items):
+            if isinstance(item, File | Daemon):
+                path = item.path if isinstance(item, File) else self.machine.layout.plist(item.label)
+                self.machine.disk.remove(f"{path}.new")
 
     def _undo(self, performer: Performer, touched: dict[str, str], failures: list[str]) -> None:
         """Undo the commands that the run began, last first."""

@@ -68,13 +68,14 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Probing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How upstreams are proven; seconds.
 
-    One that is down is tried every `down`, one that serves when nothing succeeded for `idle`. A probe may take
-    `timeout`; `failures` timeouts in a row take an upstream out, one refused connection does at once.
+    One that is down is tried every `down`, a sidecar that serves when nothing succeeded for `idle`, an edge every
+    `edge`. A probe may take `timeout`; `failures` in a row take an upstream out, one refused connection does at once.
     """
 
     down_seconds: float = 1.0
-    idle_seconds: float = 30.0
-    timeout_seconds: float = 20.0
+    idle_seconds: float = 15.0
+    edge_seconds: float = 3.0
+    timeout_seconds: float = 10.0
     failures: int = 2
 
 

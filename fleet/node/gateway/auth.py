@@ -1,0 +1,70 @@
+"""Who may ask for what: keys by their SHA-256, scopes, and the names under which we are called."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Mapping
+
+from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing
+
+INFERENCE = "inference"
+NODE = "node"
+
+
+def shown_key(headers: Mapping[str, str]) -> str | None:
+    """The key that a request shows, as `Authorization: Bearer KEY` or `x-api-key: KEY`."""
+    scheme, _, key = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key.strip():
+        return key.strip()
+    return headers.get("x-api-key", "").strip() or None
+
+
+def find_key(ring: KeyRing, shown: str | None) -> HashedKey | None:
+    """The key of the ring that was shown. Every one is compared, in constant time."""
+    if not shown:
+        return None
+    digest = hashlib.sha256(shown.encode("utf-8", errors="surrogateescape")).hexdigest()
+    found: HashedKey | None = None
+    for key in ring.keys:
+        if hmac.compare_digest(key.sha256.lower().encode(), digest.encode()):
+            found = key
+    return found
+
+
+def host_allowed(config: GatewayConfig, host: str) -> bool:
+    """Whether a Host header is one of ours: a page under a rebound DNS name is not.
+
+    An IP address, localhost and the node's own name always are; `allowed_hosts` adds names, `*` any.
+    """
+    name = _host_name(host)
+    if name is None:
+        return False
+    own = config.node.lower()
+    if name in ("localhost", own, f"{own}.local", config.listen.host.lower()) or "*" in config.allowed_hosts:
+        return True
+    if name in (allowed.lower().rstrip(".") for allowed in config.allowed_hosts):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a listener on `host`, or a connection to it, stays on this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_name(host: str) -> str | None:
+    if host.startswith("["):
+        name, bracket, _ = host[1:].partition("]")
+        return name.lower() if bracket else None
+    return host.partition(":")[0].lower().rstrip(".") or None

@@ -1,0 +1,139 @@
+"""Reading what deploy wrote: the configuration, the key ring, the keys that we show to upstreams. All or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from fleet.engines import engine
+from fleet.errors import ConfigError
+from fleet.node.gateway.auth import is_loopback
+from fleet.traffic.config import GatewayConfig, KeyRing, Route, Upstream
+from fleet.vocabulary.secret import Secret
+
+T = TypeVar("T")
+_PIN = re.compile(r"sha256//[A-Za-z0-9+/]{43}=")
+_KINDS = ("sidecar", "edge", "api")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """One valid configuration with all that it refers to. `sha256` is of the configuration file's bytes."""
+
+    config: GatewayConfig
+    keys: KeyRing
+    sha256: str
+    upstream_keys: Mapping[str, Secret] = field(default_factory=dict)
+    routes: Mapping[str, Route] = field(default_factory=dict)
+
+    def route(self, model: str | None) -> Route | None:
+        """The route that a client means by `model`; `default` and nothing mean the first one."""
+        if model in (None, "", "default") and model not in self.routes:
+            return next(iter(self.routes.values()), None)
+        return self.routes.get(model or "")
+
+
+def load(path: Path) -> Loaded:
+    """Read and check everything. Raises ConfigError; nothing half-read ever serves."""
+    content = _read(path)
+    config = _decode(content, GatewayConfig, path)
+    if config.schema != 1:
+        raise ConfigError(f"schema {config.schema} is newer than this gateway", place=str(path))
+    keys = _decode(_read(Path(config.keys_file)), KeyRing, Path(config.keys_file))
+    _check_listener(config, path)
+    names = [upstream.name for upstream in config.upstreams]
+    for upstream in config.upstreams:
+        _check_upstream(upstream, names, path)
+    for route in config.routes:
+        for name in route.upstreams:
+            if name not in names:
+                raise ConfigError(f"route {route.name!r}: there is no upstream {name!r}", place=str(path))
+    shown = {one.name: _secret(Path(one.key_file)) for one in config.upstreams if one.key_file is not None}
+    return Loaded(
+        config=config,
+        keys=keys,
+        sha256=hashlib.sha256(content).hexdigest(),
+        upstream_keys=shown,
+        routes=_routes(config),
+    )
+
+
+def _routes(config: GatewayConfig) -> dict[str, Route]:
+    """The routes by name, and one for every served model that no route is named after."""
+    routes = {route.name: route for route in config.routes}
+    for upstream in config.upstreams:
+        if upstream.serves not in routes:
+            same = tuple(one.name for one in config.upstreams if one.serves == upstream.serves)
+            routes[upstream.serves] = Route(name=upstream.serves, upstreams=same)
+    return routes
+
+
+def _check_listener(config: GatewayConfig, path: Path) -> None:
+    listen = config.listen
+    if (listen.certificate_file is None) != (listen.key_file is None):
+        raise ConfigError("a certificate needs its key, and a key its certificate", place=str(path))
+    if listen.certificate_file is None and not is_loopback(listen.host):
+        raise ConfigError(
+            f"refusing to speak plain HTTP on {listen.host}: keys and prompts would be readable on the way",
+            place=str(path),
+            hint="set gateway_tls: true, or bind 127.0.0.1",
+        )
+
+
+def _check_upstream(upstream: Upstream, names: list[str], path: Path) -> None:
+    where = f"upstream {upstream.name!r}"
+    place = str(path)
+    if names.count(upstream.name) > 1:
+        raise ConfigError(f"{where}: there are two of that name", place=place)
+    if upstream.kind not in _KINDS:
+        raise ConfigError(f"{where}: kind {upstream.kind!r} is none of {', '.join(_KINDS)}", place=place)
+    engine(upstream.engine)
+    if upstream.max_in_flight < 1:
+        raise ConfigError(f"{where}: max_in_flight must be 1 or more", place=place)
+    try:
+        url = urlsplit(upstream.url)
+        host, scheme, _ = url.hostname or "", url.scheme, url.port
+    except ValueError:
+        host, scheme = "", ""
+    if scheme not in ("http", "https") or not host:
+        raise ConfigError(f"{where}: {upstream.url!r} is not an address like http://127.0.0.1:8800", place=place)
+    if upstream.pin is not None and not _PIN.fullmatch(upstream.pin):
+        raise ConfigError(f"{where}: {upstream.pin!r} is not a pin like sha256//BASE64", place=place)
+    if scheme == "http" and not is_loopback(host):
+        raise ConfigError(f"{where}: refusing plain HTTP to {host}", place=place, hint="use https")
+    if upstream.kind == "sidecar" and not is_loopback(host):
+        raise ConfigError(f"{where}: a sidecar is on this node, not on {host}", place=place)
+    if upstream.kind == "edge" and scheme == "https" and upstream.pin is None:
+        raise ConfigError(f"{where}: an edge needs its pinned key", place=place, hint="run `fleet adopt` for it")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _secret(path: Path) -> Secret:
+    """The key in `path`. A file that others may read is refused."""
+    text = _read(path).decode("utf-8", errors="replace").strip()
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise ConfigError(f"{path} can be read by others", hint=f"chmod 600 {path}")
+    if not text or any(not 33 <= ord(char) <= 126 for char in text):
+        raise ConfigError(f"{path} does not hold a key: one line of printable characters")
+    return Secret(text)
+
+
+def _decode(content: bytes, kind: type[T], path: Path) -> T:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(error), place=str(path)) from error

@@ -1,0 +1,73 @@
+"""Failures on the way to an answer, and what a client is told of each."""
+
+from __future__ import annotations
+
+from fleet.engines import ErrorKind, RequestRefused, UpstreamError
+from fleet.traffic.openai_error import ApiError
+
+_STATUS = {
+    ErrorKind.BAD_REQUEST: 400,
+    ErrorKind.BUSY: 429,
+    ErrorKind.UNAVAILABLE: 503,
+    ErrorKind.MISCONFIGURED: 502,
+    ErrorKind.BROKEN: 502,
+    ErrorKind.TIMEOUT: 504,
+}
+_TYPE = {ErrorKind.BAD_REQUEST: "invalid_request_error", ErrorKind.BUSY: "rate_limit_error"}
+_RETRY_AFTER_SECONDS = {ErrorKind.BUSY: 2.0, ErrorKind.UNAVAILABLE: 5.0}
+
+
+class UpstreamFailure(Exception):
+    """An upstream failed."""
+
+    def __init__(self, error: UpstreamError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Refused(Exception):
+    """The client gets this error instead of an answer."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class ClientGone(Exception):
+    """The client closed its connection. There is nobody to tell."""
+
+
+def broken(message: str, *, code: str = "upstream_error") -> UpstreamFailure:
+    """An upstream that failed while it worked."""
+    return UpstreamFailure(UpstreamError(kind=ErrorKind.BROKEN, message=message, retryable=True, code=code))
+
+
+def unreachable(message: str) -> UpstreamFailure:
+    """An upstream that no request reached: out until a probe succeeds."""
+    return UpstreamFailure(UpstreamError(kind=ErrorKind.UNAVAILABLE, message=message, retryable=True, eject=True))
+
+
+def timed_out(message: str) -> UpstreamFailure:
+    """An upstream that said nothing for too long."""
+    return UpstreamFailure(UpstreamError(kind=ErrorKind.TIMEOUT, message=message, retryable=True))
+
+
+def told(error: UpstreamError, *, upstream: str) -> ApiError:
+    """An upstream's failure in our words and status: its 401 is never the client's."""
+    retry_after = error.retry_after_seconds
+    if retry_after is None:
+        retry_after = _RETRY_AFTER_SECONDS.get(error.kind)
+    client_fault = error.kind is ErrorKind.BAD_REQUEST
+    return ApiError(
+        status=_STATUS[error.kind],
+        message=error.message if client_fault else f"{upstream}: {error.message}",
+        type=_TYPE.get(error.kind, "upstream_error"),
+        code=error.code or (None if client_fault else f"upstream_{error.kind.value}"),
+        param=error.param,
+        retry_after_seconds=retry_after,
+    )
+
+
+def told_refusal(refusal: RequestRefused) -> ApiError:
+    """A request that an engine must not be asked."""
+    return ApiError(status=400, message=str(refusal), param=refusal.param, code=refusal.code)

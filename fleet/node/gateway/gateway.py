@@ -1,0 +1,69 @@
+"""The parts of one gateway, put together. No signals, no port: those are the service's."""
+
+from __future__ import annotations
+
+import aiohttp
+from aiohttp import web
+
+from fleet.node.gateway.app import Front
+from fleet.node.gateway.call import Accounting, Admission, LiveCalls
+from fleet.node.gateway.caller import AiohttpCaller
+from fleet.node.gateway.probing import Prober
+from fleet.node.gateway.relay import Relay
+from fleet.node.gateway.reload import Current
+from fleet.node.gateway.upstreams import Upstreams
+from fleet.traffic.config import GatewayConfig
+
+
+class Gateway:
+    """A gateway on a client session. `follow` starts it, and makes it follow a new configuration; `close` ends it."""
+
+    def __init__(
+        self, current: Current, session: aiohttp.ClientSession, *, admission: Admission, accounting: Accounting
+    ) -> None:
+        self._current = current
+        self.calls = LiveCalls()
+        self.upstreams = Upstreams()
+        caller = AiohttpCaller(session)
+        self._prober = Prober(caller=caller, upstreams=self.upstreams, config=self._config)
+        relay = Relay(
+            caller=caller,
+            upstreams=self.upstreams,
+            admission=admission,
+            accounting=accounting,
+            config=self._config,
+        )
+        self.front = Front(current=current, upstreams=self.upstreams, relay=relay, calls=self.calls, session=session)
+        self.runner = _runner(self.front, self._config())
+
+    def follow(self) -> None:
+        """Use what the configuration of the moment names."""
+        self.upstreams.follow(self._current.loaded)
+        self._prober.follow()
+
+    async def close(self) -> None:
+        """Stop probing and close every connection."""
+        await self._prober.close()
+        await self.runner.cleanup()
+
+    def _config(self) -> GatewayConfig:
+        return self._current.loaded.config
+
+
+def new_session() -> aiohttp.ClientSession:
+    """The one client session: no cap of its own (places on upstreams are the cap), nothing decompressed."""
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+    return aiohttp.ClientSession(connector=connector, auto_decompress=False)
+
+
+def _runner(front: Front, config: GatewayConfig) -> web.AppRunner:
+    """A handler is cancelled when its client leaves: that is how a generation ends (SPEC section 0, fact 8)."""
+    return web.AppRunner(
+        front.application(),
+        handler_cancellation=True,
+        access_log=None,
+        keepalive_timeout=75.0,
+        max_field_size=config.limits.header_bytes,
+        lingering_time=2.0,
+        shutdown_timeout=1.0,
+    )

@@ -1,0 +1,141 @@
+"""Proving upstreams: a sidecar by a completion of one token, an edge by what it says of its own.
+
+A probe is skipped while real answers prove the same. It runs beside the traffic and takes no place from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from fleet.node.gateway.caller import Caller
+from fleet.node.gateway.failures import UpstreamFailure, broken, timed_out
+from fleet.node.gateway.upstreams import LiveUpstream, Upstreams
+from fleet.traffic.chat_stream import ChatStreamReader, Done, Fault
+from fleet.traffic.choice import Readiness
+from fleet.traffic.config import GatewayConfig
+
+_LIST_BYTES = 1024 * 1024
+_PROBE_ID = "probe"
+
+
+class Prober:
+    """One task per upstream. `follow` after every change of the configuration."""
+
+    def __init__(self, *, caller: Caller, upstreams: Upstreams, config: Callable[[], GatewayConfig]) -> None:
+        self._caller = caller
+        self._upstreams = upstreams
+        self._config = config
+        self._tasks: dict[LiveUpstream, asyncio.Task[None]] = {}
+
+    def follow(self) -> None:
+        """Probe what is configured now, and nothing else."""
+        wanted = set(self._upstreams.live.values())
+        for upstream in set(self._tasks) - wanted:
+            self._tasks.pop(upstream).cancel()
+        for upstream in wanted - set(self._tasks):
+            self._tasks[upstream] = asyncio.get_running_loop().create_task(self._watch(upstream))
+
+    async def close(self) -> None:
+        """Stop."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self, upstream: LiveUpstream) -> None:
+        while True:
+            await self._probe(upstream)
+            probing = self._config().probing
+            upstream.changed.clear()
+            if upstream.readiness is not Readiness.READY:
+                await asyncio.sleep(probing.down_seconds)
+                continue
+            gap = probing.edge_seconds if upstream.spec.kind == "edge" else probing.idle_seconds
+            try:
+                async with asyncio.timeout(gap):
+                    await upstream.changed.wait()
+            except TimeoutError:
+                continue
+            await asyncio.sleep(probing.down_seconds)
+
+    async def _probe(self, upstream: LiveUpstream) -> None:
+        probing = self._config().probing
+        edge = upstream.spec.kind == "edge"
+        if not edge and _fresh(upstream, probing.idle_seconds):
+            return
+        try:
+            async with asyncio.timeout(probing.timeout_seconds):
+                await (self._ask_edge(upstream) if edge else self._ask_model(upstream))
+        except TimeoutError:
+            # A busy server answers its requests first; their own limits judge it.
+            if upstream.in_flight == 0:
+                failure = timed_out(f"no answer within {probing.timeout_seconds:g} s")
+                upstream.failed(failure.error.message, out=False, limit=probing.failures)
+        except UpstreamFailure as failure:
+            out = failure.error.eject or edge
+            upstream.failed(failure.error.message, out=out, limit=probing.failures)
+        else:
+            upstream.proved(time.monotonic())
+            self._upstreams.wake()
+
+    async def _ask_model(self, upstream: LiveUpstream) -> None:
+        """A real completion. Raises UpstreamFailure."""
+        probe = upstream.engine.ready(upstream.spec.model)
+        reader = ChatStreamReader(parse_all=False)
+        async with self._caller.stream(
+            upstream,
+            probe.path,
+            msgspec.json.encode(probe.body),
+            request_id=_PROBE_ID,
+            connect_seconds=self._config().timeouts.connect_seconds,
+        ) as body:
+            while not reader.over:
+                data = await body.read()
+                for part in reader.feed(data) if data else reader.end():
+                    if isinstance(part, Fault):
+                        raise broken(part.message, code=part.code)
+                    if isinstance(part, Done):
+                        await body.finish()
+
+    async def _ask_edge(self, upstream: LiveUpstream) -> None:
+        """The edge's own word about the model. Raises UpstreamFailure."""
+        probe = upstream.engine.ready(upstream.spec.model)
+        status, body = await self._caller.get(
+            upstream,
+            probe.path,
+            longest_bytes=_LIST_BYTES,
+            connect_seconds=self._config().timeouts.connect_seconds,
+        )
+        if status != 200:
+            raise UpstreamFailure(upstream.engine.map_error(status, body))
+        if reason := not_ready(body, upstream.spec.model):
+            raise broken(reason)
+
+
+def _fresh(upstream: LiveUpstream, seconds: float) -> bool:
+    """Whether a real answer has proven it lately."""
+    proven = upstream.proven_at
+    return upstream.readiness is Readiness.READY and proven is not None and time.monotonic() - proven < seconds
+
+
+def not_ready(models: bytes, wanted: str) -> str | None:
+    """Why the model is not ready, by a gateway's list of models; None when it is. Total."""
+    try:
+        listed: Any = msgspec.json.decode(models)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "its list of models cannot be read"
+    entries = listed.get("data") if isinstance(listed, dict) else None
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and entry.get("id") == wanted:
+            said = entry.get("fleet")
+            if not isinstance(said, dict) or said.get("ready") is True:
+                return None
+            reason = said.get("reason")
+            return reason if isinstance(reason, str) and reason else "not ready"
+    return f"it does not serve {wanted!r}"

@@ -1,0 +1,36 @@
+"""The configuration of the moment: swapped whole, the last good one kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fleet.errors import ConfigError
+from fleet.node.gateway.config import Loaded, load
+
+
+class Current:
+    """What the gateway runs with. `problem` is why the newest file is not it, for /readyz and /healthz."""
+
+    def __init__(self, path: Path, *, read: Callable[[Path], Loaded] = load) -> None:
+        self._path = path
+        self._read = read
+        self.loaded = read(path)
+        self.problem: str | None = None
+
+    def reload(self) -> bool:
+        """Read the file again. Whether it is in force now; if not, nothing has changed but `problem`."""
+        try:
+            loaded = self._read(self._path)
+        except ConfigError as error:
+            self.problem = error.title
+            return False
+        old = self.loaded.config
+        self.loaded = loaded
+        fixed = [name for name in ("listen", "log_file", "log_bytes") if _differ(old, loaded.config, name)]
+        self.problem = f"{', '.join(fixed)} changed: that needs a restart" if fixed else None
+        return True
+
+
+def _differ(old: object, new: object, name: str) -> bool:
+    return bool(getattr(old, name) != getattr(new, name))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from fleet.node.agent.metrics import render
@@ -95,3 +97,20 @@ def test_an_unknown_reading_has_no_series():
 
 def test_the_path_of_a_folder_of_recordings_is_in_no_label(snapshot):
     assert b"/tmp" not in render(msgspec.structs.replace(snapshot, readings="file:/tmp/x"))
+
+
+@given(st.text(max_size=40))
+def test_any_model_name_comes_back_from_its_label(name):
+    car = SidecarReading(name="chat", model=name, port=1, live=True)
+    text = render(Snapshot(node="n", at_seconds=1.0, agent_version="0", readings="linux", sidecars=(car,))).decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    (live,) = [sample for sample in samples if sample.name == "fleet_sidecar_live"]
+    assert live.labels == {"service": "chat", "model": name}
+
+
+@given(st.one_of(st.none(), st.floats(), st.integers(-(2**70), 2**70)))
+def test_any_number_is_a_number_or_no_series(value):
+    text = render(Snapshot(node="n", at_seconds=1.0, agent_version="0", readings="linux", load_1m=value)).decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    shown = [sample.value for sample in samples if sample.name == "fleet_load1"]
+    assert shown in ([], [float(value or 0)])

@@ -24,8 +24,9 @@ TIGHT_RATIO = 0.8
 class SidecarLoad:
     """What one sidecar takes. None = not known.
 
-    `kv_reserve_bytes` is what the operator stated; without it the reserve is `kv_bytes_per_token` x `context_tokens` x
-    `concurrency` + `prompt_cache_bytes`.
+    `kv_reserve_bytes` is what the operator stated for live and cached prompts together. Without it the reserve is
+    `kv_bytes_per_token` x `context_tokens` x `concurrency` for what is being generated, and `prompt_cache_bytes` (as
+    much again when that is not stated) for what is cached.
     """
 
     name: str
@@ -34,8 +35,8 @@ class SidecarLoad:
     kv_reserve_bytes: int | None = None
     kv_bytes_per_token: int | None = None
     context_tokens: int | None = None
-    concurrency: int = 1
-    prompt_cache_bytes: int = 0
+    concurrency: int | None = None
+    prompt_cache_bytes: int | None = None
     overhead_bytes: int = SIDECAR_OVERHEAD_BYTES
 
 
@@ -92,15 +93,18 @@ def gpu_limit(
 
 def kv_reserve(load: SidecarLoad) -> tuple[int, str] | None:
     """The key-value reserve of a sidecar and how it was found; None when it cannot be known."""
+    cache = load.prompt_cache_bytes
     if load.kv_reserve_bytes is not None:
+        if cache is not None and cache > load.kv_reserve_bytes:
+            return cache, "prompt_cache_bytes, more than the stated kv_reserve"
         return load.kv_reserve_bytes, "stated"
-    if load.kv_bytes_per_token is None or load.context_tokens is None:
+    if load.kv_bytes_per_token is None or load.context_tokens is None or load.concurrency is None:
         return None
     live = load.kv_bytes_per_token * load.context_tokens * load.concurrency
     how = f"{load.kv_bytes_per_token} B x {load.context_tokens} tokens x {load.concurrency} at once"
-    if load.prompt_cache_bytes:
-        how += f" + prompt cache {bytes_text(load.prompt_cache_bytes)}"
-    return live + load.prompt_cache_bytes, how
+    if cache is None:
+        return 2 * live, f"{how}, as much again for the prompt cache"
+    return live + cache, f"{how} + prompt cache {bytes_text(cache)}"
 
 
 def fit(node: str, loads: Sequence[SidecarLoad], limit: GpuLimit | None) -> Fit:
@@ -113,9 +117,7 @@ def fit(node: str, loads: Sequence[SidecarLoad], limit: GpuLimit | None) -> Fit:
         if load.weights_bytes is None:
             unknown.append(f"{load.name}: the size of {load.model} is not known")
         if reserve is None:
-            unknown.append(
-                f"{load.name}: neither kv_reserve nor kv_bytes_per_token and context of {load.model} are known"
-            )
+            unknown.append(f"{load.name}: the key-value reserve is not known ({_lacking(load)})")
         if load.weights_bytes is None or reserve is None:
             continue
         total = load.weights_bytes + reserve[0] + load.overhead_bytes
@@ -147,3 +149,12 @@ def fit(node: str, loads: Sequence[SidecarLoad], limit: GpuLimit | None) -> Fit:
             hint="a smaller model or kv_reserve, fewer sidecars on the node, or a higher iogpu.wired_limit_mb",
         )
     return Fit(needed_bytes=needed, limit_bytes=limit.limit_bytes, text=text)
+
+
+def _lacking(load: SidecarLoad) -> str:
+    terms = {
+        "kv_bytes_per_token of the manifest": load.kv_bytes_per_token,
+        "context": load.context_tokens,
+        "options.decode_concurrency": load.concurrency,
+    }
+    return "no kv_reserve, and no " + ", no ".join(name for name, value in terms.items() if value is None)

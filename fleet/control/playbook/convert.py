@@ -106,6 +106,14 @@ def field_names(kind: Any) -> tuple[str, ...]:
     return ()
 
 
+def plain_message(said: str, value: object) -> str:
+    """A msgspec message about `value` in words, with the key it is about."""
+    inner = msgspec_path(said)
+    at = ".".join(str(step) for step in inner)
+    message = re.sub(r" - at `[^`]*`( in `[^`]*`)?$", "", said)
+    return (f"{at}: " if at else "") + _plainer(message, shown(_at(value, inner)))
+
+
 def shown(value: object) -> str:
     """What was found, short."""
     match value:

@@ -13,12 +13,13 @@ class AgentService(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class AgentSidecar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A sidecar that the agent probes."""
+    """A sidecar that the agent probes. `model` is what its server is asked for, `serves` what clients call it."""
 
     name: str
     model: str
     port: int
     engine: str = "mlx_lm"
+    serves: str = ""
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,42 @@
+"""agent.json: what the agent of a node watches. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from fleet.control.desired.roster import Roster
+from fleet.control.desired.states import ServiceSpec
+from fleet.vocabulary.contracts.agent import AgentConfig, AgentService, AgentSidecar
+
+
+def agent_config(own: Roster, services: Sequence[ServiceSpec]) -> AgentConfig:
+    """The configuration of a node's agent; `services` are the daemons that are meant to run there."""
+    settings, layout = own.node.settings, own.layout
+    return AgentConfig(
+        node=own.node.name,
+        port=settings.agent_port,
+        token_file=layout.etc("agent.token"),
+        readings=settings.readings,
+        domain=layout.domain,
+        launchctl=layout.command("launchctl"),
+        var_dir=f"{layout.root}/var",
+        services=tuple(AgentService(name=service.name, label=service.label) for service in services),
+        sidecars=tuple(
+            AgentSidecar(
+                name=sidecar.service,
+                model=sidecar.asked,
+                port=sidecar.port,
+                engine=sidecar.engine,
+                serves=sidecar.serves,
+            )
+            for sidecar in own.sidecars
+        ),
+        commands=dict(sorted(layout.commands.items())),
+    )
+
+
+def agent_json(config: AgentConfig) -> bytes:
+    """The file: one key a line, in the order of the struct."""
+    return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"

@@ -1,0 +1,93 @@
+"""Who shows which key to whom: the key rings of gateways, the keys fronts show edges, the agent's token. Pure.
+
+A front takes the clients' key (inference) and the fleet key (inference, node, admin); an edge takes the fleet key only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from fleet.control.desired.expand import NodePlaybook
+from fleet.control.desired.roster import Roster
+from fleet.control.inventory import Node
+from fleet.control.playbook.tasks import AgentDaemon
+from fleet.errors import InventoryError
+from fleet.traffic.config import HashedKey, KeyRing
+from fleet.vocabulary.names import GatewayRole, NodeName
+from fleet.vocabulary.secret import Secret
+
+_MEANINGS = {
+    "fleet_key": "what fronts and the laptop show to nodes",
+    "gateway_key": "what clients show to a front",
+}
+
+
+def reference_of(node: Node, name: str) -> str:
+    """The secret reference in `gateway_key` or `fleet_key`. Raises InventoryError that says how to set it."""
+    reference = getattr(node.settings, name)
+    if not reference:
+        raise InventoryError(
+            f"{name} is not set",
+            node=node.name,
+            place=node.place,
+            detail=f"It is a reference to {_MEANINGS[name]}.",
+            hint=f"under `vars:` write  {name}: file:secrets/{name.removesuffix('_key')}.key"
+            f"\nand make that file:  openssl rand -hex 32 > secrets/{name.removesuffix('_key')}.key (chmod 600)",
+        )
+    return str(reference)
+
+
+def secret_references(book: NodePlaybook, rosters: Mapping[NodeName, Roster]) -> Iterator[str]:
+    """The references that the services of a node need."""
+    own = rosters[book.node.name]
+    if own.role or any(isinstance(task.action, AgentDaemon) for task in book.tasks):
+        yield reference_of(book.node, "fleet_key")
+    if own.role is GatewayRole.FRONT:
+        yield reference_of(book.node, "gateway_key")
+        yield from upstream_key_files(own, rosters)
+
+
+def upstream_key_files(front: Roster, rosters: Mapping[NodeName, Roster]) -> Mapping[str, str]:
+    """Secret reference -> the file that holds the key which the front shows. Usually one: the fleet's."""
+    own = reference_of(front.node, "fleet_key")
+    found = {own: front.layout.etc("fleet.key")}
+    for other in edges_of(front, rosters):
+        reference = reference_of(other.node, "fleet_key")
+        found.setdefault(reference, front.layout.etc(f"fleet-{other.node.name}.key"))
+    return found
+
+
+def edges_of(front: Roster, rosters: Mapping[NodeName, Roster]) -> Iterator[Roster]:
+    """The other nodes whose sidecars a front reaches through their edges."""
+    for other in rosters.values():
+        if other.node.name != front.node.name and other.edge and other.sidecars:
+            yield other
+
+
+def key_ring(roster: Roster, secrets: Mapping[str, Secret]) -> Secret:
+    """The content of a gateway's keys.json. Raises InventoryError when two keys are the same."""
+    fleet = secrets[reference_of(roster.node, "fleet_key")]
+    if roster.role is not GatewayRole.FRONT:
+        return _ring(HashedKey(name="fleet", sha256=_sha256(fleet), scopes=("inference", "node")))
+    clients = secrets[reference_of(roster.node, "gateway_key")]
+    if clients == fleet:
+        raise InventoryError(
+            "gateway_key and fleet_key are the same secret: every client could administer the fleet",
+            node=roster.node.name,
+            place=roster.node.place,
+        )
+    return _ring(
+        HashedKey(name="clients", sha256=_sha256(clients), scopes=("inference",)),
+        HashedKey(name="fleet", sha256=_sha256(fleet), scopes=("inference", "node", "admin")),
+    )
+
+
+def _ring(*keys: HashedKey) -> Secret:
+    return Secret(msgspec.json.format(msgspec.json.encode(KeyRing(keys=keys)), indent=2).decode() + "\n")
+
+
+def _sha256(key: Secret) -> str:
+    return hashlib.sha256(key.reveal().encode()).hexdigest()

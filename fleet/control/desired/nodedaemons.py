@@ -1,0 +1,262 @@
+"""The daemons of one node: agent, gateway, sidecars and the playbook's own, with the files that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from fleet.control.desired import daemonjobs as jobs
+from fleet.control.desired.agentfile import agent_config, agent_json
+from fleet.control.desired.contents import Contents
+from fleet.control.desired.daemonitem import daemon_item
+from fleet.control.desired.expand import NodePlaybook
+from fleet.control.desired.files import NodeFiles
+from fleet.control.desired.fitting import memory_bytes, reserve_bytes
+from fleet.control.desired.gatewayfile import gateway_config, gateway_json
+from fleet.control.desired.jobs import Job, render_job
+from fleet.control.desired.keys import key_ring, reference_of, upstream_key_files
+from fleet.control.desired.roster import Roster
+from fleet.control.desired.states import ServiceSpec
+from fleet.control.desired.tokens import agent_token
+from fleet.control.desired.trees import Trees
+from fleet.control.playbook.playbook import Task
+from fleet.control.playbook.shapes import given, whole
+from fleet.control.playbook.tasks import AgentDaemon, CustomDaemon, DaemonTask, GatewayDaemon, SidecarDaemon
+from fleet.engines import EngineCommand, engine
+from fleet.errors import PlaybookError
+from fleet.vocabulary.contracts.codec import digest_of
+from fleet.vocabulary.contracts.desired import Daemon, Directory, Item, Tree
+from fleet.vocabulary.names import GatewayRole, Label, ModelName, NodeName, ServiceKind
+from fleet.vocabulary.secret import Secret
+
+
+def services_of(book: NodePlaybook, own: Roster) -> tuple[ServiceSpec, ...]:
+    """The daemons that are meant to run on a node, in the order of its tasks, each once."""
+    found: dict[str, ServiceSpec] = {}
+    for task in book.tasks:
+        if isinstance(task.action, DaemonTask):
+            service = _service(book, own, task)
+            found[service.name] = service
+    return tuple(found.values())
+
+
+def _service(book: NodePlaybook, own: Roster, task: Task) -> ServiceSpec:
+    layout, settings, node = book.layout, book.node.settings, book.node.name
+    match task.action:
+        case AgentDaemon():
+            name, kind, port = "agent", ServiceKind.AGENT.value, settings.agent_port
+            return ServiceSpec(
+                name=name, kind=kind, label=Label(layout.label(name)), node=node, port=port,
+                url=f"http://127.0.0.1:{port}", logs=(layout.log("agent.log"),),
+            )  # fmt: skip
+        case GatewayDaemon():
+            name, kind = "gateway", ServiceKind.GATEWAY.value
+            return ServiceSpec(
+                name=name, kind=kind, label=Label(layout.label(name)), node=node, port=settings.gateway_port,
+                url=own.gateway_local_url, logs=(layout.log("gateway.log"), layout.log("gateway.err.log")),
+            )  # fmt: skip
+        case SidecarDaemon():
+            wanted = book.fill(task).name
+            sidecar = next(sidecar for sidecar in own.sidecars if sidecar.name == wanted)
+            name, kind = sidecar.service, ServiceKind.SIDECAR.value
+            return ServiceSpec(
+                name=name, kind=kind, label=Label(layout.label(name)), node=node, port=sidecar.port, url=sidecar.url,
+                model=ModelName(sidecar.model), serves=sidecar.serves, logs=(layout.log(f"{name}.log"),),
+            )  # fmt: skip
+        case _:
+            custom: CustomDaemon = book.fill(task, interpreter="/")
+            ports = _ports(task, custom)
+            return ServiceSpec(
+                name=custom.label, kind="custom", label=Label(layout.label(custom.label)), node=node,
+                port=ports[0] if ports else None, url=f"http://127.0.0.1:{ports[0]}" if ports else None,
+                logs=(layout.log(f"{custom.label}.log"),),
+            )  # fmt: skip
+
+
+class NodeDaemons:
+    """Makes the daemon items of one node, each behind the files that it reads."""
+
+    def __init__(
+        self,
+        book: NodePlaybook,
+        rosters: Mapping[NodeName, Roster],
+        trees: Trees,
+        contents: Contents,
+        files: NodeFiles,
+        *,
+        services: tuple[ServiceSpec, ...],
+        secrets: Mapping[str, Secret],
+    ) -> None:
+        self._book = book
+        self._layout = book.layout
+        self._rosters = rosters
+        self._own = rosters[book.node.name]
+        self._trees = trees
+        self._contents = contents
+        self._files = files
+        self._services = services
+        self._secrets = secrets
+        self._has_agent = any(service.kind == ServiceKind.AGENT for service in services)
+
+    def directories(self) -> Iterator[Directory]:
+        """What every daemon stands on; nothing when the node has none."""
+        if not self._services:
+            return
+        layout = self._layout
+        yield self._directory(f"{layout.root}/etc", 0o755, owner=layout.admin, group=layout.admin_group)
+        yield self._directory(f"{layout.root}/log", 0o755)
+        yield self._directory(f"{layout.root}/var", 0o750)
+        yield self._directory(layout.var("tmp"), 0o700)
+
+    def items(self, task: Task, action: object) -> Iterator[Item]:
+        """The items of a daemon task, filled in."""
+        match action:
+            case AgentDaemon():
+                yield from self._agent(task, action)
+            case GatewayDaemon():
+                yield from self._gateway(task, action)
+            case SidecarDaemon():
+                yield from self._sidecar(task, action)
+            case CustomDaemon():
+                yield self._custom(task, action)
+
+    def _agent(self, task: Task, action: AgentDaemon) -> Iterator[Item]:
+        own = self._own
+        token = self._files.config("agent.token", self._agent_token(), task=task.name)
+        config = self._files.config("agent.json", agent_json(agent_config(own, self._services)), task=task.name)
+        yield from (token, config)
+        env = self._trees.env(action.env, place=task.place)
+        port = own.node.settings.agent_port
+        job = jobs.service_job(
+            self._layout,
+            "agent",
+            interpreter=self._trees.interpreter,
+            folders=[env.path, self._trees.app.path],
+            environment=action.environment,
+            exit_timeout_seconds=jobs.AGENT_EXIT_SECONDS,
+        )
+        yield self._daemon(
+            task, "agent", job, "launchd/agent.plist.j2",
+            ports=(port,),
+            inputs={**_digests(env, self._trees.app), "listen": digest_of([port])},
+            reload={item.path: item.blob.digest for item in (token, config)},
+        )  # fmt: skip
+
+    def _gateway(self, task: Task, action: GatewayDaemon) -> Iterator[Item]:
+        own, settings = self._own, self._own.node.settings
+        role = GatewayRole(action.role)
+        config = gateway_config(own, self._rosters, role=role, manifests=self._trees.manifests, agent=self._has_agent)
+        files = [self._files.config("keys.json", key_ring(own, self._secrets), task=task.name)]
+        if self._has_agent:
+            files.append(self._files.config("agent.token", self._agent_token(), task=task.name))
+        if role is GatewayRole.FRONT:
+            for reference, path in upstream_key_files(own, self._rosters).items():
+                name = path.rpartition("/")[2]
+                files.append(self._files.config(name, self._secrets[reference], task=task.name))
+        files.append(self._files.config("gateway.json", gateway_json(config), task=task.name))
+        yield from files
+        env = self._trees.env(action.env, place=task.place)
+        job = jobs.service_job(
+            self._layout,
+            "gateway",
+            interpreter=self._trees.interpreter,
+            folders=[env.path, self._trees.app.path],
+            environment=action.environment,
+            exit_timeout_seconds=jobs.GATEWAY_EXIT_SECONDS,
+        )
+        listen = digest_of([settings.gateway_bind, settings.gateway_port, settings.gateway_tls])
+        yield self._daemon(
+            task, "gateway", job, "launchd/gateway.plist.j2",
+            ports=(settings.gateway_port,),
+            inputs={**_digests(env, self._trees.app), "listen": listen},
+            reload={item.path: item.blob.digest for item in files},
+        )  # fmt: skip
+
+    def _sidecar(self, task: Task, action: SidecarDaemon) -> Iterator[Item]:
+        sidecar = next(sidecar for sidecar in self._own.sidecars if sidecar.name == action.name)
+        env = self._trees.env(sidecar.env, place=task.place)
+        model = self._trees.model(sidecar.model, place=task.place)
+        spec = jobs.sidecar_spec(
+            sidecar,
+            self._layout,
+            model_path=model.path,
+            memory_bytes=memory_bytes(self._book),
+            kv_reserve_bytes=reserve_bytes(sidecar, self._trees.manifests.get(sidecar.model)),
+        )
+        command: EngineCommand = engine(sidecar.engine).command(spec)
+        for folder in command.directories:
+            yield self._directory(folder, 0o750)
+        job = jobs.sidecar_job(
+            sidecar, self._layout, interpreter=self._trees.interpreter, env=env.path, command=command
+        )
+        yield self._daemon(
+            task, sidecar.service, job, "launchd/sidecar.plist.j2",
+            ports=(sidecar.port,),
+            inputs=_digests(env, model),
+        )  # fmt: skip
+
+    def _custom(self, task: Task, action: CustomDaemon) -> Daemon:
+        env_name = given(action.env)
+        env = self._trees.env(env_name, place=task.place) if env_name else None
+        job = jobs.custom_job(
+            task, action, self._layout,
+            interpreter=self._trees.interpreter, env=env.path if env else None, app=self._trees.app.path,
+        )  # fmt: skip
+        return self._daemon(
+            task, action.label, job, given(action.template) or "launchd/daemon.plist.j2",
+            ports=_ports(task, action),
+            inputs={**(_digests(env, self._trees.app) if env else {}), **self._watched(task, action.restart_on)},
+            reload=self._watched(task, action.reload_on),
+        )  # fmt: skip
+
+    def _daemon(
+        self,
+        task: Task,
+        service: str,
+        job: Job,
+        template: str,
+        *,
+        ports: tuple[int, ...],
+        inputs: Mapping[str, str],
+        reload: Mapping[str, str] | None = None,
+    ) -> Daemon:
+        values = {**self._book.values, "services": self._services, "interpreter": self._trees.interpreter}
+        values.pop("layout")
+        text = render_job(job, template, layout=self._layout, templates=self._book.templates, **values)
+        return daemon_item(
+            text, task=task.name, service=service, layout=self._layout, contents=self._contents,
+            ports=ports, inputs=inputs, reload=reload,
+        )  # fmt: skip
+
+    def _watched(self, task: Task, paths: tuple[str, ...]) -> dict[str, str]:
+        found = {}
+        for path in paths:
+            full = self._files.placed(path, task)
+            blob = self._files.blob_at(full)
+            if blob is None:
+                raise PlaybookError(
+                    f"{task.name}: no file or template task before it makes {full}",
+                    place=task.place,
+                    hint="restart_on and reload_on name files of this playbook",
+                )
+            found[full] = blob.digest
+        return found
+
+    def _agent_token(self) -> Secret:
+        return agent_token(self._secrets[reference_of(self._own.node, "fleet_key")], self._own.node.name)
+
+    def _directory(self, path: str, mode: int, *, owner: str | None = None, group: str | None = None) -> Directory:
+        return Directory(
+            task="fleet",
+            path=path,
+            mode=mode,
+            owner=owner or self._layout.owner,
+            group=group or self._layout.group,
+        )
+
+
+def _digests(*trees: Tree) -> dict[str, str]:
+    return {tree.key: tree.path.rpartition("/")[2] for tree in trees}
+
+
+def _ports(task: Task, custom: CustomDaemon) -> tuple[int, ...]:
+    return tuple(whole(port, place=task.place, what="ports", low=1, high=65535) for port in custom.ports)

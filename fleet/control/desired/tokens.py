@@ -1,0 +1,13 @@
+"""Secrets that follow from the fleet key, so that laptop and node know them without another reference. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from fleet.vocabulary.secret import Secret
+
+
+def agent_token(fleet_key: Secret, node: str) -> Secret:
+    """The bearer token of a node's agent: HMAC-SHA256 of `agent:NODE` under the fleet key, 64 hex digits."""
+    return Secret(hmac.new(fleet_key.reveal().encode(), f"agent:{node}".encode(), hashlib.sha256).hexdigest())

@@ -23,7 +23,7 @@ class Current:
         try:
             loaded = self._read(self._path)
         except ConfigError as error:
-            self.problem = error.title
+            self.problem = error.title.replace(f"{self._path.parent}/", "")
             return False
         old = self.loaded.config
         self.loaded = loaded

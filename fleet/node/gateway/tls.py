@@ -31,6 +31,7 @@ class PinnedKey(aiohttp.Fingerprint):
         tls = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert(binary_form=True) if tls is not None else None
         if not pin_matches(certificate, self._pin):
+            transport.abort()  # a polite goodbye would keep the connection open for half a minute
             raise WrongKey(f"the peer's key is {_seen(certificate)}, pinned is {self._pin}")
 
 

@@ -1,0 +1,137 @@
+"""`fleet sim`: simulated Macs on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fleet.cli.context import narrate, print_json
+from fleet.errors import FleetError, UsageError
+
+if TYPE_CHECKING:
+    from fleet.sim.simulation import Simulation
+
+DEFAULT_DIR = Path(".fleet") / "sim"
+
+_DIR = click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_DIR,
+    show_default=True,
+    help="The folder of the simulation: a complete fleet project.",
+)
+
+
+@click.group()
+def sim() -> None:
+    """Simulated Macs on this machine: real SSH, a launchd with real processes, the macOS commands."""
+
+
+@sim.command()
+@click.option("--nodes", type=click.IntRange(1, 64), default=3, show_default=True, help="How many Macs.")
+@click.option(
+    "--models",
+    type=click.Choice(["smollm2", "tiny", "scripted"]),
+    multiple=True,
+    help="Models to make; the first is served. smollm2 when absent.",
+)
+@click.option("--no-models", is_flag=True, help="Make no model: Macs alone.")
+@click.option(
+    "--throttle-scale", type=click.FloatRange(0.001, 10), default=1.0, help="launchd's throttle and back-off, scaled."
+)
+@click.option("--exit-scale", type=click.FloatRange(0.001, 10), default=1.0, help="launchd's exit timeouts, scaled.")
+@_DIR
+def up(
+    folder: Path, nodes: int, models: tuple[str, ...], no_models: bool, throttle_scale: float, exit_scale: float
+) -> None:
+    """Bring simulated Macs up, with an inventory for them."""
+    simulation = _simulation(folder)
+    names = _make_models(folder, () if no_models else models or ("smollm2",))
+    plan = simulation.up(nodes=nodes, models=names, throttle_scale=throttle_scale, exit_scale=exit_scale)
+    narrate(f"{len(plan.nodes)} simulated Macs are up in {folder}")
+    narrate(f"next: fleet -i {folder}/inventory/fleet.yml adopt --all")
+
+
+@sim.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@_DIR
+def status(folder: Path, as_json: bool) -> None:
+    """Show the simulated Macs: power, faults, services."""
+    simulation = _simulation(folder)
+    plan = simulation.plan
+    running = simulation.running
+    nodes: dict[str, Any] = simulation.status()["nodes"] if running else {}
+    if as_json:
+        ports = {node.name: {"ssh_port": node.ssh_port, "gateway_port": node.gateway_port} for node in plan.nodes}
+        rows = {name: {**port, **nodes.get(name, {})} for name, port in ports.items()}
+        print_json({"simulation": True, "running": running, "dir": str(folder), "nodes": rows})
+        return
+    click.echo(f"simulation in {folder}: {'up' if running else 'down'}")
+    for node in plan.nodes:
+        found = nodes.get(node.name, {"power": "off", "faults": {}, "services": {}})
+        faults = " ".join(name if value == "1" else f"{name}={value}" for name, value in found["faults"].items())
+        click.echo(f"{node.name:8} {found['power']:7} ssh 127.0.0.1:{node.ssh_port}  {faults}".rstrip())
+        for label, service in found["services"].items():
+            pid = f"pid {service['pid']}" if service["pid"] else "no process"
+            click.echo(f"         {label}: {service['state']}, {pid}, runs {service['runs']}")
+
+
+@sim.command()
+@click.argument("node")
+@click.argument("faults", metavar="KEY[=VALUE]...", nargs=-1)
+@click.option("--clear", is_flag=True, help="End these kinds of trouble, or all.")
+@click.option("--list", "show", is_flag=True, help="List the kinds.", is_eager=True)
+@_DIR
+def fault(folder: Path, node: str, faults: tuple[str, ...], clear: bool, show: bool) -> None:
+    """Bring trouble to a simulated Mac, or end it. `fleet sim fault any --list` shows the kinds."""
+    simulation = _simulation(folder)
+    from fleet.sim.faults import KINDS, parse_fault
+
+    if show:
+        for kind in KINDS.values():
+            click.echo(f"{kind.name + ('=' + kind.value if kind.value else ''):36} {kind.meaning}")
+        return
+    if not faults and not clear:
+        raise UsageError(
+            "which fault?", hint="fleet sim fault NODE thermal=2; --list shows the kinds; --clear ends all"
+        )
+    if clear:
+        for name in faults or (None,):
+            simulation.clear(node, name.partition("=")[0] if name else None)
+        narrate(f"{node}: cleared")
+        return
+    for parsed in [parse_fault(text) for text in faults]:
+        simulation.fault(node, f"{parsed.name}={parsed.value}")
+        narrate(f"{node}: {parsed.name}" + ("" if parsed.value == "1" else f" {parsed.value}"))
+
+
+@sim.command()
+@click.option("--purge", is_flag=True, help="Remove the folder too.")
+@_DIR
+def down(folder: Path, purge: bool) -> None:
+    """Stop the simulated Macs: no process and no port stays."""
+    _simulation(folder).down(purge=purge)
+    narrate(f"the simulation in {folder} is {'gone' if purge else 'down'}")
+
+
+def _simulation(folder: Path) -> Simulation:
+    if missing := [name for name in ("asyncssh", "psutil") if importlib.util.find_spec(name) is None]:
+        raise FleetError(
+            f"the simulation needs {' and '.join(missing)}",
+            hint="install fleet with the extra: pip install 'fleet-macs[sim]'",
+        )
+    from fleet.sim.simulation import Simulation
+
+    return Simulation(folder.resolve())
+
+
+def _make_models(folder: Path, names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    from fleet.sim.models.shelf import shelve
+
+    return tuple(shelve(name, folder.resolve() / "models", notify=narrate) for name in names)

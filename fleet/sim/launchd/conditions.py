@@ -1,0 +1,32 @@
+"""How a simulated launchd behaves just now: time scales, recorded variants, injected trouble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Frozen; a fault puts another one in its place.
+
+    `throttle_scale` and `exit_scale` multiply launchd's own waits (throttle, back-off, StartInterval; SIGTERM to
+    SIGKILL), so that a rehearsal of minutes takes seconds. `pended`: why non-demand spawns are put off, or None.
+    `held`: services that launchd refuses to run (a label, or its last word or words: `sidecar`, `sidecar.chat`).
+    The rest are variants between releases of macOS: the first signal of `kickstart -k` (FACTS section 1.2, disputed),
+    what `bootout` answers while the process lives (0 or 36), `bootstrap` of a disabled label (5 or 119) and
+    `bootstrap` while the old instance is being removed (37 or 5).
+    """
+
+    throttle_scale: float = 1.0
+    exit_scale: float = 1.0
+    pended: str | None = None
+    held: frozenset[str] = frozenset()
+    kickstart_signal: str = "SIGTERM"
+    bootout_code: int = 0
+    disabled_code: int = 5
+    busy_code: int = 37
+    enforce_root: bool = True
+
+    def holds(self, label: str) -> bool:
+        """Whether launchd refuses to run the label."""
+        return any(label == held or f".{held}." in f"{label}." for held in self.held)

@@ -1,0 +1,1 @@
+"""Makers of the models that simulated sidecars serve."""

@@ -1,0 +1,61 @@
+"""What a simulation is made of: `sim.json` in its folder. Ports are picked once and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+
+class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One node and its ports of 127.0.0.1."""
+
+    name: str
+    ssh_port: int
+    gateway_port: int
+    agent_port: int
+    sidecar_port: int
+
+
+class SimPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A simulation. `id` marks its processes; `token` opens its control port. The scales are those of Conditions."""
+
+    id: str
+    token: str
+    nodes: tuple[NodePlan, ...]
+    models: tuple[str, ...] = ()
+    throttle_scale: float = 1.0
+    exit_scale: float = 1.0
+    enforce_root: bool = True
+    schema: int = 1
+
+
+def plan_nodes(count: int, ports: Iterator[int]) -> tuple[NodePlan, ...]:
+    """`mac-1` to `mac-COUNT`, each with ports of its own."""
+    return tuple(
+        NodePlan(
+            name=f"mac-{number}",
+            ssh_port=next(ports),
+            gateway_port=next(ports),
+            agent_port=next(ports),
+            sidecar_port=next(ports),
+        )
+        for number in range(1, count + 1)
+    )
+
+
+def read_plan(path: Path) -> SimPlan | None:
+    """The plan of a folder, or None when it has none or another kind of file."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=SimPlan)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def write_plan(path: Path, plan: SimPlan) -> None:
+    """Remember the plan; it holds a token, so only its owner may read it."""
+    part = path.with_suffix(".part")
+    part.touch(mode=0o600)
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n")
+    part.replace(path)

@@ -42,7 +42,9 @@ def list_(ctx: click.Context, selector: str | None, as_json: bool, form: str) ->
 
         print_json(ansible_list(found.structure))
         return
-    nodes = found.select(selector, facts=_known_facts(ctx))
+    from fleet.control.actions.facts import FactsStore
+
+    nodes = found.select(selector, facts=FactsStore(project_of(ctx)).load(found.nodes))
     if as_json or form == "json":
         print_json([_as_json(node) for node in nodes])
         return
@@ -107,21 +109,6 @@ def _loaded(ctx: click.Context) -> Inventory:
     for finding in found.warnings:
         narrate(finding.text)
     return found
-
-
-def _known_facts(ctx: click.Context) -> dict[Any, Any]:
-    """What this laptop remembers of the nodes, for selectors like mem_gb>=64. Damaged files are as if absent."""
-    import msgspec
-
-    from fleet.vocabulary.contracts.sync import Facts
-
-    facts = {}
-    for path in sorted((project_of(ctx).state_dir / "facts").glob("*.json")):
-        try:
-            facts[path.stem] = msgspec.json.decode(path.read_bytes(), type=Facts)
-        except (OSError, msgspec.DecodeError):
-            narrate(f"{path.name}: these facts cannot be read; the next plan asks the node again")
-    return facts
 
 
 def _door(node: Node) -> str:

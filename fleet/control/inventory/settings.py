@@ -85,6 +85,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         str | None, Meta(description="Secret reference of the key that fronts and the laptop show to edges.")
     ] = None
     agent_port: Annotated[Port, Meta(description="Loopback port of the agent.")] = 8791
+    sidecar_port: Annotated[Port, Meta(description="Loopback port of the node's (first) sidecar.")] = 8800
+    sidecar_environment: Annotated[dict[str, str], Meta(description="Environment variables that every sidecar of the node gets.")] = {}
     routes: Annotated[
         dict[str, list[str]],
         Meta(

@@ -53,7 +53,7 @@ class Entry:
 class YamlNode:
     """A scalar, sequence or mapping. `value` is its plain data, `weight` how many nodes it is with aliases expanded.
 
-    `style` is `block` or `flow` for collections; empty, a quote, `|` or `>` for scalars, whose own text is `text`.
+    `style` is `block` or `flow` for collections; empty, a quote, `|`, `>` or `<<` for scalars, whose text is `text`.
     """
 
     value: Any
@@ -111,7 +111,7 @@ class _Composer:
             told = explain_problem(problem, self._text)
             self.fail(Mark(told.line, told.column), told.title, detail=told.detail, hint=told.hint)
 
-    def _use(self, event: Any, events: Iterator[Any], depth: int) -> Use:
+    def _use(self, event: Any, events: Iterator[Any], depth: int, *, as_key: bool = False) -> Use:
         start, end = _mark(event.start_mark), _mark(event.end_mark)
         self._grow(1, start)
         if depth > MAX_DEPTH:
@@ -121,7 +121,7 @@ class _Composer:
         if event.anchor:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
-            node = self._scalar(event, start, end)
+            node = self._scalar(event, start, end, as_key=as_key)
         elif isinstance(event, yaml.SequenceStartEvent):
             node = self._sequence(event, events, depth)
         else:
@@ -149,13 +149,15 @@ class _Composer:
             self.fail(mark, f"*{anchor} is inside its own anchor", hint="an alias stands below what it repeats")
         return node
 
-    def _scalar(self, event: Any, start: Mark, end: Mark) -> YamlNode:
+    def _scalar(self, event: Any, start: Mark, end: Mark, *, as_key: bool) -> YamlNode:
         tag = event.tag
         if tag is None or tag == "!":
             tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]
         style = event.style or ""
-        if tag in (_STR, _MERGE):
-            return YamlNode(event.value, style, start, end, text="<<" if tag == _MERGE else event.value)
+        if tag == _MERGE and as_key:
+            return YamlNode(event.value, "<<", start, end, text=event.value)
+        if tag == _STR:
+            return YamlNode(event.value, style, start, end, text=event.value)
         if tag not in _SCALAR_TAGS:
             self._foreign(tag, start)
         try:
@@ -205,9 +207,9 @@ class _Composer:
         for item in events:
             if isinstance(item, yaml.MappingEndEvent):
                 break
-            key = self._use(item, events, depth + 1)
+            key = self._use(item, events, depth + 1, as_key=True)
             value = self._use(next(events), events, depth + 1)
-            if key.node.text == "<<" and not key.node.style and not key.alias:
+            if key.node.style == "<<" and not key.alias:
                 if merge is not None:
                     self._duplicate("<<", merge.start, key.start)
                 merge, merged = key, self._merge(value)

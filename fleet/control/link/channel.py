@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import paramiko
 
 from fleet.control.link.deadline import Deadline
@@ -11,6 +13,7 @@ from fleet.errors import Unreachable
 _TAIL_BYTES = 8 * 1024
 _SLICE_SECONDS = 0.5
 _WINDOW_BYTES = (256 * 1024, 2 * 1024 * 1024)
+_OPENSSH = re.compile(r"SSH-2\.0-OpenSSH_[0-9.]+(p[0-9]+)?( |$)")
 _BYTES_PER_SECOND = 125_000_000
 
 
@@ -24,7 +27,7 @@ class SshChannel:
         self._stderr = bytearray()
         # A fresh sshd buffers what its command has not read yet by copying (bench/ssh section 0.6). Other servers
         # may open the window again only when half of it is used up: a cap would stop them for ever.
-        self._capped = "OpenSSH" not in raw.get_transport().remote_version
+        self._capped = not _OPENSSH.match(raw.get_transport().remote_version)
         self._window = int(min(max(rtt_seconds * _BYTES_PER_SECOND, _WINDOW_BYTES[0]), _WINDOW_BYTES[1]))
 
     def read_some(self, limit: int = 65536, *, within_seconds: float = WAIT_SECONDS) -> bytes:

@@ -24,6 +24,10 @@ from fleet.control.supply.locks import write_lock
 from fleet.control.supply.resolve import resolve
 from fleet.errors import SupplyError, UsageError
 
+SYSCONFIG = (
+    b"# system configuration generated and used by the sysconfig module\n"  # uv looks for this line
+    b"build_time_vars = {'prefix': '/install'}\n"
+)
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -171,7 +175,7 @@ def stub_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {
         "python/bin/python3.12": (b"#!/bin/sh\necho Python 3.12.12\n", 0o755),
         "python/lib/python3.12/_sysconfigdata__darwin_darwin.py": (
-            b"# system configuration generated and used by the\nbuild_time_vars = {'prefix': '/install'}\n",
+            SYSCONFIG,
             0o644,
         ),
         "python/lib/python3.12/__pycache__/x.pyc": (b"x", 0o644),

@@ -108,7 +108,8 @@ class FakeMac:
     `watched[label]` are files that a process reads when it starts and at SIGHUP; `ports[label]` it holds while it
     lives. `linger_seconds` is how long a process takes to die. `pend`: labels whose next non-demand spawn launchd
     puts off. `crashing`: labels whose process ends at once with 1. `foreign_ports` are somebody else's.
-    `programs` are commands by their path; `answers` HTTP answers by URL.
+    `programs` are commands by their path; `answers` HTTP answers by URL; `errands[label]` is a job that runs to its
+    end whenever it is spawned.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -127,6 +128,7 @@ class FakeMac:
         self.deaf_settings: set[str] = set()
         self.programs: dict[str, Callable[[tuple[str, ...]], Ran]] = {}
         self.answers: dict[str, Answer] = {}
+        self.errands: dict[str, Callable[[], object]] = {}
         self.typed: list[tuple[str, ...]] = []
         self.fuse = Fuse()
         self._last_pid = 100
@@ -254,7 +256,10 @@ class FakeMac:
     def _spawn(self, job: FakeJob) -> None:
         job.runs += 1
         job.pended = None
-        if not Path(_program(job.plist)).exists():
+        if job.label in self.errands:
+            job.exit_line = "last exit code = 0"
+            self.errands[job.label]()
+        elif not Path(_program(job.plist)).exists():
             job.exit_line = f"last exit code = {_EX_CONFIG}: EX_CONFIG"
         elif job.label in self.crashing or self._taken() & set(self.ports.get(job.label, [])):
             job.exit_line = "last exit code = 1"

@@ -11,7 +11,7 @@
 #
 #   fleet-node sync PROTOCOL STATE_ID RUN_ID SYNC_DIGEST   STATE_ID `-` asks for facts only
 #   fleet-node put sync/SYNC_DIGEST.pyz SIZE SYNC_DIGEST   SIZE bytes follow on stdin
-#   fleet-node attach RUN_ID OFFSET SYNC_DIGEST
+#   fleet-node attach RUN_ID OFFSET SYNC_DIGEST            the events behind number OFFSET, and those to come
 #   fleet-node uninstall [--keep-data]
 #
 # Exit: 127 that sync is not here (put it, try again) · 126 the interpreter is not here (adopt again)

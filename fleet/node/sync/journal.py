@@ -33,9 +33,9 @@ class Journal:
     def add(
         self, phase: str, status: str, *, key: str = "", text: str = "", detail: str = "", outcome: str | None = None
     ) -> Event:
-        """Write one event; it is on the disk when this returns."""
+        """Write one event, numbered from 1; it is on the disk when this returns."""
         event = Event(
-            seq=len(self.events),
+            seq=len(self.events) + 1,
             at_seconds=self._machine.clock.now().timestamp(),
             phase=phase,
             status=status,

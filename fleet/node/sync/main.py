@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+import fleet
 from fleet.node.sync.apply import FAILED, apply
 from fleet.node.sync.disk import Disk
 from fleet.node.sync.frames import Wire
 from fleet.node.sync.journal import read_events
 from fleet.node.sync.machine import Machine
+from fleet.node.sync.pending import pending_run
 from fleet.node.sync.problem import Problem
 from fleet.node.sync.session import Session
 from fleet.node.sync.system import SystemHost
@@ -23,7 +25,7 @@ from fleet.node.sync.tail import Tail, kick
 from fleet.node.sync.uninstall import Uninstall
 from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.contracts.codec import ContractError, decode
-from fleet.vocabulary.contracts.sync import Failed
+from fleet.vocabulary.contracts.sync import Failed, Hello
 from fleet.vocabulary.layout import NodeLayout
 
 _USAGE = "usage: session STATE_ID RUN_ID | apply | attach RUN_ID OFFSET | uninstall [--keep-data]"
@@ -47,7 +49,7 @@ def main(argv: list[str] | None = None, *, zipapp: str | None = None) -> int:
                 print(f"fleet apply: {outcome or 'nothing to do'}", file=sys.stderr)  # noqa: T201 (the job's log)
                 return 1 if outcome == FAILED else 0
             case ["attach", run_id, offset] if _RUN_ID.fullmatch(run_id) and offset.isdecimal():
-                return _attach(machine, wire, run_id, int(offset))
+                return _attach(machine, wire, run_id, int(offset), _digest(own))
             case ["uninstall"] | ["uninstall", "--keep-data"]:
                 return Uninstall(machine=machine, wire=wire, keep_data=len(words) == 2).run()
             case _:
@@ -75,14 +77,16 @@ def node_machine(root: Path) -> Machine:
     return Machine(layout=layout, disk=Disk(), host=SystemHost(), clock=SystemClock())
 
 
-def _attach(machine: Machine, wire: Wire, run_id: str, offset: int) -> int:
+def _attach(machine: Machine, wire: Wire, run_id: str, after: int, sync: str | None) -> int:
     wire.greet()
     try:
+        now = machine.clock.now().timestamp()
+        wire.send(Hello(sync=sync, fleet_version=fleet.__version__, time_seconds=now, active_run=pending_run(machine)))
         if not machine.disk.stat(machine.layout.run(run_id)).exists:
             raise Problem(f"there was no run {run_id} on this node", code="no_run")
         if not any(event.phase == "end" for event in read_events(machine, run_id)):
             kick(machine)
-        Tail(machine=machine, wire=wire, run_id=run_id).follow(offset)
+        Tail(machine=machine, wire=wire, run_id=run_id).follow(after)
     except Problem as problem:
         wire.send(Failed(code=problem.code, title=problem.title, detail=problem.detail, hint=problem.hint))
         return 1

@@ -39,6 +39,13 @@ from fleet.vocabulary.contracts.sync import (
     Step,
 )
 
+_RECORD = Step(
+    key="release",
+    kind_of="release",
+    action="update",
+    task="",
+    reason="only the record of the release changes (gates, names of tasks); no daemon is touched",
+)
 _TEXT_LIMIT_BYTES = 256 * 1024
 _TEXTS_LIMIT_BYTES = 4 * 1024 * 1024
 
@@ -101,6 +108,8 @@ class Session:
         previous = releases.load(self.machine, releases.current_id(self.machine))
         observed = observe(self.machine, state, previous)
         todo = steps(state, observed, previous)
+        if not todo and releases.current_id(self.machine) != state.state_id:
+            todo = (_RECORD,)
         blobs = Blobs(machine=self.machine, state=state)
         missing = blobs.missing()
         self.wire.send(
@@ -116,7 +125,7 @@ class Session:
                 bad=releases.why_bad(self.machine, state.state_id),
             )
         )
-        idle = not todo and not missing and releases.current_id(self.machine) == state.state_id
+        idle = not todo and not missing
         self._converse(state, blobs, idle=idle)
 
     def _converse(self, state: DesiredState, blobs: Blobs, *, idle: bool) -> None:

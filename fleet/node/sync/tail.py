@@ -26,15 +26,15 @@ class Tail:
     wire: Wire
     run_id: str
 
-    def follow(self, offset: int = 0) -> None:
-        """Send the events from that sequence number on, until the run ended, and then Done. Raises Problem."""
+    def follow(self, after: int = 0) -> None:
+        """Send the events behind that sequence number, until the run ended, and then Done. Raises Problem."""
         clock = self.machine.clock
         heard, kicks = clock.monotonic(), 0
         while True:
-            fresh = [event for event in read_events(self.machine, self.run_id) if event.seq >= offset]
+            fresh = [event for event in read_events(self.machine, self.run_id) if event.seq > after]
             for event in fresh:
                 self.wire.send(event)
-                offset = event.seq + 1
+                after = event.seq
             ended = [event for event in fresh if event.phase == "end"]
             if ended:
                 self._done(ended[-1])

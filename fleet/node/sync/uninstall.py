@@ -25,7 +25,7 @@ class Uninstall:
     machine: Machine
     wire: Wire
     keep_data: bool
-    _seq: int = 0
+    _seq: int = 1
     _deaf: bool = False
 
     def run(self) -> int:
@@ -54,7 +54,7 @@ class Uninstall:
         for item in state.items if state else ():
             if isinstance(item, File) and not item.path.startswith(f"{layout.root}/"):
                 disk.remove(item.path)
-                self._event("step", "ok", key=item.key, text="remove")
+                self._event("step", "ok", key=item.key, text=f"{item.path} is removed")
         for item in reversed(state.items if state else ()):
             if isinstance(item, Directory) and not item.path.startswith(f"{layout.root}/"):
                 disk.remove_directory(item.path)
@@ -63,12 +63,12 @@ class Uninstall:
         rights = [
             path
             for path in (f"{layout.sudoers_dir}/{name}" for name in disk.names(layout.sudoers_dir))
-            if layout.helper.encode() in (disk.read(path, limit_bytes=65536) or b"")
+            if layout.helper.encode() in (disk.read(path, limit_bytes=65536) or b"").replace(b"\\", b"")
         ]
         self._remove_root()
         for path in rights:
             disk.remove(path)
-            self._event("step", "ok", key=f"file:{path}", text="remove")
+            self._event("step", "ok", key=f"file:{path}", text=f"{path} is removed")
 
     def _daemons(self, state: DesiredState | None) -> dict[str, Daemon]:
         """Every job that is fleet's: of the live release, by its plist, or known to launchd under the prefix."""
@@ -85,10 +85,9 @@ class Uninstall:
         return found
 
     def _remove_job(self, daemon: Daemon) -> None:
-        self._event("step", "start", key=daemon.key, text="bootout")
         Jobs(machine=self.machine).bootout(daemon)
         self.machine.disk.remove(self.machine.layout.plist(daemon.label))
-        self._event("step", "ok", key=daemon.key, text="bootout")
+        self._event("step", "ok", key=daemon.key, text=f"{daemon.label} is booted out, its plist removed")
 
     def _remove_root(self) -> None:
         layout, disk = self.machine.layout, self.machine.disk
@@ -98,7 +97,7 @@ class Uninstall:
         for name in disk.names(layout.root):
             if name not in kept:
                 disk.remove_tree(f"{layout.root}/{name}")
-        text = f"remove, but {', '.join(kept)}" if kept else "remove"
+        text = f"{layout.root} is removed" + (f" but for {', '.join(kept)}" if kept else "")
         self._event("step", "ok", key=f"directory:{layout.root}", text=text)
 
     def _event(self, phase: str, status: str, *, key: str = "", text: str = "", outcome: str | None = None) -> None:

@@ -19,8 +19,9 @@ sync; `fleet-node put sync/DIGEST.pyz SIZE DIGEST` takes it on stdin, then the s
     Event* ------------------------------>              the journal of the apply job, as it grows
     Done -------------------------------->
 
-A lost connection after Commit changes nothing: the apply job owns the run. `fleet-node attach RUN_ID OFFSET` gives
-MAGIC and the Events from that sequence number on.
+A lost connection after Commit changes nothing: the apply job owns the run. `fleet-node attach RUN_ID OFFSET DIGEST`
+gives MAGIC, a Hello without facts, and the Events behind that sequence number (the first is 1), then Done. Failed can
+come in the place of any frame of the node. `fleet-node uninstall` gives MAGIC, Events and Done.
 """
 
 from __future__ import annotations

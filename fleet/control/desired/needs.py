@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fleet.control.desired.expand import NodePlaybook, expand, refuse_tags
 from fleet.control.desired.keys import secret_references
-from fleet.control.desired.roster import rosters
+from fleet.control.desired.roster import Roster, rosters
 from fleet.control.desired.supplies import EnvNeed, InterpreterNeed, ModelNeed, Needs, SecretNeed
 from fleet.control.desired.templates import Templates
 from fleet.control.inventory import Inventory, Node, Project, find_project
@@ -36,17 +36,37 @@ def needs(
     refuse_tags(tuple(tags))
     project = project or find_project(str(inventory.path))
     books = expand(inventory, playbook, facts=facts, templates=Templates(project))
-    lists = rosters(books)
     wanted = [books[node.name] for node in nodes if node.name in books]
-    envs = dict.fromkeys(env_need(book, task, env, project) for book in wanted for task, env in env_tasks(book))
-    models = dict.fromkeys(model_need(task, model, project) for book in wanted for task, model in model_tasks(book))
-    secrets = [reference for book in wanted for reference in (*_file_secrets(book), *secret_references(book, lists))]
+    for task, message, hint in missing_files(wanted, project):
+        raise PlaybookError(message, place=task.place, hint=hint)
+    return needs_of(wanted, rosters(books), project)
+
+
+def needs_of(books: Sequence[NodePlaybook], lists: Mapping[NodeName, Roster], project: Project) -> Needs:
+    """What the states of these nodes are made from; a lock or manifest may not be there."""
+    envs = dict.fromkeys(env_need(book, env, project) for book in books for _, env in env_tasks(book))
+    models = dict.fromkeys(model_need(model, project) for book in books for _, model in model_tasks(book))
+    secrets = [reference for book in books for reference in (*_file_secrets(book), *secret_references(book, lists))]
     return Needs(
         envs=tuple(envs),
         models=tuple(models),
-        interpreters=tuple(dict.fromkeys(interpreter_need(book.node) for book in wanted)),
+        interpreters=tuple(dict.fromkeys(interpreter_need(book.node) for book in books)),
         secrets=tuple(SecretNeed(reference=reference) for reference in dict.fromkeys(secrets)),
     )
+
+
+def missing_files(books: Sequence[NodePlaybook], project: Project) -> Iterator[tuple[Task, str, str]]:
+    """The locks and manifests that tasks name and that are not there: task, message, hint."""
+    hint = "makes it; {kind}/ of the project, then the shipped ones, are looked through"
+    for book in books:
+        for task, env in env_tasks(book):
+            if not env_need(book, env, project).lock_sha256:
+                message = f"{task.name}: no file {lock_name(env)!r} in locks/"
+                yield task, message, f"fleet env lock {env.name} {hint.format(kind='locks')}"
+        for task, model in model_tasks(book):
+            if not model_need(model, project).manifest_path.is_file():
+                message = f"{task.name}: no file {manifest_name(model)!r} in models/"
+                yield task, message, f"fleet model lock SOURCE --name {model.name} {hint.format(kind='models')}"
 
 
 def env_tasks(book: NodePlaybook) -> Iterator[tuple[Task, PythonEnvTask]]:
@@ -59,24 +79,33 @@ def model_tasks(book: NodePlaybook) -> Iterator[tuple[Task, ModelTask]]:
     return book.of_kind("model", ModelTask)
 
 
-def env_need(book: NodePlaybook, task: Task, env: PythonEnvTask, project: Project) -> EnvNeed:
-    """The need of a python_env task on one node. Raises PlaybookError when there is no such lock."""
-    path = _project_file(project, "locks", given(env.lock) or f"{env.name}.lock", task, f"fleet env lock {env.name}")
+def lock_name(env: PythonEnvTask) -> str:
+    """The lock's file below locks/."""
+    return given(env.lock) or f"{env.name}.lock"
+
+
+def manifest_name(model: ModelTask) -> str:
+    """The manifest's file below models/."""
+    return given(model.manifest) or f"{model.name}.json"
+
+
+def env_need(book: NodePlaybook, env: PythonEnvTask, project: Project) -> EnvNeed:
+    """The need of a python_env task on one node. A lock that is not there has no digest."""
+    path = _project_file(project, "locks", lock_name(env))
     settings = book.node.settings
     return EnvNeed(
         name=env.name,
         lock_path=path,
-        lock_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        lock_sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
         python_version=settings.python_version,
         platform=settings.platform,
         os_version=book.facts.os_version if book.facts and settings.platform == "macos-arm64" else None,
     )
 
 
-def model_need(task: Task, model: ModelTask, project: Project) -> ModelNeed:
-    """The need of a model task. Raises PlaybookError when there is no such manifest."""
-    name = given(model.manifest) or f"{model.name}.json"
-    return ModelNeed(manifest_path=_project_file(project, "models", name, task, "fleet model lock SOURCE"))
+def model_need(model: ModelTask, project: Project) -> ModelNeed:
+    """The need of a model task. The manifest may not be there."""
+    return ModelNeed(manifest_path=_project_file(project, "models", manifest_name(model)))
 
 
 def interpreter_need(node: Node) -> InterpreterNeed:
@@ -98,12 +127,7 @@ def _file_secrets(book: NodePlaybook) -> Iterator[str]:
             yield reference
 
 
-def _project_file(project: Project, kind: str, name: str, task: Task, maker: str) -> Path:
-    path = None if Path(name).is_absolute() or ".." in Path(name).parts else project.file(kind, name)
-    if path is None:
-        raise PlaybookError(
-            f"{task.name}: no file {name!r} in {kind}/",
-            place=task.place,
-            hint=f"{maker} makes it; {kind}/ of the project, then the shipped ones, are looked through",
-        )
-    return path
+def _project_file(project: Project, kind: str, name: str) -> Path:
+    """The file of that kind; where it would be when it is not there, or when the name leads out of its folder."""
+    inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+    return (project.file(kind, name) if inside else None) or project.root / kind / Path(name).name / "(missing)"

@@ -86,7 +86,7 @@ class Roster:
 
 def roster(book: NodePlaybook) -> Roster:
     """The sidecars and the gateway's role of one node. A later play's role wins. Raises PlaybookError."""
-    sidecars = tuple(_sidecar(task, action) for task, action in book.of_kind("daemon", SidecarDaemon))
+    sidecars = tuple(_sidecar(book.node, task, action) for task, action in book.of_kind("daemon", SidecarDaemon))
     gateway = last_gateway(book)
     role = GatewayRole(book.fill(gateway).role) if gateway else None
     return Roster(node=book.node, layout=book.layout, sidecars=sidecars, role=role)
@@ -103,7 +103,7 @@ def rosters(books: Mapping[NodeName, NodePlaybook]) -> Mapping[NodeName, Roster]
     return {name: roster(book) for name, book in books.items()}
 
 
-def _sidecar(task: Task, action: SidecarDaemon) -> Sidecar:
+def _sidecar(node: Node, task: Task, action: SidecarDaemon) -> Sidecar:
     if not action.name.replace("-", "").replace("_", "").isalnum():
         raise PlaybookError(f"sidecar name {action.name!r}: letters, digits and dashes only", place=task.place)
     context, reserve = given(action.context), given(action.kv_reserve)
@@ -120,7 +120,7 @@ def _sidecar(task: Task, action: SidecarDaemon) -> Sidecar:
         kv_reserve_bytes=None if reserve is None else size_bytes(reserve, place=task.place, what="kv_reserve"),
         max_in_flight=whole(action.max_in_flight, place=task.place, what="max_in_flight", low=1),
         options=action.options,
-        environment=action.environment,
+        environment={**node.settings.sidecar_environment, **action.environment},
     )
 
 

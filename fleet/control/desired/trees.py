@@ -42,7 +42,7 @@ def trees_of(book: NodePlaybook, supplies: Supplies, project: Project) -> Trees:
     python, interpreter = _python(book, supplies)
     envs: dict[str, Tree] = {}
     for task, env in env_tasks(book):
-        packed = supplies.envs[env_need(book, task, env, project)]
+        packed = supplies.envs[env_need(book, env, project)]
         tree = Tree(
             task=task.name,
             role="env",
@@ -56,7 +56,7 @@ def trees_of(book: NodePlaybook, supplies: Supplies, project: Project) -> Trees:
     models: dict[str, Tree] = {}
     manifests: dict[str, ModelManifest] = {}
     for task, model in model_tasks(book):
-        manifest = supplies.models[model_need(task, model, project)]
+        manifest = supplies.models[model_need(model, project)]
         tree = Tree(
             task=task.name,
             role="model",

@@ -104,11 +104,15 @@ class Scope:
     variables: Mapping[str, object]
 
 
+class Undecided(PlaybookError):
+    """A predicate hangs on what is not known of a node."""
+
+
 def holds(predicate: Predicate, scope: Scope, *, place: str) -> bool:
-    """Whether the predicate holds for the node. Raises PlaybookError when that is not known."""
+    """Whether the predicate holds for the node. Raises Undecided when that is not known."""
     answer = decide(predicate, scope)
     if isinstance(answer, Unknown):
-        raise PlaybookError(
+        raise Undecided(
             f"`when` cannot be decided for {scope.node}",
             place=place,
             detail=answer.reason,

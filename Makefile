@@ -9,7 +9,7 @@ DEMO := .demo
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 help: ## Show the doors
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- setting up -------------------------------------------------------------------------------------------------------
 
@@ -78,6 +78,8 @@ reference: $(VENV)/.dev ## Write the reference pages anew
 
 fmt: $(VENV)/.dev ## Format and fix
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
+
+include show.mk
 
 clean: demo-down ## Remove what was set up here
 	@rm -rf $(VENV) $(DEMO) dist build

@@ -1,0 +1,32 @@
+# One command for every line that the walking fleet promises ("Shows when done"), so that anyone can run it again.
+
+show-fresh-machine: ## 1: make demo in a minimal Debian as an ordinary user (wants root and debootstrap)
+	@bash tests/show/fresh-machine.sh
+
+show-ci: ## 2: the whole of CI, real sshd included
+	@.ci/run
+
+show-sshd: $(VENV)/.dev ## 2: only what wants OpenSSH's sshd
+	@$(BIN)/python -m pytest -v tests/integration/test_deploy_over_sshd.py
+
+show-sdk: $(VENV)/.dev ## 3: OpenAI's SDK: unary, streamed with usage, a tool call; closing a stream stops the sidecar
+	@$(BIN)/python -m pytest -v tests/integration/test_openai_sdk.py
+
+show-failed-gate: $(VENV)/.dev ## 4: a missing program ends as a failed gate (78) and the previous state is back; kill -9 comes back
+	@$(BIN)/python -m pytest -v tests/integration/test_failed_gate.py
+
+show-one-template: $(VENV)/.dev ## 5: touching one template changes exactly that daemon
+	@$(BIN)/python -m pytest -v tests/integration/test_one_template.py
+
+show-parsers: $(VENV)/.dev ## 6: every recording that a parser claims, and odd, cut and foreign text
+	@$(BIN)/python -m pytest -q tests/vocabulary tests/traffic tests/engines
+
+show-bad-input: $(VENV)/.dev ## 7: every bad input of the issue: one helpful message, no traceback
+	@$(BIN)/python -m pytest -v tests/cli/test_bad_input.py
+
+show-mac: test-mac ## 8: on a Mac, the suite that only a Mac can run
+
+show-readme: $(VENV)/.dev ## 9: README, links, reference; import directions; no module-level mutable state
+	@$(BIN)/python -m pytest -v tests/docs tests/architecture
+
+.PHONY: show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme

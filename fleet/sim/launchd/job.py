@@ -87,6 +87,12 @@ class Job:
         else:
             self._terminate()
 
+    async def other_than(self, pid: int) -> None:
+        """Wait until the process is another one than `pid`, or the job is gone: at most the exit timeout and a bit."""
+        deadline = asyncio.get_running_loop().time() + self.spec.exit_timeout_seconds + 5
+        while self.pid in (pid, None) and not self.removing and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
+
     async def release(self) -> None:
         """A hold was lifted: what it kept from running runs."""
         if self._held_back:

@@ -215,10 +215,10 @@ class Launchd:
             return kickstart_failed(label, 1)
         if job.removing:
             return kickstart_failed(label, 37)
-        if "k" in flags:
-            await job.restart()
-        else:
-            await job.demand()
+        old = job.pid
+        await (job.restart() if "k" in flags else job.demand())
+        if {"k", "p"} <= flags and old:
+            await job.other_than(old)
         if "p" in flags and job.pid:
             return Answer(out=f"service spawned with pid: {job.pid}\n" if call.tty else f"{job.pid}\n")
         return Answer()

@@ -14,9 +14,9 @@ from typing import Any
 import openai
 import pytest
 from gateway_harness import HELLO, KEY, Running, Start, until
-from scripted_model import make
 
 from fleet.engines import SidecarSpec, engine
+from fleet.sim.models.tiny import make_tiny
 from fleet.traffic.config import Limits, Timeouts, Upstream
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(180)]
@@ -56,7 +56,7 @@ async def started(folder: Path, model: Path, **options: Any) -> Sidecar:
     )
     command = engine("mlx_lm").command(spec)
     for directory in map(Path, command.directories):
-        directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 (before anything runs)
+        directory.mkdir(parents=True, exist_ok=True)
     log = folder / "sidecar.log"
     with log.open("wb") as out:
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONUNBUFFERED": "1", **command.environment}
@@ -74,7 +74,9 @@ async def started(folder: Path, model: Path, **options: Any) -> Sidecar:
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     pytest.importorskip("mlx_lm")
     folders = {name: tmp_path_factory.mktemp(name) for name in ("scripted", "talker")}
-    return {name: make(folder, scripted=name == "scripted") for name, folder in folders.items()}
+    for name, folder in folders.items():
+        make_tiny(folder, scripted=name == "scripted")
+    return folders
 
 
 @pytest.fixture

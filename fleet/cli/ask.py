@@ -51,7 +51,7 @@ def ask(
     reply = put(
         door, text, model=route, link=FabricLink(), project=project, emit=emit, system=system, max_tokens=max_tokens
     )
-    sys.stdout.write("\n")
+    emit("\n")
     tokens = reply.usage.get("completion_tokens")
     notes = [f"{reply.model} on {reply.upstream}" if reply.upstream else reply.model]
     notes += [f"{tokens} tokens"] if tokens is not None else []

@@ -190,6 +190,14 @@ class _Timed:
         self._inner.settimeout(self._patience.deadline.left_seconds)
 
 
+class _Lent(_Timed):
+    """A stream that http.client may not close: it does so as soon as it sees `Connection: close` in the head, while
+    the body is still to come (a real socket lives on in its makefile)."""
+
+    def close(self) -> None:
+        """Left to the exchange that opened it."""
+
+
 class _Raw(io.RawIOBase):
     def __init__(self, stream: _Timed) -> None:
         self._stream = stream
@@ -230,7 +238,7 @@ def _exchange(
     raw: Stream | None = None
     try:
         raw = opener(patience.deadline)
-        connection = _Connection(_Timed(raw, patience))
+        connection = _Connection(_Lent(raw, patience))
         connection.request(method, path, body=body, headers={"Connection": "close", **headers})
         answer = connection.getresponse()
         found = {name.lower(): value for name, value in answer.getheaders()}

@@ -183,3 +183,22 @@ def test_a_port_where_nothing_listens_is_unreachable() -> None:
         http.get(SESSION, port, "/")
     with pytest.raises(Unreachable), http.https_pinned("127.0.0.1", port, "/", pin=None, node="mini-1"):
         pass
+
+
+def test_a_body_that_comes_after_a_head_with_connection_close_is_read_to_its_end() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    head_seen = threading.Event()
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        peer.recv(65536)
+        peer.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+        head_seen.wait(10)
+        peer.sendall(b"7\r\nlate on\r\n0\r\n\r\n")
+        peer.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    with http.https_pinned("127.0.0.1", listener.getsockname()[1], "/", pin=None) as answer:
+        head_seen.set()
+        assert answer.read() == b"late on"
+    listener.close()

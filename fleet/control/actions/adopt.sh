@@ -121,7 +121,9 @@ apply_job() {
     "$PLUTIL" -lint "$stage/apply.plist" >"$stage/said" 2>&1 </dev/null || fail "plutil: $(head -n 1 "$stage/said")"
     if loaded; then
         case $printed in *'	state = running'*) fail "a run goes on on this node: wait for its end, then adopt again" ;; esac
-        "$LAUNCHCTL" bootout "$DOMAIN/$LABEL" >/dev/null 2>&1 </dev/null
+        said=$("$LAUNCHCTL" bootout "$DOMAIN/$LABEL" 2>&1 </dev/null)
+        status=$?
+        case $status in 0 | 3 | 36 | 113) ;; *) fail "launchd does not let go of $LABEL: bootout ended with $status: $(printf '%s' "$said" | head -n 1)" ;; esac
         tries=120
         while loaded; do
             tries=$((tries - 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,8 +31,7 @@ def fetch_interpreter(
         if need.path is None or not Path(need.path).is_absolute():
             raise SupplyError(f"interpreter: {need.path!r} is not an absolute path", hint="or say `standalone`")
         return None
-    wanted = f"cpython-{need.python_version}" + (f"-{_MACOS}" if need.platform == "macos-arm64" else "")
-    key = digest_of([_RECIPE, wanted, need.platform, _uv_version()])
+    wanted, key = _wanted(need), interpreter_key(need)
     with cache.making("interpreter", key):
         found = cache.recall_blob("interpreter", key)
         if found is None:
@@ -38,6 +39,16 @@ def fetch_interpreter(
             found = _fetch(wanted, cache).archive
             cache.remember_blob("interpreter", key, found)
     return Packed(digest=found.hex, archive=found)
+
+
+def interpreter_key(need: InterpreterNeed) -> str:
+    """64 hex digits over everything that a build depends on; uv's version says which patch release it knows."""
+    here = [sys.platform, platform.machine(), *platform.libc_ver()] if need.platform == "this-machine" else []
+    return digest_of([_RECIPE, _wanted(need), _uv_version(), here])
+
+
+def _wanted(need: InterpreterNeed) -> str:
+    return f"cpython-{need.python_version}" + (f"-{_MACOS}" if need.platform == "macos-arm64" else "")
 
 
 def _fetch(wanted: str, cache: Cache) -> Packed:

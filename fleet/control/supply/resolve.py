@@ -13,6 +13,7 @@ from fleet.control.supply.interpreters import fetch_interpreter
 from fleet.control.supply.models import read_manifest
 from fleet.control.supply.nodepart import app_archive
 from fleet.control.supply.secrets import resolve_secret
+from fleet.control.supply.uvtool import uv_path
 
 
 def resolve(
@@ -23,6 +24,7 @@ def resolve(
     `notify` hears of what takes long, from several threads.
     """
     secrets = {need.reference: resolve_secret(need.reference, project) for need in needs.secrets}
+    uv_path()  # sysconfig's first use is not safe in several threads at once (CPython 3.11)
     models = {need: read_manifest(need.manifest_path) for need in needs.models}
     with ThreadPoolExecutor(4) as pool:  # uv itself is parallel; four hide its waits for the network
         envs = [(need, pool.submit(build_env, need, cache=cache, notify=notify)) for need in needs.envs]

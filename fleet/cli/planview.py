@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.text import Text
 
 from fleet.control.rollout.batches import Batch
-from fleet.control.rollout.plan import Change, NodePlan, plan_id
+from fleet.control.rollout.plan import Change, NodePlan, named, plan_id
 from fleet.vocabulary.argv import quote
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.units import bytes_text
 
+_NAME_WIDTH = 48
 _COLOURS = {"+": "green", "-": "red", "~": "yellow", "?": "magenta"}
 _WORDS = {
     "bootstrap": "start",
@@ -31,11 +32,12 @@ def print_plan(
     console: Console, plans: Mapping[NodeName, NodePlan], order: Sequence[Batch], *, commands: bool = False
 ) -> None:
     """Every node with its changes and diffs, then what it amounts to. `commands` adds what will be typed there."""
-    width = max((len(_noun(change)) for plan in plans.values() for change in plan.changes), default=0)
+    width = max((len(_noun(change, plan)) for plan in plans.values() for change in plan.changes), default=0)
+    width = min(width, _NAME_WIDTH)
     for node, plan in plans.items():
         console.print(_headline(node, plan), highlight=False)
         for change in plan.changes:
-            console.print(_line(change, width), highlight=False, soft_wrap=True)
+            console.print(_line(change, plan, width), highlight=False, soft_wrap=True)
             for line in change.diff:
                 console.print(Text(f"        {line}", style=_diff_style(line)), highlight=False, soft_wrap=True)
             if commands:
@@ -87,16 +89,15 @@ def _headline(node: str, plan: NodePlan) -> Text:
     return text
 
 
-def _noun(change: Change) -> str:
-    kind, _, name = change.step.key.partition(":")
-    return f"{kind} {name.replace(':', ' ')}"
+def _noun(change: Change, plan: NodePlan) -> str:
+    return named(change.step.key, plan.root)
 
 
-def _line(change: Change, width: int) -> Text:
+def _line(change: Change, plan: NodePlan, width: int) -> Text:
     step = change.step
     word = _WORDS.get(step.action, "")
     what = ": ".join(part for part in (word, step.reason) if part)
-    text = Text("  ").append(change.mark, style=_COLOURS[change.mark]).append(f" {_noun(change):<{width}}")
+    text = Text("  ").append(change.mark, style=_COLOURS[change.mark]).append(f" {_noun(change, plan):<{width}}")
     if what:
         text.append(f"  {what}", style="bold" if step.action in _WORDS else "")
     if step.may:

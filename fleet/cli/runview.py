@@ -68,7 +68,7 @@ class PlainView:
 
     def show(self, event: RunEvent) -> None:
         """Print the event, unless it says nothing new."""
-        if event.status == "progress" or (event.status == "start" and event.phase not in (Phase.APPLY, Phase.SEND)):
+        if event.status == "progress" or (event.status == "start" and event.phase is not Phase.SEND):
             return
         where = f"{event.node}: " if event.node else ""
         for line in event_lines(event):
@@ -128,10 +128,11 @@ def event_lines(event: RunEvent) -> list[Text]:
         return []
     else:
         mark = {"failed": "✗ ", "ok": "✓ "}.get(event.status, "")
-        first = Text(f"{mark}{event.phase}", style="red" if event.status == "failed" else "")
+        phase = "" if event.phase is Phase.APPLY else str(event.phase)
+        first = Text(f"{mark}{phase}", style="red" if event.status == "failed" else "")
         if not event.text and event.phase in (Phase.CONNECT, Phase.CHECK):
             return []
-        first.append(f" {event.text}" if event.text else "")
+        first.append((" " if phase else "") + event.text)
     lines = [first]
     lines += [Text(f"  {line}", style="dim") for line in event.detail.splitlines()]
     lines += [Text(f"  hint: {line}") for line in event.hint.splitlines()]

@@ -44,6 +44,7 @@ class NodePlan:
     changes: tuple[Change, ...] = ()
     send_bytes: int = 0
     services: tuple[ServiceState, ...] = ()
+    root: str = ""
 
     @property
     def idle(self) -> bool:
@@ -73,6 +74,7 @@ def node_plan(node: NodeName, compiled: Compiled, observed: Observed) -> NodePla
         changes=tuple(Change(step=step, diff=_diff(step, compiled, observed.texts)) for step in observed.steps),
         send_bytes=sent,
         services=observed.services,
+        root=compiled.state.layout.root,
     )
 
 
@@ -95,6 +97,18 @@ def _diff(step: Step, compiled: Compiled, texts: Mapping[str, str]) -> tuple[str
                 return ()
             return tuple(text_diff(old, new.decode(errors="replace")))
     return ()
+
+
+def named(key: str, root: str) -> str:
+    """An item or gate by its key as a person reads it: its kind and name, paths below the node's root made short."""
+    kind, _, name = key.partition(":")
+    if name.startswith(f"{root}/"):
+        name = name.removeprefix(f"{root}/")
+    elif kind in ("tree", "http", "generate"):
+        name = name.replace(":", " ", 1) if kind == "tree" else name
+    elif kind in ("pmset", "sysctl"):
+        name = name.replace(",", " ")
+    return f"{kind} {name}".strip()
 
 
 def plan_id(plans: Mapping[NodeName, NodePlan]) -> str:

@@ -17,7 +17,7 @@ from fleet.control.link.protocol import Link, Session, Target
 from fleet.control.rollout.batches import Batch
 from fleet.control.rollout.conversation import Content, Conversation, SyncPart
 from fleet.control.rollout.journal import Journal, Show
-from fleet.control.rollout.plan import NodePlan, idle_plan, node_plan
+from fleet.control.rollout.plan import NodePlan, idle_plan, named, node_plan
 from fleet.errors import FleetError, NodeError, Unreachable
 from fleet.vocabulary.argv import Argv
 from fleet.vocabulary.contracts.events import Outcome, Phase
@@ -245,8 +245,14 @@ class Run:
     def _tell(self, node: NodeName, event: Event) -> None:
         if event.status == "failed" and node not in self._why:
             self._why[node] = event
+        if not event.key and event.status == "ok":
+            return  # the journal's first and last line
         phase = {"gate": Phase.GATE, "revert": Phase.REVERT}.get(event.phase, Phase.APPLY)
-        self._journal.say(phase, event.status, event.text or event.key, node=node, detail=event.detail)
+        text = " · ".join(part for part in (named(event.key, self._root(node)), event.text) if part)
+        self._journal.say(phase, event.status, text, node=node, detail=event.detail)
+
+    def _root(self, node: NodeName) -> str:
+        return self._jobs[node].compiled.state.layout.root
 
     def _settle(self, node: NodeName, done: Done) -> None:
         match done.outcome:
@@ -264,7 +270,8 @@ class Run:
         why = self._why.get(node)
         if why is None:
             return NodeError("the node did not say why", node=node, hint=hint)
-        return NodeError(why.text or why.key, node=node, detail=why.detail, hint=hint)
+        title = ": ".join(part for part in (named(why.key, self._root(node)), why.text) if part)
+        return NodeError(title, node=node, detail=why.detail, hint=hint)
 
 
 def _refuse_newer(node: NodeName, hello: Hello) -> None:

@@ -10,15 +10,26 @@ import re
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from fleet.control.inventory.nearest import did_you_mean
 from fleet.control.inventory.project import Project
 from fleet.errors import PlaybookError, TemplateError
 
 _LONE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 _BLOCK = re.compile(r"\{[%#]")
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Where `vars.items` is the variable of that name before it is a method of mappings."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
 
 
 class Templates:
@@ -27,6 +38,7 @@ class Templates:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._environment = _environment(jinja2.FunctionLoader(self._source))
+        self._read: set[str] = set()
 
     def render(self, name: str, values: Mapping[str, object]) -> str:
         """The text of the template `templates/NAME`. Raises TemplateError with the template's file and line."""
@@ -41,9 +53,9 @@ class Templates:
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(str(error.message), place=f"{error.filename or error.name}:{error.lineno}") from error
         except jinja2.TemplateError as error:
-            raise self._failed(name, error) from error
+            raise self._failed(name, error, values) from error
         except Exception as error:  # an expression of a template may raise anything
-            raise self._failed(name, error) from error
+            raise self._failed(name, error, values) from error
 
     def scalar(self, text: str, values: Mapping[str, object], *, place: str = "") -> object:
         """`text` with its `{{ }}` filled in; a lone `{{ x }}` keeps the type of x. Raises PlaybookError."""
@@ -61,7 +73,7 @@ class Templates:
             if isinstance(value, jinja2.Undefined):
                 str(value)  # a StrictUndefined raises here, and says its name
         except jinja2.TemplateError as error:
-            raise PlaybookError(_message(error), place=place, detail=text, hint=_hint(values)) from error
+            raise PlaybookError(_message(error), place=place, detail=text, hint=_hint(error, values)) from error
         except Exception as error:  # an expression may raise anything
             raise PlaybookError(_message(error), place=place, detail=text) from error
         return value
@@ -74,18 +86,20 @@ class Templates:
         if path is None or not _inside(path, name):
             return None
         try:
-            return path.read_text(encoding="utf-8"), str(path), None
+            text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise TemplateError("not UTF-8 text", place=str(path)) from error
+        self._read.add(str(path))
+        return text, str(path), None
 
-    def _failed(self, name: str, error: Exception) -> TemplateError:
-        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(name)]
+    def _failed(self, name: str, error: Exception, values: Mapping[str, object]) -> TemplateError:
+        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in self._read]
         place = f"{lines[-1].filename}:{lines[-1].lineno}" if lines else name
-        return TemplateError(_message(error), place=place)
+        return TemplateError(_message(error), place=place, hint=_hint(error, values))
 
 
-def _environment(loader: jinja2.BaseLoader) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+def _environment(loader: jinja2.BaseLoader) -> _Sandbox:
+    environment = _Sandbox(
         loader=loader,
         undefined=jinja2.StrictUndefined,
         autoescape=lambda name: name is not None and name.endswith((".plist.j2", ".xml.j2")),
@@ -113,5 +127,12 @@ def _message(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _hint(values: Mapping[str, object]) -> str:
-    return f"there is: {', '.join(sorted(values))}"
+def _hint(error: Exception, values: Mapping[str, object]) -> str:
+    """The nearest name to one that is not there."""
+    missing = re.search(r"'(\w+)' is undefined|has no attribute '(\w+)'", _message(error))
+    if not missing:
+        return ""
+    known = (
+        set(values) if missing[1] else {key for value in values.values() if isinstance(value, Mapping) for key in value}
+    )
+    return did_you_mean(missing[1] or missing[2], known) or f"there is: {', '.join(sorted(values))}"

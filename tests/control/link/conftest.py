@@ -73,9 +73,20 @@ async def _shell(process: asyncssh.SSHServerProcess) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    await process.redirect(child.stdin, child.stdout, child.stderr, send_eof=True)
-    await process.stdout.drain()
+    assert child.stdin is not None
+    sending = asyncio.create_task(_pump(process.stdin, child.stdin))
+    await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
+    sending.cancel()
     process.exit(await child.wait())
+
+
+async def _pump(source: Any, target: Any) -> None:
+    with contextlib.suppress(OSError, asyncssh.Error):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    if isinstance(target, asyncio.StreamWriter):
+        target.close()
 
 
 @pytest.fixture(scope="session")

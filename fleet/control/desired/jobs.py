@@ -37,9 +37,19 @@ class Job:
     session_types: tuple[str, ...] = ()
 
 
-def render_job(job: Job, template: str, *, layout: NodeLayout, templates: Templates, **values: object) -> str:
-    """The plist text of `job`. Raises TemplateError, and PlistError for what launchd would refuse or ignore."""
-    text = templates.render(template, {**values, "daemon": job, "layout": layout})
+def render_job(
+    job: Job,
+    template: str,
+    *,
+    layout: NodeLayout,
+    templates: Templates,
+    values: Mapping[str, object] | None = None,
+) -> str:
+    """The plist text of `job`; `values` are names beside `daemon` and `layout`.
+
+    Raises TemplateError, and PlistError for what launchd would refuse or ignore.
+    """
+    text = templates.render(template, {**(values or {}), "daemon": job, "layout": layout})
     require_plist(text, label=job.label, domain=layout.domain, template=template)
     return text
 

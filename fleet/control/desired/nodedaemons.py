@@ -220,8 +220,7 @@ class NodeDaemons:
         reload: Mapping[str, str] | None = None,
     ) -> Daemon:
         values = {**self._book.values, "services": self._services, "interpreter": self._trees.interpreter}
-        values.pop("layout")
-        text = render_job(job, template, layout=self._layout, templates=self._book.templates, **values)
+        text = render_job(job, template, layout=self._layout, templates=self._book.templates, values=values)
         return daemon_item(
             text, task=task.name, service=service, layout=self._layout, contents=self._contents,
             ports=ports, inputs=inputs, reload=reload,

@@ -146,7 +146,7 @@ class NodeCompiler:
             "launchd/sysctl.plist.j2",
             layout=layout,
             templates=self._book.templates,
-            **self._book.values,
+            values=self._book.values,
         )
         yield daemon_item(
             text, task="kernel settings at boot", service="sysctl", layout=layout, contents=self._contents

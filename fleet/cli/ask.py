@@ -6,12 +6,11 @@ import sys
 
 import click
 
-from fleet.cli.context import overrides_of, project_of
+from fleet.cli.context import link_of, overrides_of, project_of
 from fleet.control.actions.ask import ask as put
 from fleet.control.actions.ask import curl_of, door_of
 from fleet.control.actions.playbooks import playbook_of
 from fleet.control.inventory import load_inventory
-from fleet.control.link.fabric_link import FabricLink
 
 
 @click.command()
@@ -49,7 +48,7 @@ def ask(
         sys.stdout.flush()
 
     reply = put(
-        door, text, model=route, link=FabricLink(), project=project, emit=emit, system=system, max_tokens=max_tokens
+        door, text, model=route, link=link_of(ctx), project=project, emit=emit, system=system, max_tokens=max_tokens
     )
     emit("\n")
     tokens = reply.usage.get("completion_tokens")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fleet.control.inventory.project import Project, find_project
+
+if TYPE_CHECKING:
+    from fleet.control.link.protocol import Link
 
 
 def project_of(ctx: click.Context) -> Project:
@@ -31,3 +34,14 @@ def print_json(data: Any) -> None:
 def narrate(text: str) -> None:
     """One line for the person, on stderr."""
     click.echo(text, err=True)
+
+
+def link_of(ctx: click.Context) -> Link:
+    """The link of this call: a jump host that is itself a node of the inventory is held to its pin."""
+    from fleet.control.inventory import load_inventory
+    from fleet.control.link.fabric_link import FabricLink
+    from fleet.control.link.protocol import target_of
+
+    project = project_of(ctx)
+    inventory = load_inventory(project, overrides=overrides_of(ctx))
+    return FabricLink(nodes=[target_of(node, base=project.root) for node in inventory.nodes.values()])

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 import click
 from rich.console import Console
 
-from fleet.cli.context import narrate, overrides_of, print_json, project_of
+from fleet.cli.context import link_of, narrate, overrides_of, print_json, project_of
 from fleet.cli.planview import plan_json, print_plan
 from fleet.cli.runview import RunView, run_view
 from fleet.control.actions.deploy import Deployer, Prepared, Wanted, run_batches, verdict
-from fleet.control.link.fabric_link import FabricLink
 from fleet.control.rollout.plan import NodePlan
 from fleet.control.rollout.run import Run
 from fleet.control.supply.cache import Cache
@@ -96,7 +95,7 @@ def _deployer(ctx: click.Context, playbook: str, on: str | None, tags: str | Non
         tags=tuple(tag for tag in (tags or "").split(",") if tag),
         overrides=overrides_of(ctx),
     )
-    deployer = Deployer(project_of(ctx), link=FabricLink(), cache=Cache(), clock=SystemClock(), notify=narrate)
+    deployer = Deployer(project_of(ctx), link=link_of(ctx), cache=Cache(), clock=SystemClock(), notify=narrate)
     return deployer, wanted
 
 

@@ -9,11 +9,10 @@ from collections import defaultdict
 
 import click
 
-from fleet.cli.context import narrate, overrides_of, print_json, project_of
+from fleet.cli.context import link_of, narrate, overrides_of, print_json, project_of
 from fleet.control.actions.facts import FactsStore
 from fleet.control.actions.reach import Answer, exec_on, follow_logs, ssh_argv
 from fleet.control.inventory import Inventory, Node, load_inventory
-from fleet.control.link.fabric_link import FabricLink
 from fleet.errors import FleetError, UsageError
 from fleet.vocabulary.names import NodeName
 
@@ -46,7 +45,7 @@ def exec_(
     """
     nodes = _nodes(ctx, on)
     answers = list(
-        exec_on(nodes, command, link=FabricLink(), base=project_of(ctx).root, timeout_seconds=timeout, shell=shell)
+        exec_on(nodes, command, link=link_of(ctx), base=project_of(ctx).root, timeout_seconds=timeout, shell=shell)
     )
     if as_json:
         print_json({a.node: _answer_json(a) for a in sorted(answers, key=lambda a: a.node)})
@@ -103,7 +102,7 @@ def logs(ctx: click.Context, selector: str | None, services: tuple[str, ...], fo
 
     base = project_of(ctx).root
     try:
-        follow_logs(nodes, services, link=FabricLink(), base=base, lines=lines, follow=follow, emit=emit, failed=failed)
+        follow_logs(nodes, services, link=link_of(ctx), base=base, lines=lines, follow=follow, emit=emit, failed=failed)
     except KeyboardInterrupt:
         return
     if broken:

@@ -6,10 +6,9 @@ import sys
 
 import click
 
-from fleet.cli.context import narrate, overrides_of, project_of
+from fleet.cli.context import link_of, narrate, overrides_of, project_of
 from fleet.control.actions.uninstall import uninstall as remove
 from fleet.control.inventory import load_inventory
-from fleet.control.link.fabric_link import FabricLink
 from fleet.errors import UsageError
 
 
@@ -31,7 +30,7 @@ def uninstall(ctx: click.Context, selector: str, keep_data: bool, yes: bool) -> 
             raise click.UsageError("nobody to ask: stdin is not a terminal. --yes removes without asking")
         click.confirm(f"Remove fleet from {names} ({what})?", abort=True, err=True)
     bad = []
-    for removal in remove(nodes, link=FabricLink(), base=project.root, keep_data=keep_data):
+    for removal in remove(nodes, link=link_of(ctx), base=project.root, keep_data=keep_data):
         if removal.error:
             bad.append(removal.error)
             narrate(removal.error.text)

@@ -163,7 +163,7 @@ def _python(node: Node, probe: Probe) -> list[Problem]:
     path = node.settings.interpreter
     if path == "standalone":
         return []
-    if path.startswith("/usr/bin/") and probe.developer_tools is False:
+    if path == "/usr/bin/python3" and probe.developer_tools is False:
         return [
             Problem(
                 f"{path} is Apple's stub: there are no developer tools on the node",

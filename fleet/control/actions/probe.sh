@@ -56,7 +56,7 @@ pids=$(listeners 2>/dev/null | awk '$2 ~ /^[0-9]+$/ { print $2 }' | sort -u)
 for pid in $pids; do run "process.$pid" ps -ww -o command= -p "$pid"; done
 case $PYTHON in
 '') ;;
-/usr/bin/*) # Apple's stub opens a window on the node's screen when the developer tools are not there
+/usr/bin/python3) # Apple's stub opens a window on the node's screen when the developer tools are not there
     if [ "$tools" = 0 ]; then run python python_version "$PYTHON"; else run python false; fi
     ;;
 *) run python python_version "$PYTHON" ;;

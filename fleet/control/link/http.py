@@ -192,7 +192,8 @@ class _Timed:
 
 class _Lent(_Timed):
     """A stream that http.client may not close: it does so as soon as it sees `Connection: close` in the head, while
-    the body is still to come (a real socket lives on in its makefile)."""
+    the body is still to come (a real socket lives on in its makefile).
+    """
 
     def close(self) -> None:
         """Left to the exchange that opened it."""

@@ -161,7 +161,6 @@ class Session:
             Stage(machine=self.machine, state=state).run()
         except OSError as error:
             raise Problem("staging failed; nothing live has changed", code="stage", detail=str(error)) from error
-        self.wire.send(Staged(seconds=round(clock.monotonic() - began, 3)))
         previous = releases.current_id(self.machine)
         self._use_this_sync()
         request = RunRequest(
@@ -180,6 +179,7 @@ class Session:
         except Problem:
             give_up(self.machine, self.run_id)
             raise
+        self.wire.send(Staged(seconds=round(clock.monotonic() - began, 3)))
         Tail(machine=self.machine, wire=self.wire, run_id=self.run_id).follow()
 
     def _hold(self) -> bool:

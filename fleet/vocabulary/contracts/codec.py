@@ -16,6 +16,7 @@ import typing
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_EXACT = 2**53
 
 
 class ContractError(ValueError):
@@ -38,6 +39,8 @@ def plain(value: object) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)  # 60 and 60.0 are one value, and have one text: a digest must not tell them apart
     return value
 
 

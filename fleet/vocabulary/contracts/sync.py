@@ -15,7 +15,7 @@ sync; `fleet-node put sync/DIGEST.pyz SIZE DIGEST` takes it on stdin, then the s
     Observed (steps, texts, missing) ---->              the plan; a check ends here with Bye
                                     <---- BlobPart*     only what is missing, from `offset`
                                     <---- Commit
-    Staged ------------------------------>              nothing live has changed yet
+    Staged ------------------------------>              the apply job has the run
     Event* ------------------------------>              the journal of the apply job, as it grows
     Done -------------------------------->
 
@@ -175,7 +175,7 @@ class Bye:
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """Every blob is verified and every tree is in place; nothing live has changed."""
+    """Every blob is verified, every tree is in place, and the apply job has the run: nothing stops it now."""
 
     kind: ClassVar[str] = "staged"
     seconds: float = 0.0

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 
 from fleet.vocabulary.contracts import sync
 from fleet.vocabulary.contracts.codec import ContractError, build, canonical, decode, digest_of, plain
-from fleet.vocabulary.contracts.desired import Blob, Command, Daemon, DesiredState, File, Item, Tree, TreeFile
+from fleet.vocabulary.contracts.desired import (
+    Blob,
+    Command,
+    Daemon,
+    DesiredState,
+    File,
+    Item,
+    LaunchdGate,
+    Tree,
+    TreeFile,
+)
 from fleet.vocabulary.layout import NodeLayout
 
 FRAMES = [*typing.get_args(sync.FromNode), *typing.get_args(sync.ToNode)]
@@ -146,6 +156,11 @@ def test_the_state_id_follows_everything_in_the_state() -> None:
     assert decode(canonical(state), DesiredState).state_id == state.state_id
     assert a_state(node="other").state_id != state.state_id
     assert a_state(items=state.items[:-1]).state_id != state.state_id
+
+
+def test_a_whole_number_of_seconds_has_one_text_however_it_was_written() -> None:
+    one, two = (a_state(gates=(LaunchdGate(label="l", within_seconds=seconds),)) for seconds in (60, 60.0))
+    assert one.state_id == two.state_id == decode(canonical(one), DesiredState).state_id
 
 
 def test_item_keys_are_unique_by_what_they_are() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fleet.control.desired.fill import filled, filled_as
-from fleet.control.desired.namespace import namespace, scope
+from fleet.control.desired.namespace import group_views, namespace, scope
 from fleet.control.desired.templates import Templates
 from fleet.control.inventory import Inventory, Node
 from fleet.control.playbook.health import Check
@@ -64,6 +64,7 @@ def expand(
     `when` is decided here, for every task: what is not known is an error, also on nodes that only others refer to.
     """
     members = [_members(inventory, play, facts) for play in playbook.plays]
+    groups = group_views(inventory)
     found: dict[NodeName, NodePlaybook] = {}
     for name, node in inventory.nodes.items():
         plays = [play for play, names in zip(playbook.plays, members, strict=True) if name in names]
@@ -78,7 +79,7 @@ def expand(
             layout=layout,
             tasks=tuple(t for t in tasks if t.when is None or holds(t.when, known, place=t.place)),
             checks=tuple(check for play in plays for check in play.health),
-            values=namespace(node, inventory, facts.get(name), layout),
+            values=namespace(node, facts.get(name), layout, groups=groups),
             templates=templates,
         )
     return found

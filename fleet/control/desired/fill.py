@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
@@ -26,11 +27,32 @@ def filled_as(
     shape: type[T], value: object, *, templates: Templates, values: Mapping[str, object], place: str, what: str
 ) -> T:
     """`value` filled in, as a `shape`."""
-    plain = _fill(msgspec.to_builtins(value), templates, values, place)
+    written = msgspec.to_builtins(value)
+    if not _asks(written):
+        return cast("T", value)
+    plain = _fill(written, templates, values, place)
     try:
-        return msgspec.convert(_as_text(plain, inspect.type_info(shape)), shape, strict=True)
+        return msgspec.convert(_as_text(plain, _info(shape)), shape, strict=True)
     except msgspec.ValidationError as error:
         raise PlaybookError(f"{what}: {plain_message(str(error), plain)}", place=place) from None
+
+
+@functools.cache
+def _info(shape: Any) -> inspect.Type:
+    return inspect.type_info(shape)
+
+
+def _asks(value: object) -> bool:
+    """Whether there is anything to fill in, or to refuse."""
+    match value:
+        case str():
+            return "{{" in value or "{%" in value or "{#" in value
+        case dict():
+            return any(_asks(item) for item in value.values())
+        case list() | tuple():
+            return any(_asks(item) for item in value)
+        case _:
+            return False
 
 
 def _fill(value: object, templates: Templates, values: Mapping[str, object], place: str) -> object:

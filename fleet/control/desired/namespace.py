@@ -10,7 +10,6 @@ from fleet.control.playbook.facts import fact_values
 from fleet.control.playbook.predicates import Scope
 from fleet.vocabulary.contracts.sync import Facts
 from fleet.vocabulary.layout import NodeLayout
-from fleet.vocabulary.names import NodeName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +30,21 @@ def view(node: Node) -> NodeView:
     return NodeView(name=node.name, address=node.address, groups=node.groups, vars=node.variables)
 
 
-def namespace(node: Node, inventory: Inventory, facts: Facts | None, layout: NodeLayout) -> dict[str, object]:
+def group_views(inventory: Inventory) -> Mapping[str, tuple[NodeView, ...]]:
+    """Every group's nodes as templates see them. The same for all nodes: made once."""
+    views = {name: view(node) for name, node in inventory.nodes.items()}
+    return {name: tuple(views[member] for member in group.nodes) for name, group in inventory.groups.items()}
+
+
+def namespace(
+    node: Node, facts: Facts | None, layout: NodeLayout, *, groups: Mapping[str, tuple[NodeView, ...]]
+) -> dict[str, object]:
     """The names: node, vars, facts (those that are known), groups (of node views), layout."""
     return {
         "node": view(node),
         "vars": node.variables,
         "facts": fact_values(facts, memory_gb=node.settings.memory_gb),
-        "groups": {
-            name: tuple(view(inventory.nodes[NodeName(member)]) for member in group.nodes)
-            for name, group in inventory.groups.items()
-        },
+        "groups": groups,
         "layout": layout,
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Templates:
         self._project = project
         self._environment = _environment(jinja2.FunctionLoader(self._source))
         self._read: set[str] = set()
+        self._scalars: dict[str, Callable[[Mapping[str, object]], object]] = {}
 
     def render(self, name: str, values: Mapping[str, object]) -> str:
         """The text of the template `templates/NAME`. Raises TemplateError with the template's file and line."""
@@ -66,10 +67,9 @@ class Templates:
                 "only {{ }} is understood inside a task", place=place, detail=text, hint="put logic into a template"
             )
         try:
-            lone = _LONE.fullmatch(text)
-            if lone is None:
-                return self._environment.from_string(text).render(values)
-            value = self._environment.compile_expression(lone[1], undefined_to_none=False)(**values)
+            if text not in self._scalars:
+                self._scalars[text] = self._parsed(text)
+            value = self._scalars[text](values)
             if isinstance(value, jinja2.Undefined):
                 str(value)  # a StrictUndefined raises here, and says its name
         except jinja2.TemplateError as error:
@@ -77,6 +77,13 @@ class Templates:
         except Exception as error:  # an expression may raise anything
             raise PlaybookError(_message(error), place=place, detail=text) from error
         return value
+
+    def _parsed(self, text: str) -> Callable[[Mapping[str, object]], object]:
+        lone = _LONE.fullmatch(text)
+        if lone is None:
+            return self._environment.from_string(text).render
+        expression = self._environment.compile_expression(lone[1], undefined_to_none=False)
+        return lambda values: expression(**values)
 
     def _source(self, name: str) -> tuple[str, str, None] | None:
         parts = Path(name).parts

@@ -32,7 +32,7 @@ def filled_as(
         return cast("T", value)
     plain = _fill(written, templates, values, place)
     try:
-        return msgspec.convert(_as_text(plain, _info(shape)), shape, strict=True)
+        return msgspec.convert(_as_text(plain, _info(cast("Any", shape))), shape, strict=True)
     except msgspec.ValidationError as error:
         raise PlaybookError(f"{what}: {plain_message(str(error), plain)}", place=place) from None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from fleet.control.desired.plists import require_plist
 from fleet.control.desired.templates import Templates
+from fleet.errors import PlistError
 from fleet.vocabulary.layout import NodeLayout
 
 SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
@@ -49,6 +50,12 @@ def render_job(
 
     Raises TemplateError, and PlistError for what launchd would refuse or ignore.
     """
+    if layout.domain != "system" and layout.daemons_dir.startswith("/Library/LaunchDaemons"):
+        raise PlistError(
+            f"a job of {layout.domain} cannot lie in {layout.daemons_dir}: at boot launchd would start it as root",
+            place=job.label,
+            hint="daemons_dir: /Users/NAME/Library/LaunchAgents, or domain: system",
+        )
     text = templates.render(template, {**(values or {}), "daemon": job, "layout": layout})
     require_plist(text, label=job.label, domain=layout.domain, template=template)
     return text

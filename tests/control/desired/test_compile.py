@@ -506,10 +506,17 @@ def test_what_needs_root_is_refused_outside_the_system_domain(tmp_path: Path, ki
 def test_jobs_of_a_user_domain_have_no_user_name_and_name_their_session(tmp_path: Path) -> None:
     playbook = one_task("{name: t, daemon: {label: x, program: [/x]}}")
     for domain, session in (("user/501", True), ("gui/501", False)):
-        text = INVENTORY.replace("model: smollm2", f"domain: {domain}")
+        folder = "/Users/fleet/Library/LaunchAgents"
+        text = INVENTORY.replace("model: smollm2", f"domain: {domain}\n    daemons_dir: {folder}")
         rendered = plist(a_project(tmp_path / domain, playbook=playbook, inventory=text).one("mini-1"), "x")
         assert "UserName" not in rendered
         assert ("<string>Background</string>" in rendered) == session
+
+
+def test_a_job_of_a_user_is_never_put_where_launchd_would_start_it_as_root(tmp_path: Path) -> None:
+    playbook = one_task("{name: t, daemon: {label: x, program: [/x]}}")
+    text = refused(tmp_path, playbook, inventory=INVENTORY.replace("model: smollm2", "domain: gui/501"))
+    assert "at boot launchd would start it as root" in text
 
 
 def test_a_health_check_of_a_daemon_that_is_none_is_an_error(tmp_path: Path) -> None:

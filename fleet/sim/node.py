@@ -50,7 +50,7 @@ class SimNode:
             log=UnifiedLog(tree.state / "launchd.log"),
             conditions=self._base,
         )
-        self._fifo = FifoDoor(tree.run, self._launchd, is_root=is_root)
+        self._fifo = FifoDoor(tree.run, self._launchd, is_root=self._is_root)
         self._moments: dict[str, Callable[[], Awaitable[None]]] = {
             "reboot": self._reboot,
             "panic": self._panic,
@@ -149,6 +149,9 @@ class SimNode:
             disabled_code=int(faults.get("disabled-code", "5")),
             busy_code=int(faults.get("busy-code", "37")),
         )
+
+    def _is_root(self, pid: int) -> bool:
+        return is_root(pid, root_jobs=self._launchd.root_pids())
 
     def _size_limit(self) -> int | None:
         return DISK_FULL_BYTES if "disk-full" in self._faults else None

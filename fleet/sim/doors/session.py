@@ -191,16 +191,16 @@ class _OnPipes(_Running, asyncio.SubprocessProtocol):
     @classmethod
     async def start(cls, wrapper: Path, environment: dict[str, str], channel: Any) -> _OnPipes:
         """Run the wrapper. Raises OSError."""
-        transport, running = await asyncio.get_running_loop().subprocess_exec(
+        _, running = await asyncio.get_running_loop().subprocess_exec(
             lambda: cls(channel), str(wrapper), env=environment, start_new_session=True
         )
-        running.attach(transport)
         return running
 
-    def attach(self, transport: asyncio.SubprocessTransport) -> None:
-        """Take the started process over."""
-        self._transport, self.pid = transport, transport.get_pid()
-        self._stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The process runs. A quick one may be over before `start` returns."""
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+        self.pid = self._transport.get_pid()
+        self._stdin = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
         self._stdin.set_write_buffer_limits(high=STDIN_BUFFER_BYTES)
         _widen(self._stdin)
 
@@ -217,8 +217,12 @@ class _OnPipes(_Running, asyncio.SubprocessProtocol):
         self.channel.pause_reading()
 
     def resume_writing(self) -> None:
-        """The process has caught up."""
-        self.channel.resume_reading()
+        """The process has caught up.
+
+        Not at once: asyncio calls this in the middle of a write, and an end of input that comes through here would make
+        it drop what was written last.
+        """
+        asyncio.get_running_loop().call_soon(self.channel.resume_reading)
 
     def pause_output(self) -> None:
         for pipe in self._outputs():

@@ -50,6 +50,7 @@ class Job:
         self._spawning = False
         self._stopping: str | None = None
         self._start_again = False
+        self._restarted = asyncio.Event()
         self._held_back = False
         self._runs = 0
         self._crashes = 0
@@ -82,16 +83,19 @@ class Job:
             await self.demand()
             return
         self._start_again = True
+        self._restarted.clear()
         if self._host.conditions.kickstart_signal == "SIGKILL":
             self._kill()
         else:
             self._terminate()
 
-    async def other_than(self, pid: int) -> None:
-        """Wait until the process is another one than `pid`, or the job is gone: at most the exit timeout and a bit."""
-        deadline = asyncio.get_running_loop().time() + self.spec.exit_timeout_seconds + 5
-        while self.pid in (pid, None) and not self.removing and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
+    async def restarted(self) -> None:
+        """Wait for what `restart` began: at most the exit timeout and a bit."""
+        try:
+            async with asyncio.timeout(self.spec.exit_timeout_seconds + 5):
+                await self._restarted.wait()
+        except TimeoutError:
+            pass
 
     async def release(self) -> None:
         """A hold was lifted: what it kept from running runs."""
@@ -204,6 +208,7 @@ class Job:
         if process:
             self._process, self._spawn_failed = process, False
             self._watch(process)
+        self._restarted.set()
         await self._settle(why_not)
 
     async def _try_to_start(self) -> tuple[asyncio.subprocess.Process | None, Ending | None]:

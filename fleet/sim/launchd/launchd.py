@@ -102,9 +102,10 @@ class Launchd:
         """Every job as it is now, by label."""
         return sorted((job.view() for job in self._jobs.values()), key=lambda view: (view.domain, view.spec.label))
 
-    def pids(self) -> list[int]:
-        """The main processes: each leads its own group."""
-        return [job.pid for job in self._jobs.values() if job.pid]
+    def root_pids(self) -> set[int]:
+        """The main processes of jobs that run as root: system's without another user."""
+        jobs = [job for job in self._jobs.values() if job.domain == "system"]
+        return {job.pid for job in jobs if job.pid and job.spec.user_name in (None, "root")}
 
     # --- what jobs ask of their host ---------------------------------------------------------------------------------
 
@@ -218,7 +219,7 @@ class Launchd:
         old = job.pid
         await (job.restart() if "k" in flags else job.demand())
         if {"k", "p"} <= flags and old:
-            await job.other_than(old)
+            await job.restarted()
         if "p" in flags and job.pid:
             return Answer(out=f"service spawned with pid: {job.pid}\n" if call.tty else f"{job.pid}\n")
         return Answer()

@@ -99,7 +99,7 @@ class Spawner:
             except OSError as error:
                 raise SpawnFailed(f"Unable to create {name} directory ({error.strerror})") from error
             self.made_for_root[folder] = folder.stat().st_ctime_ns
-        if spec.user_name not in (None, "root") and self.made_for_root.get(folder) == folder.stat().st_ctime_ns:
+        if spec.user_name is not None and self.made_for_root.get(folder) == folder.stat().st_ctime_ns:
             raise SpawnFailed(f"Unable to open {name} path {path}: Permission denied")
         return _open(path, name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666 & ~spec.umask)
 

@@ -24,16 +24,13 @@ _EXIT_CHANGES = 5
 @click.command()
 @click.argument("playbook", default="site.yml")
 @click.option("--on", metavar="SELECTOR", help="Only these nodes: names, groups, @tags, mem_gb>=64, !not.")
-@click.option("--tags", metavar="TAG,TAG", help="Only tasks with one of these tags.")
 @click.option("--commands", is_flag=True, help="Show what will be typed on the nodes.")
 @click.option("--exit-code", is_flag=True, help="Exit 5 when there are changes.")
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @click.pass_context
-def plan(
-    ctx: click.Context, playbook: str, on: str | None, tags: str | None, commands: bool, exit_code: bool, as_json: bool
-) -> None:
+def plan(ctx: click.Context, playbook: str, on: str | None, commands: bool, exit_code: bool, as_json: bool) -> None:
     """Show what a deploy would change; change nothing."""
-    deployer, wanted = _deployer(ctx, playbook, on, tags)
+    deployer, wanted = _deployer(ctx, playbook, on)
     prepared = deployer.prepare(wanted)
     with _quiet(as_json) as view, deployer.run(prepared, show=view.show) as run:
         plans = run.check()
@@ -49,18 +46,15 @@ def plan(
 @click.command()
 @click.argument("playbook", default="site.yml")
 @click.option("--on", metavar="SELECTOR", help="Only these nodes: names, groups, @tags, mem_gb>=64, !not.")
-@click.option("--tags", metavar="TAG,TAG", help="Only tasks with one of these tags.")
 @click.option("--commands", is_flag=True, help="Show what will be typed on the nodes.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="The run's events as JSON lines on stdout (with --yes).")
 @click.pass_context
-def deploy(
-    ctx: click.Context, playbook: str, on: str | None, tags: str | None, commands: bool, yes: bool, as_json: bool
-) -> None:
+def deploy(ctx: click.Context, playbook: str, on: str | None, commands: bool, yes: bool, as_json: bool) -> None:
     """Make the nodes what inventory and playbook say: plan, ask, change in gated batches."""
     if as_json and not yes:
         raise click.UsageError("--json needs --yes: there is nobody to ask")
-    deployer, wanted = _deployer(ctx, playbook, on, tags)
+    deployer, wanted = _deployer(ctx, playbook, on)
     prepared = deployer.prepare(wanted)
     console = Console(stderr=as_json)
     names = [job.name for job in prepared.jobs]
@@ -88,11 +82,10 @@ def deploy(
         narrate(f"{len(run.results)} nodes as they should be, {changed} changed" if changed else "nothing to do")
 
 
-def _deployer(ctx: click.Context, playbook: str, on: str | None, tags: str | None) -> tuple[Deployer, Wanted]:
+def _deployer(ctx: click.Context, playbook: str, on: str | None) -> tuple[Deployer, Wanted]:
     wanted = Wanted(
         playbook=playbook,
         on=on,
-        tags=tuple(tag for tag in (tags or "").split(",") if tag),
         overrides=overrides_of(ctx),
     )
     deployer = Deployer(project_of(ctx), link=link_of(ctx), cache=Cache(), clock=SystemClock(), notify=narrate)

@@ -30,7 +30,8 @@ CASES = {
     "a duplicate node": Case("all:\n  hosts:\n    mini-1:\n    mini-1:\n", 4, ("mini-1",)),
     "a group cycle": Case("a:\n  children:\n    b:\nb:\n  children:\n    a:\n", None, ("a", "b", "inside itself")),
     "a tie at equal depth": Case(
-        "a:\n  hosts: {mini-1: }\n  vars: {gateway_port: 9001}\nb:\n  hosts: {mini-1: }\n  vars: {gateway_port: 9002}\n",
+        "a:\n  hosts: {mini-1: }\n  vars: {gateway_port: 9001}\n"
+        "b:\n  hosts: {mini-1: }\n  vars: {gateway_port: 9002}\n",
         None,
         ("gateway_port", "9001", "9002", ":3:", ":6:"),
     ),
@@ -84,7 +85,7 @@ def test_an_inventory_that_is_not_there_says_how_to_begin(tmp_path: Path) -> Non
             ("exactly one",),
         ),
         ("- {name: x, hosts: nowhere, tasks: []}", ("nowhere",)),
-        ("- {name: x, hosts: all, tasks: [{name: a, reboot: {}}]}", ("reboot", "later")),
+        ("- {name: x, hosts: all, tasks: [{name: a, reboot: {}}]}", ("reboot", "not carried out by this release")),
         ("- {name: x, hosts: all, tasks: [{name: a, template: {src: none.j2, dest: etc/x}}]}", ("none.j2",)),
         ("{}", ("list",)),
     ],

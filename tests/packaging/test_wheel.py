@@ -59,7 +59,8 @@ def run(bin_dir: Path, *words: str, cwd: Path) -> subprocess.CompletedProcess[st
 
 def test_the_wheel_carries_templates_playbooks_locks_and_examples(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {"templates/launchd/agent.plist.j2", "templates/launchd/gateway.plist.j2", "templates/launchd/sidecar.plist.j2", "templates/launchd/apply.plist.j2", "playbooks/site.yml", "locks/node.lock", "locks/mlx.lock", "inventory/example.yml"}  # fmt: skip
+    launchd = {f"templates/launchd/{name}.plist.j2" for name in ("agent", "gateway", "sidecar", "apply", "sysctl")}
+    wanted = launchd | {"playbooks/site.yml", "locks/node.lock", "locks/mlx.lock", "inventory/example.yml"}
     assert {f"fleet/_data/{name}" for name in wanted} <= names
     assert "fleet/node/sync/helper.sh" in names
     assert not [name for name in names if name.startswith("tests/")]
@@ -87,7 +88,8 @@ def test_a_new_project_of_the_installed_command_lints(bin_dir: Path, tmp_path: P
 
 
 def test_every_node_entry_point_of_the_wheel_imports(bin_dir: Path, tmp_path: Path) -> None:
-    code = "import fleet.control.actions.deploy, fleet.control.actions.adopt, fleet.control.supply.nodepart as n; print(len(n.sync_zipapp()[1]) > 1000)"
+    imports = "import fleet.control.actions.deploy, fleet.control.actions.adopt, fleet.control.supply.nodepart as n"
+    code = f"{imports}; print(len(n.sync_zipapp()[1]) > 1000)"
     answer = subprocess.run(
         [str(bin_dir / "python"), "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -40,7 +40,6 @@ class Wanted:
 
     playbook: str = "site.yml"
     on: str | None = None
-    tags: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
 
 
@@ -82,10 +81,10 @@ class Deployer:
         sync = SyncPart(digest=digest, content=content)
         facts = self._facts_of(nodes, inventory, sync)
         # A front routes to nodes that are not part of this run: they are compiled for, not deployed to.
-        wants = needs(inventory, playbook, facts=facts, nodes=nodes, tags=wanted.tags)
+        wants = needs(inventory, playbook, facts=facts, nodes=nodes, project=self._project)
         supplies = resolve(wants, project=self._project, cache=self._cache, notify=self._notify)
         compiled = compile_states(
-            inventory, playbook, facts=facts, nodes=nodes, supplies=supplies, project=self._project, tags=wanted.tags
+            inventory, playbook, facts=facts, nodes=nodes, supplies=supplies, project=self._project
         )
         jobs = tuple(self._job(node, compiled[node.name], supplies) for node in nodes if node.name in compiled)
         return Prepared(inventory=inventory, playbook=playbook, jobs=jobs, sync=sync)

@@ -128,8 +128,9 @@ def _lines(channel: Channel, *, quiet_seconds: float) -> Iterator[str]:
 
 def log_command(node: Node, services: Sequence[str], *, lines: int, follow: bool) -> Argv:
     """What reads the logs on the node: tail, which follows a renamed file by -F on macOS and Linux alike."""
-    folder = f"{node.settings.layout().root}/log"
-    names = [quote([f"{folder}/{service}"]) + "*.log" for service in services] or [f"{quote([folder])}/*.log"]
+    root = node.settings.layout().root
+    names = [quote([f"{root}/{_log_folder(service)}/{service}"]) + "*.log" for service in services]
+    names = names or [f"{quote([root])}/log/*.log"]
     flag = "-F " if follow else ""
     script = (
         f'for f in {" ".join(names)}; do [ -f "$f" ] && set -- "$@" "$f"; done; '
@@ -137,6 +138,11 @@ def log_command(node: Node, services: Sequence[str], *, lines: int, follow: bool
         f'exec tail -n {lines} {flag}"$@"'
     )
     return Argv.of("/bin/sh", "-c", script, "fleet")
+
+
+def _log_folder(service: str) -> str:
+    """What runs as root does not log where the services' account may write."""
+    return "state" if service in ("apply", "sysctl") else "log"
 
 
 def ssh_argv(node: Node, words: Sequence[str], *, base: Path, scratch: Path | None = None) -> Argv:

@@ -71,7 +71,7 @@ class NodeFiles:
 
     def template(self, task: Task, action: TemplateTask) -> File:
         """The item of a template task. Raises TemplateError."""
-        text = self._book.templates.render(action.src, {**self._book.values, **self._values})
+        text = self._book.templates.render(action.src, {**self._book.values, **self._values}, asked=task.place)
         return self._item(task, action, self._contents.add(text.encode()), mode=action.mode)
 
     def config(self, name: str, content: bytes | Secret, *, task: str) -> File:

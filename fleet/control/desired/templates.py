@@ -41,14 +41,17 @@ class Templates:
         self._read: set[str] = set()
         self._scalars: dict[str, Callable[[Mapping[str, object]], object]] = {}
 
-    def render(self, name: str, values: Mapping[str, object]) -> str:
-        """The text of the template `templates/NAME`. Raises TemplateError with the template's file and line."""
+    def render(self, name: str, values: Mapping[str, object], *, asked: str = "") -> str:
+        """The text of the template `templates/NAME`. Raises TemplateError with the template's file and line.
+
+        `asked` is the place that asks for it: what the error names when there is no such template.
+        """
         try:
             return self._environment.get_template(name).render(values)
         except jinja2.TemplateNotFound as error:
             raise TemplateError(
                 f"no template {error.name or name!r}",
-                place=name if error.name and error.name != name else "",
+                place=name if error.name and error.name != name else asked,
                 hint="templates/ of the project, then the shipped ones, are looked through; paths below them only",
             ) from error
         except jinja2.TemplateSyntaxError as error:

@@ -86,7 +86,9 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = None
     agent_port: Annotated[Port, Meta(description="Loopback port of the agent.")] = 8791
     sidecar_port: Annotated[Port, Meta(description="Loopback port of the node's (first) sidecar.")] = 8800
-    sidecar_environment: Annotated[dict[str, str], Meta(description="Environment variables that every sidecar of the node gets.")] = {}
+    sidecar_environment: Annotated[
+        dict[str, str], Meta(description="Environment variables that every sidecar of the node gets.")
+    ] = {}
     routes: Annotated[
         dict[str, list[str]],
         Meta(

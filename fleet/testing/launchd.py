@@ -106,10 +106,10 @@ class FakeMac:
     """A sync `Host`: launchctl, plutil, pmset and sysctl over dictionaries.
 
     `watched[label]` are files that a process reads when it starts and at SIGHUP; `ports[label]` it holds while it
-    lives. `linger_seconds` is how long a process takes to die. `pend`: labels whose next non-demand spawn launchd
-    puts off. `crashing`: labels whose process ends at once with 1. `foreign_ports` are somebody else's.
-    `programs` are commands by their path; `answers` HTTP answers by URL; `errands[label]` is a job that runs to its
-    end whenever it is spawned.
+    lives, and so those of arguments like `--port=8800`. `linger_seconds` is how long a process takes to die. `pend`:
+    labels whose next non-demand spawn launchd puts off. `crashing`: labels whose process ends at once with 1.
+    `foreign_ports` are somebody else's. `programs` are commands by their path; `answers` HTTP answers by URL;
+    `errands[label]` is a job that runs to its end whenever it is spawned.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -261,13 +261,18 @@ class FakeMac:
             self.errands[job.label]()
         elif not Path(_program(job.plist)).exists():
             job.exit_line = f"last exit code = {_EX_CONFIG}: EX_CONFIG"
-        elif job.label in self.crashing or self._taken() & set(self.ports.get(job.label, [])):
+        elif job.label in self.crashing or self._taken() & set(self._wanted_ports(job)):
             job.exit_line = "last exit code = 1"
         else:
             self._last_pid += 1
             job.pid = self._last_pid
-            job.held = tuple(self.ports.get(job.label, []))
+            job.held = self._wanted_ports(job)
             self._read(job)
+
+    def _wanted_ports(self, job: FakeJob) -> tuple[int, ...]:
+        words = job.plist["ProgramArguments"]
+        named = [str(word) for word in words if str(word).startswith("--port=")] if isinstance(words, list) else []
+        return (*self.ports.get(job.label, []), *(int(word.removeprefix("--port=")) for word in named))
 
     def _taken(self) -> set[int]:
         return {port for job in self.jobs.values() if job.pid for port in job.held} | self.foreign_ports

@@ -18,9 +18,7 @@ _PART_AGE_SECONDS = 7 * 86400.0
 
 def save(machine: Machine, state: DesiredState) -> None:
     """Write the record of a desired state. It may hold command lines, so only root reads it."""
-    path = machine.layout.release(state.state_id)
-    if machine.disk.read(path) != canonical(state):
-        machine.disk.write(path, canonical(state), mode=0o600)
+    machine.disk.write(machine.layout.release(state.state_id), canonical(state), mode=0o600)
 
 
 def load(machine: Machine, state_id: str | None) -> DesiredState | None:
@@ -67,13 +65,19 @@ def why_bad(machine: Machine, state_id: str) -> str | None:
 def collect(machine: Machine) -> tuple[str, ...]:
     """Remove what none of the last releases refers to. Returns the removed paths.
 
-    Kept are the current release, the two before it by time, and the interpreter that sync itself runs in.
+    Kept are the current release, the two before it by time (failed ones last), and the interpreter of sync itself.
     """
     layout, disk = machine.layout, machine.disk
     folder = f"{layout.root}/releases"
     records = [name for name in disk.names(folder) if name.endswith(".json") and name != "current"]
     live = current_id(machine)
-    records.sort(key=lambda name: (name == f"{live}.json", disk.modified_seconds(f"{folder}/{name}")), reverse=True)
+    bad = set(disk.names(layout.state("bad")))
+
+    def worth(name: str) -> tuple[bool, bool, float]:
+        state_id = name.removesuffix(".json")
+        return state_id == live, state_id not in bad, disk.modified_seconds(f"{folder}/{name}")
+
+    records.sort(key=worth, reverse=True)
     states = {name: load(machine, name.removesuffix(".json")) for name in records[:KEPT_RELEASES]}
     if any(state is None for state in states.values()):
         return ()

@@ -49,8 +49,11 @@ class _Plan:
     previous: DesiredState | None
 
     def steps(self) -> tuple[Step, ...]:
-        made = [*self._directories(), *self._trees(), *self._files(), *self._settings()]
-        changed = {step.key for step in made} | self._moved_trees() | set(self.observed.touched or ())
+        trees = list(self._trees())
+        made = [*self._directories(), *trees, *self._files(), *self._settings()]
+        # Staging puts trees in place before the run looks again, so a tree changes by its record, not by its step.
+        changed = {step.key for step in made} - {step.key for step in trees}
+        changed |= self._moved_trees() | set(self.observed.touched or ())
         daemons = list(self._daemons(changed))
         changed |= {step.key for step in daemons}
         early, late = self._commands(changed)
@@ -159,7 +162,9 @@ class _Plan:
         for was in leaving:
             yield self._daemon_step(was, "bootout", "it is no longer wanted")
         handed = [
-            (item, self._next_owner(item, before.get(item.key))) for item, act, _ in actions if act == "rebootstrap"
+            (item, self._next_owner(item, before.get(item.key)))
+            for item, act, _ in actions
+            if act in ("rebootstrap", "restart")
         ]
         first = {item.key: other for item, other in handed if other}
         for item, _, _ in actions:
@@ -184,6 +189,8 @@ class _Plan:
         if not item.on_demand or printed.running:
             if touched in ("restart", "reload"):
                 return touched, "the failed run had made it read other files"
+            if self.observed.touched is None and was is not None and was.ports != item.ports:
+                return "restart", "its ports change"
             if hits := self._changed_keys(item.inputs, was.inputs if was else None, changed):
                 return "restart", f"{hits[0]} changes"
             if hits := self._changed_keys(item.reload, was.reload if was else None, changed):

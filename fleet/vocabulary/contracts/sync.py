@@ -183,7 +183,7 @@ class Staged:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One line of a run's journal.
+    """One line of a run's journal; `seq` counts from 1.
 
     `phase`: begin, step, gate, revert, end. `status`: start, ok, failed, note. The last line of a journal is `end`
     with `outcome` committed, reverted or failed.

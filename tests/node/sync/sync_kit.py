@@ -139,7 +139,8 @@ class Node:
         """Let the processes of the release's daemons read what they depend on, and hold their ports."""
         for item in release.state.daemons:
             self.mac.watched[item.label] = [*item.inputs, *item.reload]
-            self.mac.ports[item.label] = list(item.ports)
+            named = b"--port=" in release.contents[item.plist.digest]
+            self.mac.ports[item.label] = [] if named else list(item.ports)
 
     def plan(self, release: Release) -> tuple[Step, ...]:
         previous = releases.load(self.machine, releases.current_id(self.machine))

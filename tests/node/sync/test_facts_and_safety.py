@@ -1,0 +1,93 @@
+"""What a node says of itself, from recordings; and paths that lead elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sync_kit import USER, Node
+
+from fleet.node.sync.disk import Disk, PathState
+from fleet.node.sync.facts import collect_facts
+from fleet.node.sync.machine import Ran
+from fleet.node.sync.problem import Problem
+from fleet.node.sync.safety import safe_place
+from fleet.node.sync.system import SystemHost
+from fleet.vocabulary.macos.sysctl import parse_sysctl
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+
+
+def test_facts_are_read_from_what_macs_print(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.mac.sysctl = parse_sysctl((SAMPLES / "system" / "sysctl-hw-m3max-128g-real.txt").read_text())
+    node.mac.sysctl["iogpu.wired_limit_mb"] = "0"
+    facts = collect_facts(node.machine)
+    assert facts.memory_bytes == 128 * 1024**3
+    assert facts.page_size_bytes == 16384
+    assert facts.wired_limit_mb == 0
+    assert facts.filevault is False
+    assert facts.disk_free_bytes
+
+
+def test_a_node_whose_commands_fail_has_unknown_facts_and_no_zeros(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    for name in ("sysctl", "sw_vers", "fdesetup"):
+        node.mac.programs[node.layout.command(name)] = lambda _: Ran(code=127, err="not found")
+    facts = collect_facts(node.machine)
+    assert (facts.memory_bytes, facts.os_version, facts.filevault, facts.boot_id) == (None, None, None, None)
+    assert (facts.translated, facts.wired_limit_mb, facts.boot_time_seconds) == (None, None, None)
+
+
+class _Planted(Disk):
+    """A disk on which somebody has planted a link."""
+
+    def __init__(self, path: str, owner: str) -> None:
+        self._path, self._owner = path, owner
+
+    def stat(self, path: str) -> PathState:
+        return PathState(kind="link", owner=self._owner) if path == self._path else super().stat(path)
+
+
+def test_a_path_through_somebody_elses_link_is_refused(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    planted = f"{node.layout.root}/var"
+    with pytest.raises(Problem) as refused:
+        safe_place(replace(node.machine, disk=_Planted(planted, "mallory")), f"{planted}/x")
+    assert "mallory" in refused.value.title
+    safe_place(replace(node.machine, disk=_Planted(planted, USER)), f"{planted}/x")
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    victim = tmp_path / "victim"
+    victim.write_text("theirs")
+    Path(node.layout.root, "etc").mkdir()
+    Path(node.layout.etc("a")).symlink_to(victim)
+    assert node.deploy(node.release().file(node.layout.etc("a"), "ours")) == "committed"
+    assert (victim.read_text(), Path(node.layout.etc("a")).is_symlink()) == ("theirs", False)
+
+
+def test_a_directory_in_the_place_of_a_file_stops_the_run(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    Path(node.layout.etc("a")).mkdir(parents=True)
+    assert node.deploy(node.release().file(node.layout.etc("a"), "ours")) == "reverted"
+    assert "in the way" in node.end().text
+    assert Path(node.layout.etc("a")).is_dir()
+
+
+def test_a_command_has_a_deadline_a_clean_environment_and_no_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEAK", "1")
+    host = SystemHost()
+    ran = host.run(("/usr/bin/env",))
+    assert ran.code == 0
+    assert "LEAK" not in ran.out
+    assert "PATH=/usr/bin:/bin:/usr/sbin:/sbin\n" in ran.out
+    assert host.run(("/bin/echo", "$HOME; id")).out == "$HOME; id\n"
+    assert host.run((str(tmp_path / "none"),)).code == 127
+    slow = host.run(("/bin/sleep", "30"), timeout_seconds=0.1)
+    assert (slow.code, "not done after 0.1 s" in slow.err) == (124, True)
+    assert host.run(("/bin/true",), user="nobody-of-that-name").code == 127

@@ -81,13 +81,13 @@ def status(folder: Path, as_json: bool) -> None:
 
 
 @sim.command()
-@click.argument("node")
+@click.argument("node", required=False)
 @click.argument("faults", metavar="KEY[=VALUE]...", nargs=-1)
 @click.option("--clear", is_flag=True, help="End these kinds of trouble, or all.")
 @click.option("--list", "show", is_flag=True, help="List the kinds.", is_eager=True)
 @_DIR
-def fault(folder: Path, node: str, faults: tuple[str, ...], clear: bool, show: bool) -> None:
-    """Bring trouble to a simulated Mac, or end it. `fleet sim fault any --list` shows the kinds."""
+def fault(folder: Path, node: str | None, faults: tuple[str, ...], clear: bool, show: bool) -> None:
+    """Bring trouble to a simulated Mac, or end it. `fleet sim fault --list` shows the kinds."""
     simulation = _simulation(folder)
     from fleet.sim.faults import KINDS, parse_fault
 
@@ -95,7 +95,7 @@ def fault(folder: Path, node: str, faults: tuple[str, ...], clear: bool, show: b
         for kind in KINDS.values():
             click.echo(f"{kind.name + ('=' + kind.value if kind.value else ''):36} {kind.meaning}")
         return
-    if not faults and not clear:
+    if node is None or not (faults or clear):
         raise UsageError(
             "which fault?", hint="fleet sim fault NODE thermal=2; --list shows the kinds; --clear ends all"
         )

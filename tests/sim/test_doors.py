@@ -194,6 +194,20 @@ def test_the_sshd_of_a_node_forces_the_wrapper_and_takes_no_password(tree: NodeT
     assert "PasswordAuthentication no\n" in config
 
 
+async def test_a_machine_that_goes_off_takes_its_sessions_along(inside: Door) -> None:
+    assert inside.node
+    process = await asyncio.create_subprocess_exec(
+        *inside.ssh("trap '' HUP TERM; echo $$ >pid.part; mv pid.part pid; while :; do sleep 0.1; done"),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    pid_file = inside.tree.home / "pid"
+    await eventually(pid_file.exists)
+    pid = int(pid_file.read_text())
+    await inside.node.inject(parse_fault("down"))
+    assert not alive(pid)
+    assert await asyncio.wait_for(process.wait(), 10) == 255
+
+
 def _answer(listener: socket.socket) -> None:
     peer, _ = listener.accept()
     with peer:

@@ -161,6 +161,6 @@ def test_other_node_counts_and_folders_that_are_no_simulation_are_refused(folder
 
 
 def test_the_kinds_of_trouble_are_listed() -> None:
-    listed = fleet("sim", "fault", "any", "--list").stdout
+    listed = fleet("sim", "fault", "--list").stdout
     assert "thermal=0-4|missing|failed" in listed
     assert "kickstart-signal=kill|term" in listed

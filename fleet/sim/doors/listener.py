@@ -43,6 +43,7 @@ class SshDoor:
         self._accepting: asyncio.Task[None] | None = None
         self._options: Any = None
         self._connections: set[Any] = set()
+        self._sessions: set[ExecSession] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -75,7 +76,7 @@ class SshDoor:
         self._accepting = asyncio.get_running_loop().create_task(self._accept(listener))
 
     async def close(self) -> None:
-        """Refuse connections, and cut those that are there."""
+        """The machine goes off: connections are refused, those that are there are cut, and their processes die."""
         if self._accepting:
             self._accepting.cancel()
         if self._listener:
@@ -86,6 +87,7 @@ class SshDoor:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(session.kill() for session in list(self._sessions)))
 
     def cut(self) -> None:
         """Cut every connection in mid-word, and go on listening."""
@@ -120,15 +122,16 @@ class SshDoor:
                 relay.cancel()
 
     def _server(self) -> asyncssh.SSHServer:
-        return _Server(self._tree, self._user)
+        return _Server(self._tree, self._user, self._sessions)
 
 
 class _Server(asyncssh.SSHServer):  # type: ignore[misc] # asyncssh is not imported by mypy
     """Who may come in, and what they get."""
 
-    def __init__(self, tree: NodeTree, user: str) -> None:
+    def __init__(self, tree: NodeTree, user: str, sessions: set[ExecSession]) -> None:
         self._tree = tree
         self._user = user
+        self._sessions = sessions
         self._connection: Any = None
 
     def connection_made(self, conn: Any) -> None:
@@ -142,7 +145,7 @@ class _Server(asyncssh.SSHServer):  # type: ignore[misc] # asyncssh is not impor
 
     def session_requested(self) -> ExecSession:
         host, port = (self._connection.get_extra_info("peername") or ("127.0.0.1", 0))[:2]
-        return ExecSession(self._tree.exec, f"{host} {port} 127.0.0.1 22")
+        return ExecSession(self._tree.exec, f"{host} {port} 127.0.0.1 22", self._sessions)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:  # noqa: ARG002 (asyncssh's signature)
         return dest_host in _LOOPBACK

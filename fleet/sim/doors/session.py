@@ -29,9 +29,10 @@ _PASSED = ("LANG", "LC_ALL")
 class ExecSession(asyncssh.SSHServerSession):  # type: ignore[misc] # asyncssh is not imported by mypy
     """Runs the wrapper with the requested command, with pipes or on a pseudo terminal."""
 
-    def __init__(self, wrapper: Path, peer: str) -> None:
+    def __init__(self, wrapper: Path, peer: str, live: set[ExecSession]) -> None:
         self._wrapper = wrapper
         self._peer = peer
+        self._live = live
         self._command = ""
         self._terminal: str | None = None
         self._size = (80, 24)
@@ -45,6 +46,7 @@ class ExecSession(asyncssh.SSHServerSession):  # type: ignore[misc] # asyncssh i
     def connection_made(self, chan: Any) -> None:
         """The channel is open."""
         self._channel = chan
+        self._live.add(self)
 
     def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: object) -> bool:  # noqa: ARG002 (asyncssh's signature)
         """The client wants a terminal."""
@@ -80,6 +82,7 @@ class ExecSession(asyncssh.SSHServerSession):  # type: ignore[misc] # asyncssh i
         except OSError as error:
             self._channel.write_stderr(f"simulated node: {error}\n".encode())
             self._channel.exit(255)
+            self._live.discard(self)
             return
         for data in self._early:
             self._running.feed(data)
@@ -90,6 +93,17 @@ class ExecSession(asyncssh.SSHServerSession):  # type: ignore[misc] # asyncssh i
             self._running.abandon()
         else:
             self._channel.resume_reading()
+        await self._running.ended.wait()
+        self._live.discard(self)
+
+    async def kill(self) -> None:
+        """The machine goes off: the process dies now."""
+        if self._running is None and self._start:
+            self._start.cancel()
+            self._live.discard(self)
+        while self._running and self in self._live:
+            self._running.signal("SIGKILL")
+            await asyncio.sleep(0.01)
 
     def data_received(self, data: bytes, datatype: object) -> None:  # noqa: ARG002 (asyncssh's signature)
         """Input for the process."""
@@ -140,6 +154,7 @@ class _Running:
         self.channel = channel
         self.pid = 0
         self.return_code: int | None = None
+        self.ended = asyncio.Event()
 
     def feed(self, data: bytes) -> None:
         raise NotImplementedError
@@ -254,6 +269,7 @@ class _OnPipes(_Running, asyncio.SubprocessProtocol):
         """The process has ended."""
         if self._transport:
             self.return_code = self._transport.get_returncode()
+        self.ended.set()
         self._maybe_report()
 
     def _maybe_report(self) -> None:
@@ -332,6 +348,7 @@ class _OnTerminal(_Running):
 
     async def _wait(self, process: asyncio.subprocess.Process) -> None:
         self.return_code = await process.wait()
+        self.ended.set()
         self._readable()
         if self._master is not None:
             asyncio.get_running_loop().remove_reader(self._master)

@@ -14,6 +14,7 @@ from typing import Any
 import asyncssh
 import yaml
 
+from fleet.sim.hardware import GIB, Hardware
 from fleet.sim.plan import NodePlan, SimPlan
 from fleet.sim.tree import NodeTree, base_interpreter, make_tree
 
@@ -24,7 +25,7 @@ COMMANDS = (
 )  # fmt: skip
 
 _HEAD = """\
-# yaml-language-server: $schema=../schemas/inventory.json
+# yaml-language-server: $schema=../.fleet/inventory.schema.json
 # Simulated Macs on this machine, made by `fleet sim up`. Each node is a folder below nodes/, with an SSH server, a
 # launchd and the macOS commands that fleet calls. `fleet adopt --all` pins their keys here, as it does for real ones.
 """
@@ -67,6 +68,7 @@ def inventory_text(folder: Path, plan: SimPlan) -> str:
         "interpreter": base_interpreter(),
         "python_version": _python_version(base_interpreter()),
         "platform": "this-machine",
+        "memory_gb": Hardware().memory_bytes // GIB,
         "gateway_bind": "127.0.0.1",
         "gateway_key": "file:secrets/gateway.key",
         "fleet_key": "file:secrets/fleet.key",

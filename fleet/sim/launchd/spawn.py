@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import SubprocessError
 
 from fleet.sim.launchd.spec import JobSpec
 
@@ -72,7 +73,7 @@ class Spawner:
                 start_new_session=True,
                 preexec_fn=_Limits(spec, self.size_limit_bytes()),
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SubprocessError) as error:
             raise SpawnFailed(str(error)) from error
         finally:
             for stream in streams:

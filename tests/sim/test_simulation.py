@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from fleet.cli.main import cli
 from fleet.errors import FleetError, UsageError
+from fleet.sim.faults import KINDS
 from fleet.sim.plan import read_plan
 from fleet.sim.ports import is_free
 from fleet.sim.processes import end_marked, marked
@@ -164,3 +165,8 @@ def test_the_kinds_of_trouble_are_listed() -> None:
     listed = fleet("sim", "fault", "--list").stdout
     assert "thermal=0-4|missing|failed" in listed
     assert "kickstart-signal=kill|term" in listed
+
+
+def test_every_kind_of_trouble_is_in_the_guide() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text()
+    assert [name for name in KINDS if f"`{name}" not in guide] == []

@@ -36,6 +36,8 @@ def print_plan(
     width = min(width, _NAME_WIDTH)
     for node, plan in plans.items():
         console.print(_headline(node, plan), highlight=False)
+        if plan.bad:
+            console.print(Text(f"  ! this very state failed here before: {plan.bad}", style="yellow"), soft_wrap=True)
         for change in plan.changes:
             console.print(_line(change, plan, width), highlight=False, soft_wrap=True)
             for line in change.diff:
@@ -56,6 +58,7 @@ def plan_json(plans: Mapping[NodeName, NodePlan], order: Sequence[Batch]) -> dic
             node: {
                 "state_id": plan.state_id,
                 "send_bytes": plan.send_bytes,
+                "failed_before": plan.bad,
                 "daemons": list(plan.touches),
                 "changes": [
                     {

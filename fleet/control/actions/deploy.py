@@ -100,6 +100,7 @@ class Deployer:
             journal=journal,
             facts_seen=self._facts.save,
             operator=operator_name(),
+            clock=self._clock,
         )
 
     def journal_path(self, run_id: RunId) -> Path:

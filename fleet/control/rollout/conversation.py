@@ -117,6 +117,8 @@ class Conversation:
                 case Done():
                     yield frame
                     return
+                case Failed():
+                    raise NodeError(frame.title, node=self._node, detail=frame.detail, hint=frame.hint)
                 case _:
                     raise ProtocolError(f"a {frame.kind} frame in the middle of a journal", node=self._node)
 

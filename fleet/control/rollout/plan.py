@@ -45,6 +45,8 @@ class NodePlan:
     send_bytes: int = 0
     services: tuple[ServiceState, ...] = ()
     root: str = ""
+    bad: str | None = None
+    """Why exactly this state failed on the node before, when it did."""
 
     @property
     def idle(self) -> bool:
@@ -75,6 +77,7 @@ def node_plan(node: NodeName, compiled: Compiled, observed: Observed) -> NodePla
         send_bytes=sent,
         services=observed.services,
         root=compiled.state.layout.root,
+        bad=observed.bad,
     )
 
 

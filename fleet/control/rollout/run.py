@@ -18,8 +18,9 @@ from fleet.control.rollout.batches import Batch
 from fleet.control.rollout.conversation import Content, Conversation, SyncPart
 from fleet.control.rollout.journal import Journal, Show
 from fleet.control.rollout.plan import NodePlan, idle_plan, named, node_plan
-from fleet.errors import FleetError, NodeError, Unreachable
+from fleet.errors import FleetError, HostKeyError, NodeError, ProtocolError, Unreachable
 from fleet.vocabulary.argv import Argv
+from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import Outcome, Phase
 from fleet.vocabulary.contracts.sync import Done, Event, Facts, Hello, Observed
 from fleet.vocabulary.names import NodeName
@@ -27,7 +28,7 @@ from fleet.vocabulary.names import NodeName
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 15.0
-_REATTACH_TRIES = 5
+_REATTACH_WAITS = (0.2, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,7 @@ class Run:
         journal: Journal,
         facts_seen: FactsSeen,
         operator: str,
+        clock: Clock,
         width: int = 64,
     ) -> None:
         self._jobs = {job.name: job for job in jobs}
@@ -94,6 +96,7 @@ class Run:
         self._journal = journal
         self._facts_seen = facts_seen
         self._operator = operator
+        self._clock = clock
         self._pool = ThreadPoolExecutor(max_workers=max(1, min(width, len(jobs))), thread_name_prefix="fleet-node")
         self._open: dict[NodeName, _Open] = {}
         self._why: dict[NodeName, Event] = {}
@@ -201,19 +204,23 @@ class Run:
         opened.talk.commit(self._journal.run_id, operator=self._operator, healthy_deadline_seconds=deadline)
         self._journal.say(Phase.STAGE, "ok", node=job.name)
         seen = 0
-        for attempt in range(_REATTACH_TRIES):
+        talk: Conversation | None = opened.talk
+        for wait_seconds in _REATTACH_WAITS:
             try:
-                talk = opened.talk if not attempt else self._reattach(opened, after=seen)
+                talk = talk or self._reattach(opened, after=seen)
                 for frame in talk.follow(wait_seconds=deadline + 60):
                     if isinstance(frame, Done):
                         self._settle(job.name, frame)
                         return
                     seen = frame.seq
                     self._tell(job.name, frame)
-            except Unreachable as error:
-                self._journal.say(
-                    Phase.APPLY, "note", f"connection lost; the node goes on alone ({error.title})", node=job.name
-                )
+            except HostKeyError:
+                raise
+            except (Unreachable, ProtocolError) as error:
+                note = f"connection lost, the node goes on alone ({error.title})"
+                self._journal.say(Phase.APPLY, "note", note, node=job.name)
+                self._clock.sleep(wait_seconds)
+            talk = None
         raise Unreachable(
             "the node took the run and cannot be reached any more",
             node=job.name,

@@ -1,0 +1,282 @@
+"""A run over nodes that are played: what is asked, what is sent, how a cut and a failure end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import pytest
+
+from fleet.control.desired.states import Compiled
+from fleet.control.link.frames import encode_frame
+from fleet.control.link.protocol import Target
+from fleet.control.playbook.strategy import Pace
+from fleet.control.rollout.batches import batches
+from fleet.control.rollout.conversation import Conversation, SyncPart, helper_argv
+from fleet.control.rollout.journal import Journal
+from fleet.control.rollout.run import NodeJob, Run
+from fleet.errors import NodeError, NotAdopted, ProtocolError, Unreachable
+from fleet.testing.clock import FakeClock
+from fleet.testing.link import FakeChannel, FakeLink, FakeSession
+from fleet.vocabulary.contracts import sync
+from fleet.vocabulary.contracts.codec import decode
+from fleet.vocabulary.contracts.desired import Blob, DesiredState, File
+from fleet.vocabulary.contracts.events import Outcome, RunEvent
+from fleet.vocabulary.layout import NodeLayout
+from fleet.vocabulary.names import NodeName, RunId
+
+LAYOUT = NodeLayout(owner="admin")
+TEXT = b"listen 8790\n"
+DIGEST = "sha256:" + hashlib.sha256(TEXT).hexdigest()
+STATE = DesiredState(
+    node="mac",
+    layout=LAYOUT,
+    interpreter="/opt/python3",
+    items=(
+        File(
+            task="conf",
+            path="/opt/fleet/etc/a.conf",
+            blob=Blob(digest=DIGEST, size=len(TEXT)),
+            mode=0o644,
+            owner="admin",
+            group="staff",
+        ),
+    ),
+)
+STEP = sync.Step(
+    key="file:/opt/fleet/etc/a.conf", kind_of="file", action="update", task="conf", reason="content differs"
+)
+SYNC = SyncPart(digest="a" * 64, content=b"the zipapp")
+NODES = [NodeName("mac-1"), NodeName("mac-2"), NodeName("mac-3")]
+
+
+class Node:
+    """A node's helper, played: what it was asked, and how its run ends."""
+
+    def __init__(self, *, idle: bool = False, outcome: str = "committed", cut_after: int | None = None) -> None:
+        self.idle, self.outcome, self.cut_after = idle, outcome, cut_after
+        self.commands: list[str] = []
+        self.received: dict[str, bytes] = {}
+        self.offset = 0
+
+    def __call__(self, command: str, stdin: BinaryIO, stdout: BinaryIO) -> int:
+        self.commands.append(command)
+        verb = command.split(LAYOUT.helper, 1)[1].split()[0]
+
+        def say(frame: sync.FromNode) -> None:
+            stdout.write(encode_frame(frame))
+
+        stdout.write(b"Welcome to mac-1!\n" + sync.MAGIC)
+        if verb == "attach":
+            say(sync.Hello())
+            self._journal(say, after=int(command.split()[-2]))
+            return 0
+        say(sync.Hello(idle=self.idle, state_id=STATE.state_id, facts=None if self.idle else sync.Facts(chip="M4")))
+        return 0 if self.idle else self._session(stdin, say)
+
+    def _session(self, stdin: BinaryIO, say: Callable[[sync.FromNode], object]) -> int:
+        assert isinstance(self._read(stdin), sync.Desired)
+        missing = (sync.Missing(digest=DIGEST, offset=self.offset),)
+        say(sync.Observed(steps=(STEP,), texts={"/opt/fleet/etc/a.conf": "listen 1\n"}, missing=missing))
+        while True:
+            match self._read(stdin):
+                case sync.BlobPart() as part:
+                    self.received[part.digest] = stdin.read(part.size)
+                case sync.Commit():
+                    say(sync.Staged())
+                    return self._journal(say, after=0, cut=self.cut_after)
+                case _:
+                    return 0
+
+    def _journal(self, say: Callable[[sync.FromNode], object], *, after: int, cut: int | None = None) -> int:
+        passed = "ok" if self.outcome == "committed" else "failed"
+        events = [
+            sync.Event(seq=1, at_seconds=1, phase="begin", status="ok", text="1 step"),
+            sync.Event(seq=2, at_seconds=2, phase="step", status="ok", key=STEP.key, text="update"),
+            sync.Event(
+                seq=3,
+                at_seconds=3,
+                phase="gate",
+                status=passed,
+                key="launchd:x",
+                text="78: EX_CONFIG",
+                detail="last words",
+            ),
+        ]
+        for event in events[after:]:
+            if cut is not None and event.seq > cut:
+                return 0
+            say(event)
+        say(sync.Done(outcome=self.outcome))
+        return 0
+
+    @staticmethod
+    def _read(stdin: BinaryIO) -> sync.ToNode:
+        size = stdin.readline()
+        if not size:
+            return sync.Bye()
+        found: sync.ToNode = decode(stdin.read(int(size) + 1), sync.ToNode)  # type: ignore[arg-type]
+        return found
+
+
+def job_of(name: NodeName) -> NodeJob:
+    """A job for a played node."""
+    return NodeJob(
+        name=name,
+        target=Target(node=name, address=name),
+        helper=helper_argv(LAYOUT, sudo=True),
+        compiled=Compiled(state=STATE, contents={DIGEST: TEXT}),
+        contents={DIGEST: TEXT},
+        salt="s",
+    )
+
+
+@contextmanager
+def run_over(nodes: dict[NodeName, Node], folder: Path, events: list[RunEvent]) -> Iterator[Run]:
+    """A run over played nodes."""
+    sessions = {str(name): FakeSession(node, node=name) for name, node in nodes.items()}
+    jobs = [job_of(name) for name in nodes]
+    clock = FakeClock(datetime(2026, 11, 22, tzinfo=UTC))
+    journal = Journal(RunId("r1"), clock=clock, show=events.append, path=folder / "r1.jsonl")
+    with Run(
+        jobs,
+        link=FakeLink(sessions),
+        sync=SYNC,
+        journal=journal,
+        facts_seen=lambda node, facts: None,
+        operator="me@here",
+        clock=clock,
+    ) as run:
+        yield run
+
+
+def deploy(nodes: dict[NodeName, Node], folder: Path, events: list[RunEvent], pace: Pace | None = None) -> Run:
+    """Check, then apply everything."""
+    with run_over(nodes, folder, events) as run:
+        plans = run.check()
+        run.apply(
+            batches([("all", pace or Pace(), list(nodes))], {name: not plan.idle for name, plan in plans.items()})
+        )
+    return run
+
+
+def test_an_idle_node_is_asked_once_and_sent_nothing(tmp_path: Path) -> None:
+    node = Node(idle=True)
+    run = deploy({NODES[0]: node}, tmp_path, [])
+    assert run.results[NODES[0]].outcome is Outcome.UNCHANGED
+    assert len(node.commands) == 1
+    assert node.received == {}
+
+
+class Scripted:
+    """A session whose commands answer in this order; `asked` are the commands."""
+
+    node = "mac-1"
+
+    def __init__(self, *channels: FakeChannel) -> None:
+        self.channels, self.asked = list(channels), []
+
+    def exec(self, command: str, *, within_seconds: float = 60.0) -> FakeChannel:
+        self.asked.append(command)
+        return self.channels[len(self.asked) - 1]
+
+
+def conversation(session: Scripted) -> Conversation:
+    return Conversation(session, node=NODES[0], helper=helper_argv(LAYOUT, sudo=True), sync=SYNC)  # type: ignore[arg-type]
+
+
+def test_a_node_that_lacks_sync_gets_it_and_is_asked_again() -> None:
+    lacking = FakeChannel(b"", exit_status=127, stderr=f"fleet-node: sync {SYNC.digest} is not here")
+    put = FakeChannel(b"")
+    answering = FakeChannel(sync.MAGIC + encode_frame(sync.Hello(state_id="x")))
+    session = Scripted(lacking, put, answering)
+    assert conversation(session).open(state_id="-", run_id=RunId("r1")).state_id == "x"
+    assert put.written == SYNC.content
+    assert session.asked[0] == session.asked[2]
+    assert f" put sync/{SYNC.digest}.pyz {len(SYNC.content)} {SYNC.digest}" in session.asked[1]
+
+
+def test_a_node_without_the_helper_is_not_adopted() -> None:
+    session = Scripted(FakeChannel(b"", exit_status=127, stderr="sh: /opt/fleet/sbin/fleet-node: not found"))
+    with pytest.raises(NotAdopted, match="helper is not on the node"):
+        conversation(session).open(state_id="-", run_id=RunId("r1"))
+
+
+def test_sudo_that_refuses_the_helper_is_said_so() -> None:
+    session = Scripted(FakeChannel(b"", exit_status=1, stderr="sudo: a password is required"))
+    with pytest.raises(NodeError, match="sudo refused"):
+        conversation(session).open(state_id="-", run_id=RunId("r1"))
+
+
+def test_a_failure_in_the_middle_of_a_journal_is_the_nodes_own_words() -> None:
+    failed = sync.Failed(code="apply", title="launchd does not start the apply job", hint="fleet adopt mac-1")
+    frames = [sync.Hello(), sync.Event(seq=1, at_seconds=1, phase="begin", status="ok"), failed]
+    talk = conversation(Scripted(FakeChannel(sync.MAGIC + b"".join(encode_frame(frame) for frame in frames))))
+    talk.open(state_id="-", run_id=RunId("r1"))
+    with pytest.raises(NodeError, match="launchd does not start") as caught:
+        list(talk.follow(wait_seconds=1))
+    assert not isinstance(caught.value, ProtocolError)
+
+
+def test_the_plan_shows_the_nodes_own_steps_with_a_diff(tmp_path: Path) -> None:
+    with run_over({NODES[0]: Node()}, tmp_path, []) as run:
+        (plan,) = run.check().values()
+        run.release()
+    assert [change.step for change in plan.changes] == [STEP]
+    assert plan.changes[0].diff == ("@@ -1 +1 @@", "-listen 1", "+listen 8790")
+    assert plan.send_bytes == len(TEXT)
+
+
+def test_a_commit_sends_what_is_missing_and_tells_the_journal(tmp_path: Path) -> None:
+    node, events = Node(), []
+    run = deploy({NODES[0]: node}, tmp_path, events)
+    assert run.results[NODES[0]].outcome is Outcome.CHANGED
+    assert node.received == {DIGEST: TEXT}
+    kept = [msgspec.json.decode(line, type=RunEvent) for line in (tmp_path / "r1.jsonl").read_bytes().splitlines()]
+    assert [event.seq for event in kept] == sorted(event.seq for event in kept)
+    assert kept[-1].outcome is Outcome.CHANGED
+    assert not any(event.status == "progress" for event in kept)
+
+
+def test_a_partial_blob_is_sent_from_where_the_node_has_it(tmp_path: Path) -> None:
+    node = Node()
+    node.offset = 7
+    deploy({NODES[0]: node}, tmp_path, [])
+    assert node.received == {DIGEST: TEXT[7:]}
+
+
+def test_a_failed_gate_is_told_with_its_reason_and_stops_the_next_batch(tmp_path: Path) -> None:
+    nodes = {NODES[0]: Node(outcome="reverted"), NODES[1]: Node(), NODES[2]: Node()}
+    run = deploy(nodes, tmp_path, [], Pace(canary=1, max_unavailable=1))
+    first = run.results[NODES[0]]
+    assert first.outcome is Outcome.REVERTED
+    assert first.error is not None
+    assert "78: EX_CONFIG" in first.error.text
+    assert "last words" in first.error.text
+    assert {run.results[name].outcome for name in NODES[1:]} == {Outcome.SKIPPED}
+    assert nodes[NODES[1]].received == {}
+
+
+def test_a_connection_lost_after_the_commit_is_taken_up_again_where_it_was(tmp_path: Path) -> None:
+    node, events = Node(cut_after=2), []
+    run = deploy({NODES[0]: node}, tmp_path, events)
+    assert run.results[NODES[0]].outcome is Outcome.CHANGED
+    assert node.commands[-1].split()[-3:-1] == ["r1", "2"]
+    assert any("goes on alone" in event.text for event in events)
+
+
+def test_a_node_that_cannot_be_reached_does_not_keep_the_others(tmp_path: Path) -> None:
+    nodes = {NODES[0]: Node(idle=True)}
+    events: list[RunEvent] = []
+    with run_over(nodes, tmp_path, events) as run:
+        gone = job_of(NODES[1])
+        run._jobs[NODES[1]] = gone
+        run.check()
+    assert run.results[NODES[0]].outcome is Outcome.UNCHANGED
+    assert run.results[NODES[1]].outcome is Outcome.UNREACHABLE
+    assert isinstance(run.results[NODES[1]].error, Unreachable)

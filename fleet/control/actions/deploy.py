@@ -86,7 +86,11 @@ class Deployer:
         compiled = compile_states(
             inventory, playbook, facts=facts, nodes=nodes, supplies=supplies, project=self._project
         )
-        jobs = tuple(self._job(node, compiled[node.name], supplies) for node in nodes if node.name in compiled)
+        jobs = tuple(
+            self._job(node, compiled[node.name], supplies, facts.get(node.name))
+            for node in nodes
+            if node.name in compiled
+        )
         return Prepared(inventory=inventory, playbook=playbook, jobs=jobs, sync=sync)
 
     def run(self, prepared: Prepared, *, show: Show) -> Run:
@@ -130,7 +134,7 @@ class Deployer:
         finally:
             session.close()
 
-    def _job(self, node: Node, compiled: Compiled, supplies: Supplies) -> NodeJob:
+    def _job(self, node: Node, compiled: Compiled, supplies: Supplies, facts: Facts | None) -> NodeJob:
         contents: dict[str, Content] = {**compiled.contents, **compiled.secrets}
         packed = [*supplies.envs.values(), *(p for p in supplies.interpreters.values() if p), supplies.app]
         contents |= {pack.archive.digest: self._cache.blob_path(pack.archive.digest) for pack in packed}
@@ -146,6 +150,7 @@ class Deployer:
             compiled=compiled,
             contents=contents,
             salt=node.settings.secret_salt or "",
+            facts=facts,
         )
 
 

@@ -41,6 +41,7 @@ class NodeJob:
     compiled: Compiled
     contents: Mapping[str, Content]
     salt: str
+    facts: Facts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,12 +182,13 @@ class Run:
             hello = talk.open(state_id=job.compiled.state.state_id, run_id=self._journal.run_id)
             if hello.facts:
                 self._facts_seen(job.name, hello.facts)
+                _refuse_changed(job, hello.facts)
             if hello.idle:
                 self.plans[job.name] = idle_plan(job.name, job.compiled)
                 session.close()
                 self._finish(job.name, Outcome.UNCHANGED)
                 return
-            _refuse_newer(job.name, hello)
+            _refuse_busy(job.name, hello)
             self._journal.say(Phase.CHECK, "start", node=job.name)
             opened = _Open(job=job, session=session, talk=talk, observed=talk.observe(job.compiled.state))
         except BaseException:
@@ -281,7 +283,21 @@ class Run:
         return NodeError(title, node=node, detail=why.detail, hint=hint)
 
 
-def _refuse_newer(node: NodeName, hello: Hello) -> None:
+def _refuse_changed(job: NodeJob, seen: Facts) -> None:
+    """The state was compiled for what the node was when it was last seen; another OS or memory wants another one."""
+    names = ("os_version", "memory_bytes", "arch", "chip")
+    known = job.facts or seen
+    changed = [name for name in names if getattr(known, name) != getattr(seen, name)]
+    if changed:
+        raise NodeError(
+            "the node is not what it was when it was last seen",
+            node=job.name,
+            detail="\n".join(f"{name}: {getattr(known, name)} -> {getattr(seen, name)}" for name in changed),
+            hint="the same command again compiles for what it is now",
+        )
+
+
+def _refuse_busy(node: NodeName, hello: Hello) -> None:
     if hello.active_run:
         raise NodeError(
             f"run {hello.active_run} is still going on there",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -280,3 +281,12 @@ def test_a_node_that_cannot_be_reached_does_not_keep_the_others(tmp_path: Path) 
     assert run.results[NODES[0]].outcome is Outcome.UNCHANGED
     assert run.results[NODES[1]].outcome is Outcome.UNREACHABLE
     assert isinstance(run.results[NODES[1]].error, Unreachable)
+
+
+def test_a_node_that_changed_since_it_was_seen_is_compiled_for_anew(tmp_path: Path) -> None:
+    with run_over({NODES[0]: Node()}, tmp_path, []) as run:
+        run._jobs[NODES[0]] = replace(run._jobs[NODES[0]], facts=sync.Facts(chip="M1"))
+        run.check()
+    error = run.results[NODES[0]].error
+    assert error is not None
+    assert "chip: M1 -> M4" in error.text

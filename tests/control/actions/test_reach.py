@@ -1,0 +1,63 @@
+"""What is typed to reach nodes by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fleet.control.actions.reach import exec_on, log_command, ssh_argv
+from fleet.errors import NotAdopted
+from fleet.testing.inventories import inventory_of
+from fleet.testing.link import FakeChannel, FakeLink, FakeSession
+from fleet.vocabulary.argv import posix
+
+INVENTORY = inventory_of(
+    """
+all:
+  hosts:
+    mini-1:
+      ansible_host: 10.0.0.5
+      ansible_port: 2222
+      ansible_user: admin
+      ansible_ssh_private_key_file: keys/fleet
+      host_key: ssh-ed25519 AAAA
+    stranger:
+"""
+)
+
+
+def test_the_users_ssh_is_held_to_the_pinned_key(tmp_path: Path) -> None:
+    argv = ssh_argv(INVENTORY.node("mini-1"), ["uptime"], base=Path("/project"), scratch=tmp_path)
+    assert argv.text == (
+        f"ssh -o UserKnownHostsFile={tmp_path}/known_hosts -o StrictHostKeyChecking=yes -p 2222 "
+        "-i /project/keys/fleet -o IdentitiesOnly=yes -l admin 10.0.0.5 uptime"
+    )
+    assert (tmp_path / "known_hosts").read_text() == "[10.0.0.5]:2222 ssh-ed25519 AAAA\n"
+
+
+def test_a_node_that_is_not_adopted_is_not_reached(tmp_path: Path) -> None:
+    with pytest.raises(NotAdopted, match="not adopted"):
+        ssh_argv(INVENTORY.node("stranger"), [], base=tmp_path, scratch=tmp_path)
+
+
+def test_words_of_a_command_reach_the_node_as_they_are(tmp_path: Path) -> None:
+    command = posix('exec "$@"', "echo", "a b", "$HOME")
+    session = FakeSession({command: FakeChannel(b"a b $HOME\n")}, node="mini-1")
+    link = FakeLink({"mini-1": session})
+    nodes = [INVENTORY.node("mini-1"), INVENTORY.node("stranger")]
+    answers = list(exec_on(nodes, ["echo", "a b", "$HOME"], link=link, base=tmp_path, timeout_seconds=5))
+    assert {a.node: (a.status, a.stdout) for a in answers if not a.error} == {"mini-1": (0, "a b $HOME\n")}
+    assert [a.node for a in answers if a.error] == ["stranger"]
+
+
+def test_logs_of_a_service_are_its_own_and_roots_jobs_log_elsewhere() -> None:
+    node = INVENTORY.node("mini-1")
+    assert "/opt/fleet/log/sidecar.chat*.log" in log_command(node, ["sidecar.chat"], lines=5, follow=False).words[2]
+    assert "/opt/fleet/state/apply*.log" in log_command(node, ["apply"], lines=5, follow=False).words[2]
+    assert "tail -n 5 -F" in log_command(node, [], lines=5, follow=True).words[2]
+
+
+def test_a_service_name_cannot_smuggle_a_command() -> None:
+    script = log_command(INVENTORY.node("mini-1"), ["x; touch /tmp/y"], lines=5, follow=False).words[2]
+    assert "'/opt/fleet/log/x; touch /tmp/y'*.log" in script

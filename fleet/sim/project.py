@@ -17,6 +17,7 @@ import yaml
 from fleet.sim.hardware import GIB, Hardware
 from fleet.sim.plan import NodePlan, SimPlan
 from fleet.sim.tree import NodeTree, base_interpreter, make_tree
+from fleet.vocabulary.units import MIB
 
 USER_KEY = "keys/id_ed25519"
 COMMANDS = (
@@ -79,7 +80,10 @@ def inventory_text(folder: Path, plan: SimPlan) -> str:
     serving = {node.name: _host(folder, node) for node in plan.nodes[1:]}
     children = {
         "front": {"hosts": fronts},
-        "mlx": {"hosts": serving or {plan.nodes[0].name: {}}},
+        "mlx": {
+            "hosts": serving or {plan.nodes[0].name: {}},
+            "vars": {"wired_limit_mb": Hardware().memory_bytes * 3 // 4 // MIB},
+        },
     }
     data = {"all": {"vars": shared, "children": children}}
     return _HEAD + yaml.safe_dump(data, sort_keys=False, width=200)

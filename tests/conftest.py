@@ -1,10 +1,45 @@
-"""What all tests share: how goldens are written anew."""
+"""What all tests share: how goldens are written anew, and that nothing is skipped in silence under CI."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
+
 import pytest
+
+MAC_SUITE = "tests/mac"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--update-goldens` writes every golden anew; the reviewer reads the difference."""
     parser.addoption("--update-goldens", action="store_true", help="write the goldens anew")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under FLEET_CI a test that is skipped because a real part is missing has failed; only `mac` may be skipped."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and not item.get_closest_marker("mac"):
+        _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole file that skips itself."""
+    report = yield
+    if report.skipped and not collector.nodeid.startswith(MAC_SUITE):
+        _refuse_skip(report)
+    return report
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if not os.environ.get("FLEET_CI"):
+        return
+    why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    report.outcome = "failed"
+    report.longrepr = f"skipped under FLEET_CI, where every real part must be there: {why.removeprefix('Skipped: ')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -40,10 +41,9 @@ async def test_a_plist_that_others_may_write_is_refused(lab: Lab, mode: int) -> 
 
 
 async def test_a_plist_of_another_owner_is_refused(lab: Lab) -> None:
-    if os.getuid() != 0:
-        pytest.skip("only root can give a file away")
-    path = lab.plist()
-    os.chown(path, 12345, -1)
+    path = lab.plist() if os.getuid() == 0 else Path("/etc/hosts")  # only root can give a file away
+    if os.getuid() == 0:
+        os.chown(path, 12345, -1)
     assert await lab.code("bootstrap", "system", path) == 5
 
 

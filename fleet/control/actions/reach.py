@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import queue
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleet.control.actions.spread import on_each
 from fleet.control.inventory import Node
 from fleet.control.link.protocol import Channel, Link, target_of
 from fleet.errors import FleetError, NodeError, NotAdopted
@@ -45,19 +44,11 @@ def exec_on(
     `base` is the project's folder, for relative key files.
     """
     command = posix(" ".join(words)) if shell else posix('exec "$@"', *words)
-    answers: queue.Queue[Answer] = queue.Queue()
-
-    def one(node: Node) -> None:
-        try:
-            answers.put(_run(node, command, link=link, base=base, timeout_seconds=timeout_seconds))
-        except FleetError as error:
-            answers.put(Answer(node=node.name, error=error))
-
-    with ThreadPoolExecutor(max_workers=min(64, len(nodes) or 1)) as pool:
-        for node in nodes:
-            pool.submit(one, node)
-        for _ in nodes:
-            yield answers.get()
+    return on_each(
+        nodes,
+        lambda node: _run(node, command, link=link, base=base, timeout_seconds=timeout_seconds),
+        failed=lambda node, error: Answer(node=node.name, error=error),
+    )
 
 
 def _run(node: Node, command: str, *, link: Link, base: Path, timeout_seconds: float) -> Answer:

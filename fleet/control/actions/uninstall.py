@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.control.actions.reach import require_adopted
+from fleet.control.actions.spread import on_each
 from fleet.control.inventory import Node
 from fleet.control.link.frames import FrameReader, MagicMissing
 from fleet.control.link.protocol import Link, target_of
@@ -32,19 +31,11 @@ class Removal:
 
 def uninstall(nodes: Sequence[Node], *, link: Link, base: Path, keep_data: bool) -> Iterator[Removal]:
     """Take fleet off every node at once; answers in the order in which they come."""
-    answers: queue.Queue[Removal] = queue.Queue()
-
-    def one(node: Node) -> None:
-        try:
-            answers.put(_remove(node, link=link, base=base, keep_data=keep_data))
-        except FleetError as error:
-            answers.put(Removal(node=node.name, error=error))
-
-    with ThreadPoolExecutor(max_workers=min(64, len(nodes) or 1)) as pool:
-        for node in nodes:
-            pool.submit(one, node)
-        for _ in nodes:
-            yield answers.get()
+    return on_each(
+        nodes,
+        lambda node: _remove(node, link=link, base=base, keep_data=keep_data),
+        failed=lambda node, error: Removal(node=node.name, error=error),
+    )
 
 
 def _remove(node: Node, *, link: Link, base: Path, keep_data: bool) -> Removal:

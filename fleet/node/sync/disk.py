@@ -193,9 +193,24 @@ class Disk:
         self.own(path, mode=mode, owner=owner, group=group)
 
     def touch(self, path: str, *, mode: int, owner: str, group: str) -> None:
-        """Make sure that a log exists with that owner; its content stays."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-        descriptor = os.open(path, flags, 0o600)
+        """Make sure that a log exists with that owner; its content stays.
+
+        A file that is there is never given away: in the services' own folder it may be a second name of somebody
+        else's (macOS lets any account make a hard link to any file). One of another owner is put aside as `.old`.
+        """
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, flags)
+            try:
+                info = os.fstat(descriptor)
+                ours = (not owner or info.st_uid == user_id(owner)) and (not group or info.st_gid == group_id(group))
+                if ours and info.st_nlink == 1:
+                    give(descriptor, mode=mode, owner="", group="")
+                    return
+            finally:
+                os.close(descriptor)
+            os.rename(path, f"{path}.old")  # noqa: PTH104 (as below)
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             give(descriptor, mode=mode, owner=owner, group=group)
         finally:

@@ -9,6 +9,7 @@ from functools import partial
 from fleet.node.sync.launchd import Launchd, log_tail, why_down
 from fleet.node.sync.machine import Machine, Ran
 from fleet.node.sync.problem import GateFailed, Problem
+from fleet.node.sync.safety import safe_place
 from fleet.vocabulary.contracts.desired import Daemon
 from fleet.vocabulary.launchctl import BUSY, GONE, PrintedService
 
@@ -18,6 +19,7 @@ _KICK_AFTER_SECONDS = 3.0
 _PID_SECONDS = 20.0
 _RETRY_SECONDS = (1.0, 2.0, 4.0)
 _THROTTLE_SECONDS = 10.0
+_CRASHES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +130,10 @@ class Jobs:
         launchd, layout = self.launchd, self.machine.layout
         ran = launchd.bootstrap(daemon.label)
         for pause in _RETRY_SECONDS:
-            if ran.code == 0 or launchd.print(daemon.label) is not None:
+            if launchd.print(daemon.label) is not None:
                 return
+            if ran.code == 0:
+                break  # exit 0 is no proof (FACTS section 6.10)
             if launchd.disabled().get(daemon.label):
                 launchd.enable(daemon.label)
             elif ran.code not in BUSY:
@@ -137,7 +141,7 @@ class Jobs:
             self.machine.disk.own(layout.plist(daemon.label), mode=0o644, owner=layout.admin, group=layout.admin_group)
             self.machine.clock.sleep(pause)
             ran = launchd.bootstrap(daemon.label)
-        if ran.code and launchd.print(daemon.label) is None:
+        if launchd.print(daemon.label) is None:
             disabled = launchd.disabled().get(daemon.label, False)
             raise Problem(
                 f"launchctl bootstrap of {daemon.label} failed ({ran.code})",
@@ -157,7 +161,8 @@ class Jobs:
     ) -> None:
         """Wait for a pid, with one demand spawn on the way. Raises GateFailed with launchd's reason.
 
-        Right after a bootstrap (`fresh`) an exit 78 is of this very job, so there is nothing more to wait for.
+        Right after a bootstrap (`fresh`) what launchd tells is of this very job: a spawn that failed, or a program
+        that ended with an error several times, is nothing to wait for.
         """
 
         def runs() -> bool:
@@ -167,23 +172,27 @@ class Jobs:
             if self._until(runs, _KICK_AFTER_SECONDS):
                 return
             kicked = self.launchd.kickstart(daemon.label)
-        if (
-            self._until(lambda: runs() or (fresh and self._spawn_failed(daemon)), _PID_SECONDS + more_seconds)
-            and runs()
-        ):
+        if self._until(lambda: runs() or (fresh and self._hopeless(daemon)), _PID_SECONDS + more_seconds) and runs():
             return
         printed = self.launchd.print(daemon.label)
+        said = [kicked.said if kicked.code else ""]
+        if self.machine.disk.identity(daemon.program):
+            said.append(log_tail(self.machine, daemon))  # without a program every line is of an older job
         raise GateFailed(
             f"{daemon.label} has no process: {why_down(printed)}",
             key=f"launchd:{daemon.label}",
-            detail="\n".join(filter(None, [kicked.said if kicked.code else "", log_tail(self.machine, daemon)])),
+            detail="\n".join(filter(None, said)),
             hint=self._advice(daemon, printed),
         )
 
-    def _spawn_failed(self, daemon: Daemon) -> bool:
-        """Whether launchd gave up on this spawn already: nothing comes from waiting longer."""
+    def _hopeless(self, daemon: Daemon) -> bool:
+        """Whether nothing comes from waiting longer: launchd could not spawn it, or it ends as soon as it starts."""
         printed = self.launchd.print(daemon.label)
-        return printed is None or (printed.pid is None and printed.exit_code == 78)
+        if printed is None:
+            return True
+        if printed.pid is not None or not printed.exit_code:
+            return False
+        return printed.exit_code == 78 or (printed.runs or 0) >= _CRASHES
 
     def _advice(self, daemon: Daemon, printed: PrintedService | None) -> str:
         if printed is not None and printed.exit_code == 78:
@@ -202,6 +211,7 @@ class Jobs:
         """Launchd would make a missing log directory root's, and the job would end as 78 (FACTS section 1.7)."""
         disk = self.machine.disk
         for path in daemon.logs:
+            safe_place(self.machine, path)
             parent = path.rsplit("/", 1)[0]
             if not disk.stat(parent).exists:
                 disk.directory(parent, mode=0o755, owner=daemon.user, group=daemon.group)

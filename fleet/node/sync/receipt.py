@@ -7,6 +7,7 @@ holds plain digests of secret files, and anything that the helper cannot check m
 from __future__ import annotations
 
 from fleet.node.sync.machine import Machine
+from fleet.node.sync.observe import holds
 from fleet.node.sync.settings import read_settings, wanted
 from fleet.vocabulary.contracts.desired import (
     Command,
@@ -22,7 +23,13 @@ from fleet.vocabulary.contracts.desired import (
 
 
 def write_receipt(machine: Machine, state: DesiredState) -> None:
-    """Write the receipt of a state that was just proved to hold."""
+    """Write the receipt of a state that was just proved to hold.
+
+    What changed since then (a gate takes minutes) gets no receipt, or it would count as wanted for ever.
+    """
+    if not all(_still(machine, item) for item in state.items):
+        remove_receipt(machine)
+        return
     live = read_settings(machine, state.items)
     lines = ["fleet-receipt 1 - - - -", f"state {state.state_id} - - - -"]
     for item in state.items:
@@ -36,6 +43,16 @@ def write_receipt(machine: Machine, state: DesiredState) -> None:
 def remove_receipt(machine: Machine) -> None:
     """Something is about to change: the last receipt says nothing any more."""
     machine.disk.remove(machine.layout.state("receipt"))
+
+
+def _still(machine: Machine, item: Item) -> bool:
+    match item:
+        case File():
+            return holds(machine, item.path, item.blob) and machine.disk.stat(item.path).mode == item.mode
+        case Daemon():
+            return holds(machine, machine.layout.plist(item.label), item.plist)
+        case _:
+            return True
 
 
 def _lines(machine: Machine, item: Item, live: dict[str, str]) -> list[str]:

@@ -78,6 +78,12 @@ class Session:
             return 1
         except EOFError:
             return 0
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            title = f"the node's disk refused: {error.strerror or error}"
+            self.wire.send(Failed(code="disk", title=title, detail=str(error), hint="look for a full or broken disk"))
+            return 1
         return 0
 
     def _hello(self) -> None:
@@ -105,10 +111,11 @@ class Session:
         check_state(self.machine, state)
         if self.state_id not in ("-", state.state_id):
             raise Problem("the desired state is not the one that was announced", code="protocol")
-        previous = releases.load(self.machine, releases.current_id(self.machine))
+        current = releases.current_id(self.machine)
+        previous = releases.load(self.machine, current)
         observed = observe(self.machine, state, previous)
         todo = steps(state, observed, previous)
-        if not todo and releases.current_id(self.machine) != state.state_id:
+        if not todo and current != state.state_id:
             todo = (_RECORD,)
         blobs = Blobs(machine=self.machine, state=state)
         missing = blobs.missing()
@@ -126,9 +133,9 @@ class Session:
             )
         )
         idle = not todo and not missing
-        self._converse(state, blobs, idle=idle)
+        self._converse(state, blobs, idle=idle, seen=current)
 
-    def _converse(self, state: DesiredState, blobs: Blobs, *, idle: bool) -> None:
+    def _converse(self, state: DesiredState, blobs: Blobs, *, idle: bool, seen: str | None) -> None:
         while True:
             match self.wire.receive():
                 case BlobPart() as part:
@@ -136,7 +143,7 @@ class Session:
                         blobs.require_space(blobs.missing())
                     blobs.receive(part, self.wire.reading)
                 case Commit() as commit:
-                    self._commit(state, commit, idle=idle)
+                    self._commit(state, commit, idle=idle, seen=seen)
                     return
                 case None | Bye():
                     if idle and pending_run(self.machine) is None:
@@ -145,12 +152,18 @@ class Session:
                 case Desired():
                     raise Problem("a second desired state", code="protocol")
 
-    def _commit(self, state: DesiredState, commit: Commit, *, idle: bool) -> None:
+    def _commit(self, state: DesiredState, commit: Commit, *, idle: bool, seen: str | None) -> None:
         if commit.run_id != self.run_id:
             raise Problem("the commit is of another run", code="protocol")
         clock = self.machine.clock
         began = clock.monotonic()
         self._hold()
+        if releases.current_id(self.machine) != seen:
+            raise Problem(
+                "another run changed the node since it was looked at: the plan that was shown is not what would happen",
+                code="moved",
+                hint="deploy again: it shows the plan from what is there now",
+            )
         if idle:
             write_receipt(self.machine, state)
             self.wire.send(Staged())
@@ -207,14 +220,17 @@ class Session:
     ) -> dict[str, str]:
         """The live text of what the steps change, for diffs: plists, and files that are no secret."""
         keys = {step.key for step in todo}
-        items = {item.key: item for item in (*(previous.items if previous else ()), *state.items)}
+        known = (*(previous.items if previous else ()), *state.items)
+        items = {item.key: item for item in known}
+        # What lies there may be the previous state's secret though it is none any more.
+        hidden = {item.path for item in known if isinstance(item, File) and (item.sensitive or item.blob.secret)}
         texts: dict[str, str] = {}
         size = 0
         for key in keys & items.keys():
             item = items[key]
             if isinstance(item, Daemon):
                 path, found = state.layout.plist(item.label), observed.daemons[item.label].plist
-            elif isinstance(item, File) and not item.sensitive and not item.blob.secret:
+            elif isinstance(item, File) and item.path not in hidden:
                 path, found = item.path, observed.paths[item.path]
             else:
                 continue

@@ -40,6 +40,12 @@ class Uninstall:
         except Problem as problem:
             self._tell(Failed(code=problem.code, title=problem.title, detail=problem.detail, hint=problem.hint))
             return 1
+        except OSError as error:
+            title = f"the node's disk refused: {error.strerror or error}"
+            self._tell(
+                Failed(code="disk", title=title, detail=str(error), hint="uninstall again: what is gone stays gone")
+            )
+            return 1
         self._event("end", "ok", outcome="committed")
         self._tell(Done(outcome="committed"))
         return 0

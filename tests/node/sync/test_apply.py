@@ -346,3 +346,33 @@ def test_owners_are_those_of_the_layout(node: Node) -> None:
     node.deploy(first_release(node))
     plist = Path(node.layout.plist("org.fleet-macs.agent"))
     assert (plist.owner(), plist.group(), plist.stat().st_mode & 0o777) == (USER, GROUP, 0o644)
+
+
+def test_a_file_that_changed_while_the_gates_ran_is_not_taken_for_wanted(node: Node) -> None:
+    release = first_release(node)
+    path = Path(node.layout.etc("agent.json"))
+    release.gates.append(HttpGate(label="org.fleet-macs.agent", url="http://127.0.0.1:8791/healthz"))
+
+    class Meddled(dict[str, Answer]):
+        """While the gate asks, somebody edits the file."""
+
+        def get(self, key: str, default: object = None, /) -> object:  # type: ignore[override]
+            path.write_text("meddled")
+            return Answer(status=200)
+
+    node.mac.answers = Meddled()
+    assert node.deploy(release) == "committed"
+    assert path.read_text() == "meddled"
+    assert not Path(node.layout.state("receipt")).exists()
+
+
+def test_a_bootstrap_that_says_0_and_registers_nothing_is_a_failure(node: Node) -> None:
+    launchctl = node.layout.command("launchctl")
+
+    def lying(words: tuple[str, ...]) -> Ran:
+        return Ran(code=113) if words[1] == "print" else Ran(code=0)
+
+    node.mac.programs[launchctl] = lying
+    release = node.release().daemon("weekly", on_demand=True)
+    assert node.deploy(release) == "reverted"
+    assert "bootstrap" in node.end().text

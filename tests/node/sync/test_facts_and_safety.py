@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sync_kit import USER, Node
+from sync_kit import GROUP, USER, Node
 
 from fleet.node.sync.disk import Disk, PathState
 from fleet.node.sync.facts import collect_facts
+from fleet.node.sync.jobs import Jobs
 from fleet.node.sync.machine import Ran
 from fleet.node.sync.problem import Problem
 from fleet.node.sync.safety import safe_place
@@ -91,3 +93,53 @@ def test_a_command_has_a_deadline_a_clean_environment_and_no_shell(
     slow = host.run(("/bin/sleep", "30"), timeout_seconds=0.1)
     assert (slow.code, "not done after 0.1 s" in slow.err) == (124, True)
     assert host.run(("/bin/true",), user="nobody-of-that-name").code == 127
+
+
+def test_a_log_that_is_a_second_name_of_another_file_leaves_that_file_alone(tmp_path: Path) -> None:
+    """An account that may write the log folder makes a hard link to root's file, and waits for a deploy."""
+    victim, log = tmp_path / "zshenv", tmp_path / "agent.log"
+    victim.write_text("root's own")
+    victim.chmod(0o600)
+    log.hardlink_to(victim)
+    Disk().touch(str(log), mode=0o640, owner=USER, group=GROUP)
+    assert victim.stat().st_mode & 0o777 == 0o600
+    assert log.stat().st_ino != victim.stat().st_ino
+    assert (tmp_path / "agent.log.old").read_text() == "root's own"
+
+
+def test_a_log_of_another_owner_is_put_aside_and_never_given_away(tmp_path: Path) -> None:
+    log = tmp_path / "agent.log"
+    log.write_text("before")
+    mine = log.stat().st_ino
+    disk = Disk()
+    disk.touch(str(log), mode=0o640, owner=USER, group=GROUP)
+    assert (log.stat().st_ino, log.read_text(), log.stat().st_mode & 0o777) == (mine, "before", 0o640)
+    if os.geteuid():
+        return  # only root can make a file of another owner
+    os.chown(log, 12345, -1)
+    disk.touch(str(log), mode=0o640, owner=USER, group=GROUP)
+    assert (log.stat().st_uid, log.read_text()) == (0, "")
+    assert (tmp_path / "agent.log.old").stat().st_uid == 12345
+
+
+def test_a_log_folder_that_is_somebody_elses_link_stops_the_start(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    elsewhere = tmp_path / "etc"
+    elsewhere.mkdir()
+    Path(node.layout.root, "log").symlink_to(elsewhere)
+    (daemon,) = node.release().daemon("agent").state.daemons
+    machine = replace(node.machine, disk=_Strangers(node.layout.log("").rstrip("/")))
+    with pytest.raises(Problem, match="leads through the link"):
+        Jobs(machine=machine)._prepare_logs(daemon)
+    assert list(elsewhere.iterdir()) == []
+
+
+class _Strangers(Disk):
+    """A disk on which one link is somebody else's."""
+
+    def __init__(self, link: str) -> None:
+        self._link = link
+
+    def stat(self, path: str) -> PathState:
+        found = super().stat(path)
+        return replace(found, owner="stranger") if path == self._link else found

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import plistlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from sync_kit import USER, Node, Release, sha
+from sync_kit import GROUP, USER, Node, Release, sha
 
 from fleet.node.sync import releases
 from fleet.node.sync.apply import apply
+from fleet.node.sync.disk import Disk
 from fleet.node.sync.frames import Wire
 from fleet.node.sync.pending import hand_over, lock, pending_run
 from fleet.node.sync.session import Session
@@ -333,3 +336,49 @@ def test_an_unsafe_state_is_refused_before_anything(node: Node, name: str) -> No
 def test_the_layout_of_another_adoption_is_refused(node: Node) -> None:
     other = Release(type(node.layout)(owner=USER)).file("/tmp/x", "x")
     assert of(Failed, talk(node, frame(Desired(state=other.state)))).code == "layout"
+
+
+def test_what_was_a_secret_before_is_not_shown_when_it_is_none_any_more(node: Node) -> None:
+    path = node.layout.etc("token")
+    release = node.release()
+    release.add(
+        File(task="t", path=path, blob=release.blob(b"hidden"), mode=0o600, owner=USER, group=GROUP, sensitive=True)
+    )
+    deploy(node, release)
+    said = talk(node, frame(Desired(state=node.release().file(path, "public").state)) + frame(Bye()))
+    assert [step.action for step in of(Observed, said).steps] == ["update"]
+    assert of(Observed, said).texts == {}
+
+
+def test_a_commit_of_a_plan_that_another_run_overtook_is_refused(node: Node) -> None:
+    deploy(node, a_release(node))
+    release, other = a_release(node, "two"), a_release(node, "three")
+    node.stage(release)
+
+    class Overtaken(io.BytesIO):
+        """Between the plan and the commit, somebody else deploys."""
+
+        def readline(self, size: int | None = -1, /) -> bytes:
+            if self.tell():
+                deploy(node, other, "r2")
+            return super().readline(size)
+
+    out = io.BytesIO()
+    said = frame(Desired(state=release.state)) + frame(Commit(run_id="r1"))
+    Session(machine=node.machine, wire=Wire(Overtaken(said), out), state_id="-", run_id="r1").run()
+    assert of(Failed, frames(out.getvalue())).code == "moved"
+    assert releases.current_id(node.machine) == other.state.state_id
+
+
+def test_a_full_disk_is_said_in_words(node: Node) -> None:
+    class Full(Disk):
+        def directory(self, path: str, *, mode: int = 0o755, owner: str = "", group: str = "") -> None:
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+
+    release = a_release(node)
+    machine = replace(node.machine, disk=Full())
+    out = io.BytesIO()
+    said = frame(Desired(state=release.state)) + parts(release)
+    assert Session(machine=machine, wire=Wire(io.BytesIO(said), out), state_id="-", run_id="r1").run() == 1
+    failed = of(Failed, frames(out.getvalue()))
+    assert (failed.code, "No space left" in failed.title) == ("disk", True)

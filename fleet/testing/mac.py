@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fleet.node.agent.reading import CpuTicks, Machine, ProcessReading
+from fleet.node.agent.reading import CpuTimes, Machine
 from fleet.vocabulary.contracts.snapshot import Memory, Swap
 from fleet.vocabulary.units import GIB
 
@@ -33,10 +33,10 @@ class FakeMac:
     )
     boot: float | None = 1_784_098_183.0
     thermal: int | None = 0
-    ticks: CpuTicks | None = None
+    times: CpuTimes | None = None
     gpu: float | None = None
     load: float | None = 1.5
-    processes: dict[int, ProcessReading] = field(default_factory=dict)
+    footprints: dict[int, int] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     wanted: tuple[str, ...] = ()
     fed: dict[str, str] = field(default_factory=dict)
@@ -67,10 +67,10 @@ class FakeMac:
         self._check("thermal")
         return self.thermal
 
-    def cpu(self) -> CpuTicks | None:
-        """`ticks`."""
+    def cpu(self) -> CpuTimes | None:
+        """`times`."""
         self._check("cpu")
-        return self.ticks
+        return self.times
 
     def gpu_ratio(self) -> float | None:
         """`gpu`."""
@@ -82,10 +82,10 @@ class FakeMac:
         self._check("load")
         return self.load
 
-    def process(self, pid: int) -> ProcessReading | None:
-        """One of `processes`."""
-        self._check("process")
-        return self.processes.get(pid)
+    def footprint_bytes(self, pid: int) -> int | None:
+        """One of `footprints`."""
+        self._check("footprint")
+        return self.footprints.get(pid)
 
     def wants(self) -> tuple[str, ...]:
         """`wanted`."""

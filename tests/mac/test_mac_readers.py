@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fleet.node.agent.memory import memory_of
+from fleet.node.agent.processes import Processes
 from fleet.node.agent.sampler import Sampler
 from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.contracts.snapshot import Memory
@@ -96,11 +97,18 @@ def test_thermal_pressure_is_what_notifyutil_says(reader, run):
 
 
 def test_own_process_has_a_size_a_footprint_and_a_start(reader):
-    process = reader.process(os.getpid())
+    process = Processes().read(os.getpid())
     assert process.resident_bytes > 10 * MIB
-    assert process.footprint_bytes > 5 * MIB
     assert 0 <= time.time() - process.started_at_seconds < 3600
-    assert reader.process(99_999_999) is None
+    assert reader.footprint_bytes(os.getpid()) > 5 * MIB
+    assert reader.footprint_bytes(99_999_999) is None
+    assert Processes().read(99_999_999) is None
+
+
+def test_of_another_users_process_the_start_is_known_and_the_size_is_not():
+    process = Processes().read(1)
+    assert process.started_at_seconds > 0
+    assert process.resident_bytes is None or os.geteuid() == 0
 
 
 def test_a_sample_fails_nowhere_and_is_fast(reader):

@@ -113,7 +113,12 @@ class Agent:
 
     def snapshot(self) -> Snapshot:
         """The last sample, with services and sidecars as they were last seen."""
-        return msgspec.structs.replace(self._sample, services=self._services.readings, sidecars=self._sidecars.readings)
+        return msgspec.structs.replace(
+            self._sample,
+            services=self._services.readings,
+            sidecars=self._sidecars.readings,
+            collectors=self._sample.collectors + self._services.collectors,
+        )
 
     def page(self, path: str) -> Page | None:
         """What the listener serves."""
@@ -143,6 +148,7 @@ class Agent:
         self._services = Services(
             self._commands,
             reader,
+            self._clock,
             config.services,
             launchctl=config.launchctl,
             domain=config.domain,
@@ -175,7 +181,7 @@ class Agent:
         self._sample = self._sampler.sample()
         self._sampled_at = self._clock.monotonic()
         self._changed()
-        problems = {item.name: item.problem or "" for item in self._sample.collectors if not item.ok}
+        problems = {item.name: item.problem or "" for item in self.snapshot().collectors if not item.ok}
         for name in sorted(set(problems) - self._last_problems):
             self._log(f"collector {name} fails: {problems[name]}")
         for name in sorted(self._last_problems - set(problems)):

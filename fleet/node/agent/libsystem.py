@@ -12,10 +12,8 @@ from typing import Any, Protocol
 
 _FIRST_ROOM_WORDS = 256
 _MIG_ARRAY_TOO_LARGE = -307
-_HOST_CPU_LOAD_INFO = 3
 _HOST_VM_INFO64 = 4
 _RUSAGE_INFO_V0 = 0
-_PROC_PIDTBSDINFO = 3
 _PROCESS_ROOM_BYTES = 1024
 
 
@@ -30,20 +28,12 @@ class LibSystem(Protocol):
         """A `vm_statistics64` as long as this kernel's. Raises OSError."""
         ...
 
-    def cpu_load(self) -> bytes:
-        """A `host_cpu_load_info`: ticks of user, system, idle, nice. Raises OSError."""
-        ...
-
     def notify_state(self, key: str) -> int:
         """The state of a notify(3) key. Raises OSError."""
         ...
 
     def process_usage(self, pid: int) -> bytes | None:
         """A `rusage_info_v0`; None when there is no such process or it is not ours to see."""
-        ...
-
-    def process_info(self, pid: int) -> bytes | None:
-        """A `proc_bsdinfo`; None when there is no such process or it is not ours to see."""
         ...
 
 
@@ -77,18 +67,14 @@ class CtypesLibSystem:
         lib.sysctlbyname.restype = ctypes.c_int
         lib.mach_host_self.argtypes = []
         lib.mach_host_self.restype = word
-        for name in ("host_statistics", "host_statistics64"):
-            function = getattr(lib, name)
-            function.argtypes = [word, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(word)]
-            function.restype = ctypes.c_int
+        lib.host_statistics64.argtypes = [word, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(word)]
+        lib.host_statistics64.restype = ctypes.c_int
         lib.notify_register_check.argtypes = [ctypes.c_char_p, ctypes.POINTER(ctypes.c_int)]
         lib.notify_register_check.restype = word
         lib.notify_get_state.argtypes = [ctypes.c_int, ctypes.POINTER(ctypes.c_uint64)]
         lib.notify_get_state.restype = word
         lib.proc_pid_rusage.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
         lib.proc_pid_rusage.restype = ctypes.c_int
-        lib.proc_pidinfo.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_int]
-        lib.proc_pidinfo.restype = ctypes.c_int
         self._lib = lib
         self._host = lib.mach_host_self()
         self._tokens: dict[str, int] = {}
@@ -112,12 +98,6 @@ class CtypesLibSystem:
         """`host_statistics64(HOST_VM_INFO64)`."""
         return grown(lambda buffer, count: int(self._lib.host_statistics64(self._host, _HOST_VM_INFO64, buffer, count)))
 
-    def cpu_load(self) -> bytes:
-        """`host_statistics(HOST_CPU_LOAD_INFO)`."""
-        return grown(
-            lambda buffer, count: int(self._lib.host_statistics(self._host, _HOST_CPU_LOAD_INFO, buffer, count))
-        )
-
     def notify_state(self, key: str) -> int:
         """`notify_get_state` on the one token of `key`."""
         if key not in self._tokens:
@@ -137,12 +117,6 @@ class CtypesLibSystem:
         """`proc_pid_rusage(RUSAGE_INFO_V0)`."""
         buffer = ctypes.create_string_buffer(_PROCESS_ROOM_BYTES)
         return None if self._lib.proc_pid_rusage(pid, _RUSAGE_INFO_V0, buffer) else buffer.raw
-
-    def process_info(self, pid: int) -> bytes | None:
-        """`proc_pidinfo(PROC_PIDTBSDINFO)`."""
-        buffer = ctypes.create_string_buffer(_PROCESS_ROOM_BYTES)
-        filled = self._lib.proc_pidinfo(pid, _PROC_PIDTBSDINFO, 0, buffer, len(buffer))
-        return buffer.raw[:filled] if filled > 0 else None
 
 
 def _raise_unless_absent(name: str) -> None:

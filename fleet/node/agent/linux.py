@@ -1,25 +1,24 @@
-"""Readings of a Linux machine, from /proc: for a fleet on trial. What only macOS has is unknown."""
+"""Readings of a Linux machine by psutil: for a fleet on trial. What only macOS has is unknown."""
 
 from __future__ import annotations
 
-import os
 import platform
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from fleet.node.agent.reading import CpuTicks, Machine, ProcessReading
+from fleet.node.agent.cpu import cpu_times
+from fleet.node.agent.reading import CpuTimes, Machine
 from fleet.vocabulary.contracts.snapshot import Memory, Swap
-from fleet.vocabulary.macos.digits import whole
-from fleet.vocabulary.units import KIB
 
-_IDLE, _IOWAIT = 3, 4
-_RESIDENT_PAGES = 1
+T = TypeVar("T")
+
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 class LinuxReader:
-    """Readings from a proc file system."""
-
-    def __init__(self, proc: Path = Path("/proc")) -> None:
-        self._proc = proc
+    """Readings of this machine. Every method but `machine` raises ImportError where there is no psutil."""
 
     @property
     def name(self) -> str:
@@ -27,56 +26,51 @@ class LinuxReader:
         return "linux"
 
     def machine(self) -> Machine:
-        """Kernel release and processor."""
+        """Kernel release, and the processor's name, which psutil does not know."""
         names = [
             line.partition(":")[2].strip()
-            for line in (self._proc / "cpuinfo").read_text().splitlines()
+            for line in _CPUINFO.read_text().splitlines()
             if line.startswith("model name")
         ]
         return Machine(os_version=f"Linux {platform.release()}", chip=names[0] if names else None)
 
     def boot_time_seconds(self) -> float | None:
-        """`btime` of /proc/stat."""
-        boot = whole(self._words("stat").get("btime"))
-        return float(boot) if boot else None
+        """When the kernel started."""
+        import psutil
+
+        return psutil.boot_time()
 
     def memory(self) -> Memory:
-        """/proc/meminfo. `app` is anonymous memory, `cached` the page cache."""
-        values = self._meminfo()
-        total, available = values.get("MemTotal"), values.get("MemAvailable")
+        """As free(1) counts. Memory of programs has no number of its own there: `app_bytes` is unknown."""
+        import psutil
+
+        memory, _ = _asked(psutil.virtual_memory)
         return Memory(
-            total_bytes=total,
-            app_bytes=values.get("AnonPages"),
-            cached_bytes=values.get("Cached"),
-            free_bytes=values.get("MemFree"),
-            free_ratio=available / total if available is not None and total else None,
+            total_bytes=memory.total,
+            cached_bytes=memory.cached or None,
+            free_bytes=memory.free,
+            free_ratio=memory.available / memory.total if memory.available else None,
         )
 
     def swap(self) -> Swap:
-        """/proc/meminfo and /proc/vmstat."""
-        values, counters = self._meminfo(), self._words("vmstat")
-        total, free = values.get("SwapTotal"), values.get("SwapFree")
-        page = os.sysconf("SC_PAGE_SIZE")
-        ins, outs = whole(counters.get("pswpin")), whole(counters.get("pswpout"))
+        """Swap, and the counters of real swapping, which psutil has right on Linux (pages of 4 KiB)."""
+        import psutil
+
+        swap, sure = _asked(psutil.swap_memory)
         return Swap(
-            total_bytes=total,
-            used_bytes=total - free if total is not None and free is not None else None,
-            swapins_bytes_total=ins * page if ins is not None else None,
-            swapouts_bytes_total=outs * page if outs is not None else None,
+            total_bytes=swap.total,
+            used_bytes=swap.used,
+            swapins_bytes_total=swap.sin if sure else None,
+            swapouts_bytes_total=swap.sout if sure else None,
         )
 
     def thermal_level(self) -> int | None:
         """Never known."""
         return None
 
-    def cpu(self) -> CpuTicks | None:
-        """The first line of /proc/stat."""
-        ticks = [whole(word) for word in self._words("stat").get("cpu", "").split()]
-        known = [tick for tick in ticks if tick is not None]
-        if len(known) != len(ticks) or len(known) <= _IOWAIT:
-            return None
-        total = sum(known[:8])  # guest time is part of user time
-        return CpuTicks(busy=total - known[_IDLE] - known[_IOWAIT], total=total)
+    def cpu(self) -> CpuTimes | None:
+        """Time of all cores."""
+        return cpu_times()
 
     def gpu_ratio(self) -> float | None:
         """Never known."""
@@ -84,15 +78,13 @@ class LinuxReader:
 
     def load_1m(self) -> float | None:
         """`getloadavg`."""
-        return os.getloadavg()[0]
+        import psutil
 
-    def process(self, pid: int) -> ProcessReading | None:
-        """The resident size."""
-        try:
-            pages = whole((self._proc / str(pid) / "statm").read_text().split()[_RESIDENT_PAGES])
-        except (OSError, IndexError):
-            return None
-        return ProcessReading(resident_bytes=pages * os.sysconf("SC_PAGE_SIZE") if pages is not None else None)
+        return psutil.getloadavg()[0]
+
+    def footprint_bytes(self, pid: int) -> int | None:  # noqa: ARG002 (macOS alone counts it)
+        """Never known."""
+        return None
 
     def wants(self) -> tuple[str, ...]:
         """Nothing."""
@@ -101,17 +93,9 @@ class LinuxReader:
     def feed(self, command: str, text: str) -> None:
         """Nothing is wanted."""
 
-    def _meminfo(self) -> dict[str, int]:
-        """Bytes by name; lines without `kB` are left out."""
-        values: dict[str, int] = {}
-        for line in (self._proc / "meminfo").read_text().splitlines():
-            key, _, rest = line.partition(":")
-            count = whole(rest.strip().removesuffix(" kB"))
-            if count is not None and rest.endswith(" kB"):
-                values[key] = count * KIB
-        return values
 
-    def _words(self, name: str) -> dict[str, str]:
-        """The rest of each line by its first word."""
-        lines = (line.partition(" ") for line in (self._proc / name).read_text().splitlines())
-        return {key: rest.strip() for key, _, rest in lines}
+def _asked(read: Callable[[], T]) -> tuple[T, bool]:
+    """What psutil says, and whether it was sure: it warns, and says 0, for what this kernel does not tell."""
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
+        return read(), not doubts

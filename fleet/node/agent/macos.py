@@ -1,5 +1,7 @@
 """Readings of a real Mac: libSystem's bytes as values. Layouts are those of Apple's published headers.
 
+Memory and swap are not psutil's, which has neither pressure nor compressor there, and calls file paging swap (FACTS
+section 3); processor time is.
 `vm_stat`'s text stands in while `host_statistics64` fails (FACTS section 9).
 """
 
@@ -8,9 +10,10 @@ from __future__ import annotations
 import os
 import struct
 
+from fleet.node.agent.cpu import cpu_times
 from fleet.node.agent.libsystem import LibSystem
 from fleet.node.agent.memory import memory_of, swap_of
-from fleet.node.agent.reading import CpuTicks, Machine, ProcessReading
+from fleet.node.agent.reading import CpuTimes, Machine
 from fleet.vocabulary.contracts.snapshot import Memory, Swap
 from fleet.vocabulary.macos.notifyutil import THERMAL_KEY, thermal_level
 from fleet.vocabulary.macos.sysctl import PRESSURE_LEVELS, SwapUsage
@@ -23,9 +26,6 @@ XSW_USAGE = struct.Struct("=3QIi")
 TIMEVAL = struct.Struct("=qi")
 RUSAGE_INFO = struct.Struct("=16s8Q")
 """sys/resource.h, `rusage_info_v0` up to the physical footprint."""
-PROC_BSDINFO = struct.Struct("=12I16s32s5Ii2Q")
-"""sys/proc_info.h."""
-_CPU_TICKS = struct.Struct("=4I")
 
 
 class MacosReader:
@@ -77,13 +77,9 @@ class MacosReader:
         """The notify key that notifyutil shows."""
         return thermal_level(self._lib.notify_state(THERMAL_KEY))
 
-    def cpu(self) -> CpuTicks | None:
-        """Ticks since boot; they wrap at 32 bits, which reads as unknown for one sample."""
-        raw = self._lib.cpu_load()
-        if len(raw) < _CPU_TICKS.size:
-            return None
-        user, system, idle, nice = _CPU_TICKS.unpack_from(raw)
-        return CpuTicks(busy=user + system + nice, total=user + system + idle + nice)
+    def cpu(self) -> CpuTimes | None:
+        """Time of all cores."""
+        return cpu_times()
 
     def gpu_ratio(self) -> float | None:
         """Not read without a fork yet."""
@@ -93,18 +89,13 @@ class MacosReader:
         """`getloadavg`."""
         return os.getloadavg()[0]
 
-    def process(self, pid: int) -> ProcessReading | None:
-        """Start, resident size and footprint. Other users' processes are seen by root only."""
-        usage, info = self._lib.process_usage(pid), self._lib.process_info(pid)
-        if usage is None and info is None:
+    def footprint_bytes(self, pid: int) -> int | None:
+        """`ri_phys_footprint`. Other users' processes are seen by root only."""
+        usage = self._lib.process_usage(pid)
+        if usage is None or len(usage) < RUSAGE_INFO.size:
             return None
-        resident = footprint = started = None
-        if usage is not None and len(usage) >= RUSAGE_INFO.size:
-            resident, footprint = RUSAGE_INFO.unpack_from(usage)[7:9]
-        if info is not None and len(info) >= PROC_BSDINFO.size:
-            seconds, micros = PROC_BSDINFO.unpack_from(info)[-2:]
-            started = seconds + micros / 1_000_000 if seconds else None
-        return ProcessReading(started_at_seconds=started, resident_bytes=resident, footprint_bytes=footprint)
+        footprint: int = RUSAGE_INFO.unpack_from(usage)[-1]
+        return footprint
 
     def wants(self) -> tuple[str, ...]:
         """`vm_stat` after host_statistics64 failed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.node.agent.reading import CpuTicks
+from fleet.node.agent.reading import CpuTimes
 
 
 def per_second(before: int | None, after: int | None, seconds: float) -> float | None:
@@ -12,9 +12,9 @@ def per_second(before: int | None, after: int | None, seconds: float) -> float |
     return (after - before) / seconds
 
 
-def busy_ratio(before: CpuTicks | None, after: CpuTicks | None) -> float | None:
+def busy_ratio(before: CpuTimes | None, after: CpuTimes | None) -> float | None:
     """The busy part of the time between two readings, 0-1."""
     if before is None or after is None:
         return None
-    busy, total = after.busy - before.busy, after.total - before.total
+    busy, total = after.busy_seconds - before.busy_seconds, after.total_seconds - before.total_seconds
     return busy / total if total > 0 and 0 <= busy <= total else None

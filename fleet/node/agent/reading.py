@@ -18,24 +18,15 @@ class Machine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CpuTicks:
-    """Ticks of all cores since boot."""
+class CpuTimes:
+    """Processor time of all cores since boot."""
 
-    busy: int
-    total: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProcessReading:
-    """One process. `footprint_bytes` counts GPU memory, which the resident size misses (FACTS section 3)."""
-
-    started_at_seconds: float | None = None
-    resident_bytes: int | None = None
-    footprint_bytes: int | None = None
+    busy_seconds: float
+    total_seconds: float
 
 
 class MacReader(Protocol):
-    """Readings of one machine. Unknown is None, never 0; a method that cannot read at all raises OSError.
+    """Readings of one machine. Unknown is None, never 0; a method that cannot read at all raises.
 
     No method forks, and none takes longer than a few milliseconds.
     """
@@ -65,8 +56,8 @@ class MacReader(Protocol):
         """Thermal pressure 0-4."""
         ...
 
-    def cpu(self) -> CpuTicks | None:
-        """Ticks of all cores."""
+    def cpu(self) -> CpuTimes | None:
+        """Time of all cores."""
         ...
 
     def gpu_ratio(self) -> float | None:
@@ -77,8 +68,11 @@ class MacReader(Protocol):
         """Load average of one minute."""
         ...
 
-    def process(self, pid: int) -> ProcessReading | None:
-        """One process; None where the reader cannot see processes, or there is none of that id."""
+    def footprint_bytes(self, pid: int) -> int | None:
+        """Memory of a process with what the GPU holds, which its resident size misses (FACTS section 3).
+
+        None where nothing counts it, there is no process of that id, or it is not ours to see.
+        """
         ...
 
     def wants(self) -> tuple[str, ...]:

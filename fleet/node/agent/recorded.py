@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fleet.node.agent.memory import memory_of, swap_of
-from fleet.node.agent.reading import CpuTicks, Machine, ProcessReading
+from fleet.node.agent.reading import CpuTimes, Machine
 from fleet.vocabulary.contracts.snapshot import Memory, Swap
 from fleet.vocabulary.macos.digits import whole
 from fleet.vocabulary.macos.ioreg import parse_ioreg_accelerators
@@ -71,7 +71,7 @@ class RecordedReader:
         """thermal.txt."""
         return thermal_level(parse_notify_state(self._text("thermal.txt"), THERMAL_KEY))
 
-    def cpu(self) -> CpuTicks | None:
+    def cpu(self) -> CpuTimes | None:
         """Never known."""
         return None
 
@@ -84,7 +84,7 @@ class RecordedReader:
         load = parse_loadavg(self._sysctl().get("vm.loadavg"))
         return load[0] if load else None
 
-    def process(self, pid: int) -> ProcessReading | None:  # noqa: ARG002 (a recording has no processes)
+    def footprint_bytes(self, pid: int) -> int | None:  # noqa: ARG002 (a recording holds no process)
         """Never known."""
         return None
 

@@ -1,20 +1,17 @@
-"""Takes samples: every collector is timed and fails alone, and what failed is unknown."""
+"""Takes samples: a collector that fails loses its own readings only."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import msgspec
 
+from fleet.node.agent.collectors import Collectors
 from fleet.node.agent.rates import busy_ratio, per_second
-from fleet.node.agent.reading import CpuTicks, Machine, MacReader
+from fleet.node.agent.reading import CpuTimes, Machine, MacReader
 from fleet.vocabulary.clock import Clock
-from fleet.vocabulary.contracts.snapshot import CollectorReading, Disk, Memory, Snapshot, Swap, Thermal
-
-T = TypeVar("T")
+from fleet.vocabulary.contracts.snapshot import Disk, Memory, Snapshot, Swap, Thermal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +20,19 @@ class _Before:
 
     at: float
     swap: Swap
-    cpu: CpuTicks | None
+    cpu: CpuTimes | None
     boot: float | None
 
 
 def read_disk(mount: str) -> Disk:
-    """Size and room for an unprivileged process. Raises OSError. On APFS all volumes of a container share the room."""
-    stats = os.statvfs(mount)
-    return Disk(mount=mount, total_bytes=stats.f_blocks * stats.f_frsize, free_bytes=stats.f_bavail * stats.f_frsize)
+    """Size and room for an unprivileged process. On APFS all volumes of a container share the room.
+
+    Raises OSError, and ImportError without psutil.
+    """
+    import psutil
+
+    usage = psutil.disk_usage(mount)
+    return Disk(mount=mount, total_bytes=usage.total, free_bytes=usage.free)
 
 
 class Sampler:
@@ -51,17 +53,16 @@ class Sampler:
         self._before: _Before | None = None
         self._machine: Machine | None = None
         self._ever_hot = False
-        self._collectors: list[CollectorReading] = []
+        self._collectors = Collectors(clock)
 
     def sample(self) -> Snapshot:
         """One reading of everything."""
-        self._collectors = []
         now = self._clock.monotonic()
         if self._machine in (None, Machine()):
-            self._machine = self._collect("machine", self._reader.machine, None)
-        boot = self._collect("boot", self._reader.boot_time_seconds, None)
-        swap = self._collect("swap", self._reader.swap, Swap())
-        cpu = self._collect("cpu", self._reader.cpu, None)
+            self._machine = self._collectors.collect("machine", self._reader.machine, None)
+        boot = self._collectors.collect("boot", self._reader.boot_time_seconds, None)
+        swap = self._collectors.collect("swap", self._reader.swap, Swap())
+        cpu = self._collectors.collect("cpu", self._reader.cpu, None)
         before = self._before if self._before and not _rebooted(self._before.boot, boot) else None
         machine = self._machine or Machine()
         snapshot = Snapshot(
@@ -74,19 +75,19 @@ class Sampler:
             hardware_model=machine.hardware_model,
             boot_time_seconds=boot,
             cpu_ratio=busy_ratio(before.cpu if before else None, cpu),
-            gpu_ratio=self._collect("gpu", self._reader.gpu_ratio, None),
-            load_1m=self._collect("load", self._reader.load_1m, None),
-            memory=self._collect("memory", self._reader.memory, Memory()),
+            gpu_ratio=self._collectors.collect("gpu", self._reader.gpu_ratio, None),
+            load_1m=self._collectors.collect("load", self._reader.load_1m, None),
+            memory=self._collectors.collect("memory", self._reader.memory, Memory()),
             swap=_with_rates(swap, before, now),
             thermal=self._thermal(),
-            disks=tuple(self._collect("disk", self._read_disks, ())),
-            collectors=tuple(self._collectors),
+            disks=tuple(self._collectors.collect("disk", self._read_disks, ())),
+            collectors=self._collectors.readings,
         )
         self._before = _Before(at=now, swap=swap, cpu=cpu, boot=boot)
         return snapshot
 
     def _thermal(self) -> Thermal:
-        level = self._collect("thermal", self._reader.thermal_level, None)
+        level = self._collectors.collect("thermal", self._reader.thermal_level, None)
         self._ever_hot = self._ever_hot or bool(level)
         return Thermal(pressure_level=level, ever_nonzero=self._ever_hot)
 
@@ -103,18 +104,6 @@ class Sampler:
         if failed and len(failed) == len(self._disks):
             raise OSError("; ".join(failed))
         return found
-
-    def _collect(self, name: str, read: Callable[[], T], unknown: T) -> T:
-        started = self._clock.monotonic()
-        problem: str | None = None
-        try:
-            value = read()
-        except Exception as error:  # noqa: BLE001 (one failing collector never takes the agent or the others down)
-            value = unknown
-            problem = str(error) or type(error).__name__
-        seconds = self._clock.monotonic() - started
-        self._collectors.append(CollectorReading(name=name, ok=problem is None, seconds=seconds, problem=problem))
-        return value
 
 
 def _with_rates(swap: Swap, before: _Before | None, now: float) -> Swap:

@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from fleet.node.agent.collectors import Collectors
 from fleet.node.agent.commands import Commands, Output
+from fleet.node.agent.processes import Processes, ProcessReading
 from fleet.node.agent.reading import MacReader
 from fleet.vocabulary.argv import Argv
+from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.agent import AgentService
-from fleet.vocabulary.contracts.snapshot import ServiceReading
+from fleet.vocabulary.contracts.snapshot import CollectorReading, ServiceReading
 from fleet.vocabulary.launchctl import NOT_LOADED, parse_print
 
 _CLOSE_LOOKS = 12
@@ -55,6 +58,7 @@ class Services:
         self,
         commands: Commands,
         reader: MacReader,
+        clock: Clock,
         services: Sequence[AgentService],
         *,
         launchctl: str,
@@ -64,6 +68,7 @@ class Services:
     ) -> None:
         self._commands, self._reader, self._changed, self._gone = commands, reader, changed, gone
         self._launchctl, self._domain = launchctl, domain
+        self._processes, self._collectors = Processes(), Collectors(clock)
         self._services = {service.label: service for service in services}
         self._readings = {
             label: ServiceReading(name=service.name, label=label) for label, service in self._services.items()
@@ -76,20 +81,28 @@ class Services:
         """What was last read of each."""
         return tuple(self._readings.values())
 
+    @property
+    def collectors(self) -> tuple[CollectorReading, ...]:
+        """How measuring them went."""
+        return self._collectors.readings
+
     def slow(self) -> None:
         """Ask launchd about every service."""
+        self._processes.keep({reading.pid for reading in self._readings.values() if reading.pid is not None})
         for label in self._services:
             self._ask(label)
 
     def fast(self) -> None:
         """Measure those that run. One whose process is gone is asked about at once, and closely for a minute."""
+        alive = []
         for label, reading in self._readings.items():
             if reading.up and reading.pid is not None and not self._gone(reading.pid):
                 self._closely[label] = _CLOSE_LOOKS
-                self._measure(label)
+                alive.append(label)
             elif self._closely[label]:
                 self._closely[label] -= 1
                 self._ask(label)
+        self._measure(alive)
 
     def _ask(self, label: str) -> None:
         if label in self._asked:
@@ -101,19 +114,23 @@ class Services:
     def _take(self, label: str, output: Output) -> None:
         self._asked.discard(label)
         self._readings[label] = reading_of(self._services[label], output)
-        self._measure(label)
+        self._measure([label])
         self._changed()
 
-    def _measure(self, label: str) -> None:
-        reading = self._readings[label]
-        try:
-            process = self._reader.process(reading.pid) if reading.pid is not None else None
-        except OSError:
-            process = None
-        if process is not None:
+    def _measure(self, labels: Sequence[str]) -> None:
+        """Sizes and starts of those that have a process. What was known of a former process goes."""
+        pids = {label: pid for label in labels if (pid := self._readings[label].pid) is not None}
+        processes: dict[str, ProcessReading | None] = self._collectors.collect(
+            "processes", lambda: {label: self._processes.read(pid) for label, pid in pids.items()}, {}
+        )
+        footprints: dict[str, int | None] = self._collectors.collect(
+            "footprint", lambda: {label: self._reader.footprint_bytes(pid) for label, pid in pids.items()}, {}
+        )
+        for label in pids:
+            process = processes.get(label) or ProcessReading()
             self._readings[label] = msgspec.structs.replace(
-                reading,
+                self._readings[label],
                 started_at_seconds=process.started_at_seconds,
                 resident_bytes=process.resident_bytes,
-                footprint_bytes=process.footprint_bytes,
+                footprint_bytes=footprints.get(label),
             )

@@ -112,5 +112,5 @@ def test_any_model_name_comes_back_from_its_label(name):
 def test_any_number_is_a_number_or_no_series(value):
     text = render(Snapshot(node="n", at_seconds=1.0, agent_version="0", readings="linux", load_1m=value)).decode()
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    shown = [sample.value for sample in samples if sample.name == "fleet_load1"]
+    shown = [float(sample.value) for sample in samples if sample.name == "fleet_load1"]
     assert shown in ([], [float(value or 0)])

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,11 +40,7 @@ def get(port: int, path: str):
 
 
 def test_it_answers_reloads_and_ends(tmp_path):
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     path = write(tmp_path, port)
     argv = [sys.executable, "-s", "-m", "fleet.node.agent", "--config", str(path)]
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
@@ -63,6 +60,75 @@ def test_it_answers_reloads_and_ends(tmp_path):
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert time.monotonic() - began < 5
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def launchctl(tmp_path) -> Path:
+    """A launchctl that has this very process run as the service."""
+    path = tmp_path / "launchctl"
+    printed = f"system/x = {{\\n\\tstate = running\\n\\truns = 1\\n\\tpid = {os.getpid()}\\n}}\\n"
+    path.write_text(f"#!/bin/sh\nprintf '{printed}'\n")
+    path.chmod(0o755)
+    return path
+
+
+def measured(port: int) -> dict:
+    """The snapshot once its service was asked for."""
+    deadline = time.monotonic() + 10
+    while (snapshot := get(port, "/v1/snapshot"))["services"][0]["pid"] is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return snapshot
+
+
+@pytest.mark.parametrize(
+    ("psutil", "says"),
+    [
+        (None, None),
+        ("raise ImportError('no wheel for this system')", "no wheel for this system"),
+        ("raise RuntimeError('odd kernel')", "odd kernel"),
+        ("class Error(Exception): pass", "has no attribute"),
+    ],
+    ids=["well", "absent", "raising", "hollow"],
+)
+def test_recordings_show_real_processes_and_a_broken_psutil_costs_its_own_readings_only(
+    tmp_path, launchctl, psutil, says
+):
+    environment = dict(os.environ)
+    if psutil is not None:
+        broken = tmp_path / "broken"
+        broken.mkdir()
+        (broken / "psutil.py").write_text(psutil)
+        environment["PYTHONPATH"] = str(broken)
+    (tmp_path / "thermal.txt").write_text("com.apple.system.thermalpressurelevel 1\n")
+    port = free_port()
+    services = [{"name": "edge", "label": "x"}]
+    path = write(tmp_path, port, services=services, launchctl=str(launchctl), slow_seconds=0.1, fast_seconds=0.05)
+    argv = [sys.executable, "-s", "-m", "fleet.node.agent", "--config", str(path)]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        while "watches mini-1" not in process.stderr.readline():
+            assert process.poll() is None
+        snapshot = measured(port)
+        service = snapshot["services"][0]
+        failing = {item["name"]: item["problem"] for item in snapshot["collectors"] if not item["ok"]}
+        assert (service["up"], snapshot["thermal"]["pressure_level"]) == (True, 1)
+        if says is None:
+            assert failing == {}
+            assert service["resident_bytes"] > 1_000_000
+            assert 0 < time.time() - service["started_at_seconds"] < 24 * 3600
+        else:
+            assert set(failing) == {"disk", "processes"}
+            assert all(says in problem for problem in failing.values())
+            assert (service["resident_bytes"], service["started_at_seconds"]) == (None, None)
     finally:
         process.kill()
         process.communicate()
@@ -95,8 +161,8 @@ def test_a_token_that_others_can_read_is_refused(tmp_path, capsys):
 
 def test_it_imports_nothing_heavy():
     code = (
-        "import sys, fleet.node.agent.__main__;"
-        "print([m for m in ('asyncio','aiohttp','psutil','rich','click','yaml','ssl','http') if m in sys.modules])"
+        "import sys, psutil, fleet.node.agent.__main__;"
+        "print([m for m in ('asyncio','aiohttp','rich','click','yaml','ssl','http') if m in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert ran.stdout.strip() == "[]"

@@ -1,20 +1,22 @@
 """The readers: libSystem's bytes, recordings and /proc become the same readings, and unknown stays unknown."""
 
 import ctypes
+import os
 import shutil
 import struct
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fleet.node.agent.libsystem import grown
 from fleet.node.agent.linux import LinuxReader
-from fleet.node.agent.macos import PROC_BSDINFO, RUSAGE_INFO, TIMEVAL, VM_STATISTICS64, XSW_USAGE, MacosReader
-from fleet.node.agent.reading import CpuTicks, Machine, ProcessReading
+from fleet.node.agent.macos import RUSAGE_INFO, TIMEVAL, VM_STATISTICS64, XSW_USAGE, MacosReader
+from fleet.node.agent.reading import Machine
 from fleet.node.agent.recorded import RecordedReader
 from fleet.vocabulary.contracts.snapshot import Memory, Swap
-from fleet.vocabulary.units import GIB, MIB
+from fleet.vocabulary.units import GIB, KIB, MIB
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 PAGE = 16384
@@ -81,17 +83,11 @@ class FakeLibSystem:
             raise self.vm_error
         return self.vm
 
-    def cpu_load(self) -> bytes:
-        return struct.pack("=4I", 10, 20, 60, 10)
-
     def notify_state(self, key: str) -> int:
         return self.state
 
     def process_usage(self, pid: int) -> bytes | None:
         return RUSAGE_INFO.pack(b"u" * 16, 1, 2, 3, 4, 5, 6, 700, 900) + b"\0" * 16 if pid == 7 else None
-
-    def process_info(self, pid: int) -> bytes | None:
-        return PROC_BSDINFO.pack(*range(12), b"python", b"", *range(5), 0, 1_784_000_000, 500_000) if pid == 7 else None
 
 
 @pytest.mark.parametrize(
@@ -116,15 +112,6 @@ class FakeLibSystem:
         ),
         # xnu bsd/sys/resource.h, rusage_info_v0 up to ri_phys_footprint
         (RUSAGE_INFO, [("uuid", ctypes.c_uint8 * 16)] + [(f"q{i}", ctypes.c_uint64) for i in range(8)], 80),
-        # xnu bsd/sys/proc_info.h, proc_bsdinfo (MAXCOMLEN is 16)
-        (
-            PROC_BSDINFO,
-            [(f"n{i}", ctypes.c_uint32) for i in range(12)]
-            + [("comm", ctypes.c_char * 16), ("name", ctypes.c_char * 32)]
-            + [(f"m{i}", ctypes.c_uint32) for i in range(5)]
-            + [("nice", ctypes.c_int32), ("sec", ctypes.c_uint64), ("usec", ctypes.c_uint64)],
-            136,
-        ),
     ],
 )
 def test_layouts_are_those_that_a_c_compiler_gives_apples_headers(layout, fields, size):
@@ -154,11 +141,14 @@ def test_the_macos_reader_reads_the_rest():
     assert reader.swap() == Swap(used_bytes=GIB, total_bytes=2 * GIB, swapins_bytes_total=0, swapouts_bytes_total=0)
     assert reader.boot_time_seconds() == 1_784_098_183.710968
     assert reader.thermal_level() == 1
-    assert reader.cpu() == CpuTicks(busy=40, total=100)
-    assert reader.process(7) == ProcessReading(
-        started_at_seconds=1_784_000_000.5, resident_bytes=700, footprint_bytes=900
-    )
-    assert reader.process(8) is None
+    assert reader.footprint_bytes(7) == 900
+    assert reader.footprint_bytes(8) is None
+
+
+def test_both_systems_count_processor_time_alike():
+    for reader in (MacosReader(FakeLibSystem()), LinuxReader()):
+        times = reader.cpu()
+        assert 0 < times.busy_seconds <= times.total_seconds
 
 
 def test_a_grown_struct_reads_like_todays():
@@ -262,18 +252,54 @@ def test_an_empty_folder_of_recordings_knows_nothing(tmp_path):
     assert (reader.thermal_level(), reader.load_1m(), reader.boot_time_seconds()) == (None, None, None)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_linux_reads_itself():
-    import os
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="psutil reads /proc")
 
+
+@linux_only
+def test_linux_reads_itself():
     reader = LinuxReader()
     memory = reader.memory()
-    assert memory.total_bytes
-    assert memory.free_bytes
+    assert 0 < memory.free_bytes < memory.total_bytes
+    assert 0 < memory.free_ratio < 1
     assert memory.pressure_level is None
-    assert reader.boot_time_seconds()
-    ticks = reader.cpu()
-    assert ticks
-    assert 0 < ticks.busy <= ticks.total
-    assert reader.process(os.getpid()).resident_bytes
-    assert reader.process(2**22 + 1) is None
+    assert reader.swap().total_bytes is not None
+    assert reader.boot_time_seconds() == psutil.boot_time()
+    assert reader.load_1m() >= 0
+    assert reader.machine().os_version.startswith("Linux ")
+    assert reader.footprint_bytes(os.getpid()) is None
+
+
+@pytest.fixture
+def proc(tmp_path, monkeypatch) -> Path:
+    """Where psutil looks for the machine."""
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    (tmp_path / "meminfo").write_text(
+        "MemTotal: 8000 kB\nMemFree: 1000 kB\nMemAvailable: 6000 kB\nCached: 3000 kB\nSReclaimable: 500 kB\n"
+        "SwapTotal: 400 kB\nSwapFree: 300 kB\n"
+    )
+    (tmp_path / "vmstat").write_text("pgpgin 7000000\npgpgout 8000000\npswpin 3\npswpout 5\n")
+    return tmp_path
+
+
+@linux_only
+def test_linux_counts_swapping_and_not_file_paging(proc):
+    assert LinuxReader().swap() == Swap(
+        used_bytes=100 * KIB, total_bytes=400 * KIB, swapins_bytes_total=12 * KIB, swapouts_bytes_total=20 * KIB
+    )
+
+
+@linux_only
+def test_linux_counts_memory_as_free_does(proc):
+    assert LinuxReader().memory() == Memory(
+        total_bytes=8000 * KIB, cached_bytes=3500 * KIB, free_bytes=1000 * KIB, free_ratio=0.75
+    )
+
+
+@linux_only
+def test_what_psutil_is_not_sure_of_is_unknown_and_not_zero(proc, recwarn):
+    (proc / "vmstat").unlink()
+    lines = ("MemTotal: 8000 kB", "MemFree: 1000 kB", "MemAvailable: 6000 kB", "SwapTotal: 0 kB", "SwapFree: 0 kB")
+    (proc / "meminfo").write_text("\n".join(lines))
+    assert LinuxReader().swap() == Swap(used_bytes=0, total_bytes=0)
+    assert LinuxReader().memory().cached_bytes is None
+    assert not recwarn

@@ -1,7 +1,7 @@
 """Samples: collectors fail alone, rates come from counters, unknown is never 0."""
 
 from fleet.node.agent.agent import Ticker
-from fleet.node.agent.reading import CpuTicks
+from fleet.node.agent.reading import CpuTimes
 from fleet.node.agent.sampler import Sampler
 from fleet.testing.clock import FakeClock
 from fleet.testing.mac import FakeMac
@@ -72,11 +72,11 @@ def test_a_corrected_clock_is_no_reboot():
 
 
 def test_cpu_is_the_busy_part_since_the_last_sample():
-    mac, clock = FakeMac(ticks=CpuTicks(busy=10, total=100)), FakeClock()
+    mac, clock = FakeMac(times=CpuTimes(busy_seconds=1.0, total_seconds=10.0)), FakeClock()
     sampler = a_sampler(mac, clock)
     assert sampler.sample().cpu_ratio is None
     clock.advance(5)
-    mac.ticks = CpuTicks(busy=35, total=200)
+    mac.times = CpuTimes(busy_seconds=3.5, total_seconds=20.0)
     assert sampler.sample().cpu_ratio == 0.25
 
 

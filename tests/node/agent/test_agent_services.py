@@ -1,9 +1,11 @@
 """Services: launchd's words become readings, and nothing is forked while all is well."""
 
+import os
 import selectors
 import sys
 import time
 
+import psutil
 import pytest
 
 from fleet.node.agent.commands import Commands, Output
@@ -13,9 +15,12 @@ from fleet.testing.mac import FakeMac
 from fleet.vocabulary.argv import Argv
 from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.contracts.agent import AgentService
+from fleet.vocabulary.units import MIB
 
 AGENT = AgentService(name="agent", label="org.fleet-macs.agent")
 RUNNING = "system/org.fleet-macs.agent = {\n\tstate = running\n\truns = 1\n\tpid = 4242\n}\n"
+NOBODY = 2**22 + 1
+"""A pid above the largest of both systems."""
 SCHEDULED = "system/x = {\n\tstate = spawn scheduled\n\truns = 7\n\tlast exit code = 78: EX_CONFIG\n}\n"
 
 
@@ -31,9 +36,16 @@ class FakeCommands:
         then(Output(exit_code=self.exit_code, text=self.text))
 
 
-def a_watch(commands: FakeCommands, gone=lambda pid: False) -> Services:
+def a_watch(commands: FakeCommands, gone=lambda pid: False, mac: FakeMac | None = None) -> Services:
     return Services(
-        commands, FakeMac(), [AGENT], launchctl="/bin/launchctl", domain="system", changed=lambda: None, gone=gone
+        commands,
+        mac or FakeMac(),
+        FakeClock(),
+        [AGENT],
+        launchctl="/bin/launchctl",
+        domain="system",
+        changed=lambda: None,
+        gone=gone,
     )
 
 
@@ -84,6 +96,48 @@ def test_a_job_that_stays_down_is_not_asked_about_for_ever():
     for _ in range(100):
         services.fast()
     assert len(commands.ran) == 12
+
+
+def own(pid: int) -> str:
+    return RUNNING.replace("4242", str(pid))
+
+
+def test_a_service_is_measured_by_psutil_and_its_footprint_by_the_reader():
+    pid = os.getpid()
+    services = a_watch(FakeCommands(own(pid)), mac=FakeMac(footprints={pid: 900}))
+    services.slow()
+    reading = services.readings[0]
+    assert reading.started_at_seconds == psutil.Process().create_time()
+    assert reading.resident_bytes > MIB
+    assert reading.footprint_bytes == 900
+
+
+def test_a_job_that_came_back_keeps_nothing_of_its_former_process():
+    commands = FakeCommands(own(os.getpid()))
+    services = a_watch(commands)
+    services.slow()
+    commands.text = own(NOBODY)
+    services.slow()
+    reading = services.readings[0]
+    assert (reading.pid, reading.started_at_seconds, reading.resident_bytes) == (NOBODY, None, None)
+
+
+def test_a_footprint_that_cannot_be_read_fails_alone():
+    services = a_watch(FakeCommands(own(os.getpid())), mac=FakeMac(broken={"footprint": "no"}))
+    services.slow()
+    assert services.readings[0].resident_bytes
+    assert services.readings[0].footprint_bytes is None
+    assert {item.name: item.problem for item in services.collectors} == {"processes": None, "footprint": "no"}
+
+
+def test_without_psutil_the_footprint_is_still_known(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    pid = os.getpid()
+    services = a_watch(FakeCommands(own(pid)), mac=FakeMac(footprints={pid: 900}))
+    services.slow()
+    reading = services.readings[0]
+    assert (reading.up, reading.resident_bytes, reading.footprint_bytes) == (True, None, 900)
+    assert [item.name for item in services.collectors if not item.ok] == ["processes"]
 
 
 def run_until(commands: Commands, selector, done) -> None:

@@ -1,0 +1,18 @@
+"""Processor time by psutil, alike on both systems."""
+
+from __future__ import annotations
+
+from fleet.node.agent.reading import CpuTimes
+
+
+def cpu_times() -> CpuTimes:
+    """Time of all cores since boot. Raises what psutil raises, ImportError among it.
+
+    Guest time is part of user time; a core that waits for a disk is idle. macOS counts in 32 bits: a counter that
+    wrapped reads as unknown for one sample.
+    """
+    import psutil
+
+    times = psutil.cpu_times()._asdict()
+    total = sum(seconds for name, seconds in times.items() if name not in ("guest", "guest_nice"))
+    return CpuTimes(busy_seconds=total - times["idle"] - times.get("iowait", 0.0), total_seconds=total)

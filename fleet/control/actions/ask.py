@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from fleet.control.desired.gatewayfile import is_loopback
 from fleet.control.inventory import Inventory, Node
 from fleet.control.inventory.project import Project
 from fleet.control.link.http import HttpStream, https_pinned, stream
@@ -107,6 +108,8 @@ def ask(
 ) -> Reply:
     """Stream the answer to `emit`, piece by piece. Straight over the network; through SSH where that is shut.
 
+    Without TLS nothing says who answers there, so the key then goes through SSH (or stays on this machine).
+
     Raises Unreachable, HostKeyError, NodeError (the gateway's own words).
     """
     messages = [{"role": "system", "content": system}] if system else []
@@ -121,14 +124,15 @@ def ask(
     body = json.dumps(request).encode()
     headers = {"Authorization": f"Bearer {door.key.reveal()}", "Content-Type": "application/json"}
     path, node = "/v1/chat/completions", door.node.name
-    try:
-        with https_pinned(
-            door.host, door.port, path, pin=door.pin, body=body, headers=headers, timeout=wait_seconds, node=node
-        ) as answer:
-            return _read(answer, door, emit)
-    except Unreachable as shut:
-        if shut.code != "unreachable" or door.node.settings.gateway_bind not in ("127.0.0.1", "::1", "localhost"):
-            raise
+    if door.pin is not None or is_loopback(door.host):
+        try:
+            with https_pinned(
+                door.host, door.port, path, pin=door.pin, body=body, headers=headers, timeout=wait_seconds, node=node
+            ) as answer:
+                return _read(answer, door, emit)
+        except Unreachable as shut:
+            if shut.code != "unreachable" or not is_loopback(door.node.settings.gateway_bind):
+                raise
     session = link.connect(target_of(door.node, base=project.root))
     try:
         with stream(

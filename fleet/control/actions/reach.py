@@ -144,9 +144,11 @@ def ssh_argv(node: Node, words: Sequence[str], *, base: Path, scratch: Path | No
     host, port = target.address, target.port
     folder = scratch or Path(tempfile.mkdtemp(prefix="fleet-ssh-"))
     known = folder / "known_hosts"
-    name = f"[{host}]:{port}" if port and port != 22 else host
-    known.write_text(f"{name} {settings.host_key}\n")
-    argv = Argv.of("ssh", "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes")
+    # By an alias: ssh_config may turn the address into another name and port, under which ssh would look.
+    alias = f"fleet-{node.name}"
+    known.write_text(f"{alias} {settings.host_key}\n")
+    argv = Argv.of("ssh", "-o", f"UserKnownHostsFile={known}", "-o", "GlobalKnownHostsFile=/dev/null")
+    argv = argv.plus("-o", f"HostKeyAlias={alias}", "-o", "StrictHostKeyChecking=yes")
     if port:
         argv = argv.plus("-p", port)
     if target.key_file:

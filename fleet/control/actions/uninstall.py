@@ -49,7 +49,7 @@ def _remove(node: Node, *, link: Link, base: Path, keep_data: bool) -> Removal:
         try:
             frames.skip_to_magic(within_seconds=_STEP_SECONDS)
         except MagicMissing as missing:
-            if missing.exit_status == 127 or "No such file" in missing.detail or "not found" in missing.detail:
+            if _helper_is_missing(missing, helper.words[-1]):
                 return Removal(node=node.name, absent=True)
             raise
         steps: list[str] = []
@@ -67,3 +67,11 @@ def _remove(node: Node, *, link: Link, base: Path, keep_data: bool) -> Removal:
                     continue
     finally:
         session.close()
+
+
+def _helper_is_missing(missing: MagicMissing, helper: str) -> bool:
+    """Whether sh (127) or sudo (1) said that the helper is not there. What a login shell prints proves nothing."""
+    said = ("not found", "No such file")
+    return missing.exit_status == 127 or any(
+        helper in line and any(words in line for words in said) for line in missing.detail.splitlines()
+    )

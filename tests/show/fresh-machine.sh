@@ -54,7 +54,7 @@ echo "took $took s"
 
 fleet() { inside "cd .demo && ../.venv/bin/fleet $1"; }
 ask() { # the user's own question, by plain curl from outside
-    (cd "$room$home/fleet/.demo" && sh -c "$(fleet "ask --curl '$1'")" -s --show-error)
+    (cd "$room$home/fleet/.demo" && sh -c "$(fleet "ask --curl '$1'" | sed '1s/^curl /curl -sS /')")
 }
 
 echo "== a question of one's own by plain curl"

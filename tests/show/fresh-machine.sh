@@ -58,7 +58,9 @@ ask() { # the user's own question, by plain curl from outside
 }
 
 echo "== a question of one's own by plain curl"
-ask 'What is 2+2?' | tee /dev/stderr | grep -q '"content"'
+answer=$(ask 'What is 2+2?')
+echo "$answer"
+echo "$answer" | grep -q '"content"'
 
 echo "== both sidecars held down: a clear refusal within 3 s"
 fleet 'sim fault mac-2 hold=sidecar --dir .' && fleet 'sim fault mac-3 hold=sidecar --dir .'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.units import bytes_text
 
 _NAME_WIDTH = 48
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _COLOURS = {"+": "green", "-": "red", "~": "yellow", "?": "magenta"}
 _WORDS = {
     "bootstrap": "start",
@@ -37,11 +39,13 @@ def print_plan(
     for node, plan in plans.items():
         console.print(_headline(node, plan), highlight=False)
         if plan.bad:
-            console.print(Text(f"  ! this very state failed here before: {plan.bad}", style="yellow"), soft_wrap=True)
+            why = plan.bad.partition("\n")[0]
+            console.print(Text(f"  ! this very state failed here before: {why}", style="yellow"), soft_wrap=True)
         for change in plan.changes:
             console.print(_line(change, plan, width), highlight=False, soft_wrap=True)
             for line in change.diff:
-                console.print(Text(f"        {line}", style=_diff_style(line)), highlight=False, soft_wrap=True)
+                shown = Text(f"        {_short(line, plan.root)}", style=_diff_style(line))
+                console.print(shown, highlight=False, soft_wrap=True)
             if commands:
                 for words in change.step.commands:
                     console.print(Text(f"        $ {quote(words)}", style="dim"), highlight=False, soft_wrap=True)
@@ -108,6 +112,11 @@ def _line(change: Change, plan: NodePlan, width: int) -> Text:
     if not step.reverted:
         text.append("  (not reverted)", style="magenta")
     return text
+
+
+def _short(line: str, root: str) -> str:
+    """A diff's line without what a reader skips: the node's root, and most of a digest."""
+    return _DIGEST.sub(r"\1…", line.replace(f"{root}/", "") if root else line)
 
 
 def _diff_style(line: str) -> str:

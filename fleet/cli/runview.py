@@ -132,7 +132,7 @@ def event_lines(event: RunEvent) -> list[Text]:
         first = Text(f"{mark}{phase}", style="red" if event.status == "failed" else "")
         if not event.text and event.phase in (Phase.CONNECT, Phase.CHECK):
             return []
-        first.append((" " if phase else "") + event.text)
+        first.append((" " if phase and event.text else "") + event.text)
     lines = [first]
     lines += [Text(f"  {line}", style="dim") for line in event.detail.splitlines()]
     lines += [Text(f"  hint: {line}") for line in event.hint.splitlines()]

@@ -29,7 +29,7 @@ _SIGNAL = re.compile(r"^(.+): (\d{1,3})$")
 _MEANINGS = {
     1: "it ended with an error of its own: see its log",
     78: "launchd could not start it: program missing or not executable, log or working directory not usable by its "
-    "user, or its user unknown (EX_CONFIG)",
+    "user, or its user unknown",
     126: "its program is not executable",
     127: "its program was not found",
     134: "it aborted",

@@ -170,11 +170,13 @@ def verdict(results: Mapping[NodeName, NodeResult]) -> FleetError | None:
     if not bad:
         return None
     names = ", ".join(f"{r.name} ({r.outcome})" for r in bad)
+    back = any(r.outcome is Outcome.REVERTED for r in bad)
+    hint = "mend the cause; fleet plan shows what is left to do, fleet deploy does it" if back else ""
     if good:
-        return PartialFailure(f"{len(good)} of {len(results)} nodes are as they should be; not: {names}")
+        return PartialFailure(f"{len(good)} of {len(results)} nodes are as they should be; not: {names}", hint=hint)
     if all(r.outcome is Outcome.UNREACHABLE for r in bad):
         return Unreachable(f"no node could be reached: {names}")
-    return RunFailed(f"no node is as it should be: {names}")
+    return RunFailed(f"no node is as it should be: {names}", hint=hint)
 
 
 def operator_name() -> str:

@@ -158,16 +158,17 @@ class Run:
             self._finish(job.name, Outcome.FAILED, error=error)
 
     def _finish(self, node: NodeName, outcome: Outcome, *, error: FleetError | None = None, detail: str = "") -> None:
+        """The node's end: in the words of `detail`, else in those of its error."""
         self.results[node] = NodeResult(name=node, outcome=outcome, error=error, detail=detail)
         status = "ok" if outcome in (Outcome.UNCHANGED, Outcome.CHANGED) else "failed"
-        text = error.title if error else detail
+        untold = error if not detail else None
         self._journal.say(
             Phase.DONE,
             status,
-            text,
+            untold.title if untold else detail,
             node=node,
-            detail=error.detail if error else "",
-            hint=error.hint if error else "",
+            detail=untold.detail if untold else "",
+            hint=untold.hint if untold else "",
             outcome=outcome,
         )
 
@@ -252,13 +253,19 @@ class Run:
         self._journal.say(Phase.SEND, "ok", node=job.name, done=total, total=total)
 
     def _tell(self, node: NodeName, event: Event) -> None:
-        if event.status == "failed" and node not in self._why:
-            self._why[node] = event
+        if event.status == "failed":
+            told = self._why.setdefault(node, event)
+            if told is not event and told.text == event.text:
+                return  # a step's failure comes again as its gate's, and as the end's
         if not event.key and event.status == "ok":
             return  # the journal's first and last line
         phase = {"gate": Phase.GATE, "revert": Phase.REVERT}.get(event.phase, Phase.APPLY)
-        text = " · ".join(part for part in (named(event.key, self._root(node)), event.text) if part)
-        self._journal.say(phase, event.status, text, node=node, detail=event.detail)
+        if event.phase == "revert" and event.status == "start" and not event.key:
+            self._journal.say(phase, "note", "to what was there before", node=node)
+            return
+        detail, hint = _advice_apart(event.detail)
+        text = _about(event, self._root(node), " · ")
+        self._journal.say(phase, event.status, text, node=node, detail=detail, hint=hint)
 
     def _root(self, node: NodeName) -> str:
         return self._jobs[node].compiled.state.layout.root
@@ -270,17 +277,31 @@ class Run:
             case "unchanged":
                 self._finish(node, Outcome.UNCHANGED)
             case "reverted":
-                self._finish(node, Outcome.REVERTED, error=self._reason(node, "the previous release is back"))
+                self._finish(node, Outcome.REVERTED, error=self._reason(node), detail="the node is as it was before")
             case _:
-                hint = f"fleet logs {node} apply shows the last words; fleet deploy tries again"
-                self._finish(node, Outcome.FAILED, error=self._reason(node, f"going back failed too\n{hint}"))
+                text = f"neither new nor as it was: fleet logs {node} apply shows the last words"
+                self._finish(node, Outcome.FAILED, error=self._reason(node), detail=text)
 
-    def _reason(self, node: NodeName, hint: str) -> NodeError:
+    def _reason(self, node: NodeName) -> NodeError:
+        """Why the node's own run ended as it did; the run has told it already, when it happened."""
         why = self._why.get(node)
         if why is None:
-            return NodeError("the node did not say why", node=node, hint=hint)
-        title = ": ".join(part for part in (named(why.key, self._root(node)), why.text) if part)
-        return NodeError(title, node=node, detail=why.detail, hint=hint)
+            return NodeError("the node did not say why", node=node, hint=f"fleet logs {node} apply")
+        detail, hint = _advice_apart(why.detail)
+        return NodeError(_about(why, self._root(node), ": "), node=node, detail=detail, hint=hint)
+
+
+def _about(event: Event, root: str, between: str) -> str:
+    """What an event says, after what it is about, unless its words name that themselves."""
+    name = named(event.key, root)
+    bare = name.partition(" ")[2]
+    return event.text if bare and bare in event.text else between.join(part for part in (name, event.text) if part)
+
+
+def _advice_apart(detail: str) -> tuple[str, str]:
+    """A node's detail without its last line, when that is advice; and the advice."""
+    rest, _, last = detail.rpartition("\n")
+    return (rest, last.removeprefix("hint: ")) if last.startswith("hint: ") else (detail, "")
 
 
 def _refuse_changed(job: NodeJob, seen: Facts) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 
 from fleet.node.sync.machine import Machine, Ran
 from fleet.node.sync.problem import Problem
@@ -111,13 +112,12 @@ def why_down(printed: PrintedService | None) -> str:
     """Why a job has no process, in launchd's own words and ours."""
     if printed is None:
         return "it is not registered with launchd"
-    parts = [f"state = {printed.state}" if printed.state else "launchd does not say in which state it is"]
+    parts = [f"last exit {ended}"] if (ended := exit_meaning(printed)) else []
     if printed.pended:
         parts.append(f"launchd put its start off ({printed.pended})")
-    if ended := exit_meaning(printed):
-        parts.append(f"last exit: {ended}")
+    parts.append(f"state {printed.state}" if printed.state else "launchd does not say in which state it is")
     if printed.runs is not None:
-        parts.append(f"runs = {printed.runs}")
+        parts.append(f"{printed.runs} run{'s' if printed.runs != 1 else ''}")
     return ", ".join(parts)
 
 
@@ -125,7 +125,12 @@ def log_tail(machine: Machine, daemon: Daemon) -> str:
     """The last lines of the first of its logs that has any."""
     for path in daemon.logs:
         content = machine.disk.tail(path, _TAIL_BYTES)
-        lines = content.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:]
+        lines = content.decode("utf-8", "replace").splitlines()
+        told = [_told(line, len(list(same))) for line, same in groupby(lines)]
         if any(line.strip() for line in lines):
-            return "\n".join([f"last lines of {path}:", *(f"  {line}" for line in lines)])
+            return "\n".join([f"last lines of {path}:", *told[-_TAIL_LINES:]])
     return ""
+
+
+def _told(line: str, times: int) -> str:
+    return f"  {line}" if times == 1 else f"  {line}  ({times} times)"

@@ -106,9 +106,13 @@ class Node:
                 status=passed,
                 key="launchd:x",
                 text="78: EX_CONFIG",
-                detail="last words",
+                detail="last words\nhint: look",
             ),
         ]
+        if passed == "failed":
+            text = "78: EX_CONFIG"
+            events.append(sync.Event(seq=4, at_seconds=4, phase="revert", status="start", text=text))
+            events.append(sync.Event(seq=5, at_seconds=5, phase="end", status="failed", text=text, detail="last words"))
         for event in events[after:]:
             if cut is not None and event.seq > cut:
                 return 0
@@ -261,6 +265,20 @@ def test_a_failed_gate_is_told_with_its_reason_and_stops_the_next_batch(tmp_path
     assert "last words" in first.error.text
     assert {run.results[name].outcome for name in NODES[1:]} == {Outcome.SKIPPED}
     assert nodes[NODES[1]].received == {}
+
+
+def test_a_failure_is_told_once_with_its_advice_and_the_end_says_what_became_of_the_node(tmp_path: Path) -> None:
+    events: list[RunEvent] = []
+    run = deploy({NODES[0]: Node(outcome="reverted")}, tmp_path, events)
+    failed = [event for event in events if event.status == "failed"]
+    assert [(event.text, event.detail, event.hint) for event in failed] == [
+        ("launchd x · 78: EX_CONFIG", "last words", "look"),
+        ("the node is as it was before", "", ""),
+    ]
+    assert [event.text for event in events if event.phase == "revert"] == ["to what was there before"]
+    error = run.results[NODES[0]].error
+    assert error is not None
+    assert (error.title, error.detail, error.hint) == ("launchd x: 78: EX_CONFIG", "last words", "look")
 
 
 def test_a_connection_lost_after_the_commit_is_taken_up_again_where_it_was(tmp_path: Path) -> None:

@@ -119,6 +119,19 @@ def test_a_missing_program_in_a_first_release_is_a_failed_gate_that_names_78_and
     assert "78" in (releases.why_bad(node.machine, release.state.state_id) or "")
 
 
+def test_a_program_that_ends_at_once_is_given_up_after_a_few_starts_with_its_exit_code_and_last_words(
+    node: Node,
+) -> None:
+    release = node.release().daemon("agent")
+    node.mac.crashing = {"org.fleet-macs.agent"}
+    Path(node.layout.log("agent.log")).parent.mkdir(parents=True, exist_ok=True)
+    Path(node.layout.log("agent.log")).write_text("no config\n" * 50)
+    assert node.deploy(release) == "reverted"
+    failed = next(event for event in node.events() if event.status == "failed")
+    assert "last exit 1 " in failed.text
+    assert "no config  (50 times)" in failed.detail
+
+
 def test_a_missing_program_in_a_second_release_brings_the_first_back_and_spares_the_others(node: Node) -> None:
     first = first_release(node)
     node.deploy(first)

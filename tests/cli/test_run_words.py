@@ -1,0 +1,72 @@
+"""What a person reads of a run and of a plan."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from fleet.cli.planview import print_plan
+from fleet.cli.runview import PlainView
+from fleet.control.rollout.plan import Change, NodePlan
+from fleet.vocabulary.contracts.events import Outcome, Phase, RunEvent
+from fleet.vocabulary.contracts.sync import Step
+from fleet.vocabulary.names import NodeName, StateId
+
+OLD, NEW = "a" * 64, "0123456789ab" + "b" * 52
+
+
+def said(event: RunEvent) -> str:
+    """The lines of a plain view."""
+    out = io.StringIO()
+    PlainView(Console(file=out)).show(event)
+    return out.getvalue()
+
+
+def event(phase: Phase, status: str, **more: object) -> RunEvent:
+    """An event of mac-1."""
+    return RunEvent(run_id="r1", seq=1, at="", phase=phase, status=status, node="mac-1", **more)  # type: ignore[arg-type]
+
+
+def printed(plan: NodePlan) -> str:
+    """The plan of one node as text."""
+    out = io.StringIO()
+    print_plan(Console(file=out, width=120), {plan.node: plan}, ())
+    return out.getvalue()
+
+
+def changed(*diff: str, bad: str | None = None) -> NodePlan:
+    """A plan that restarts the agent."""
+    step = Step(key="daemon:org.fleet-macs.agent", kind_of="daemon", action="rebootstrap", task="agent")
+    return NodePlan(
+        node=NodeName("mac-1"),
+        state_id=StateId("s"),
+        changes=(Change(step=step, diff=diff),),
+        root="/opt/fleet",
+        bad=bad,
+    )
+
+
+def test_a_failure_is_a_headline_then_why_then_advice() -> None:
+    text = said(event(Phase.APPLY, "failed", text="the agent has no process", detail="bye", hint="look"))
+    assert text == "mac-1: ✗ the agent has no process\nmac-1:   bye\nmac-1:   hint: look\n"
+
+
+def test_an_end_says_its_outcome_first() -> None:
+    text = said(event(Phase.DONE, "failed", outcome=Outcome.REVERTED, text="the node is as it was before"))
+    assert text == "mac-1: ↩ reverted: the node is as it was before\n"
+
+
+def test_a_phase_without_words_leaves_no_blank_at_its_end() -> None:
+    assert said(event(Phase.STAGE, "ok")) == "mac-1: ✓ stage\n"
+
+
+def test_a_diff_skips_the_root_and_most_of_a_digest() -> None:
+    text = printed(changed(f'PYTHONPATH: "/opt/fleet/apps/{OLD}" -> "/opt/fleet/apps/{NEW}"'))
+    assert 'PYTHONPATH: "apps/aaaaaaaaaaaa…" -> "apps/0123456789ab…"' in text
+
+
+def test_a_state_that_failed_before_is_told_in_one_line() -> None:
+    text = printed(changed(bad="the agent has no process\nlast lines of /x:\n  bye"))
+    assert "! this very state failed here before: the agent has no process\n" in text
+    assert "bye" not in text

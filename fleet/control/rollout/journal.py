@@ -36,7 +36,8 @@ class Journal:
         self._file: IO[bytes] | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab")
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            self._file = os.fdopen(os.open(path, flags, 0o600), "ab")  # it holds last words of services' logs
 
     def say(
         self,

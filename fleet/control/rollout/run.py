@@ -6,6 +6,8 @@ finish alone (DESIGN section 6), and only nodes that were not started stay as th
 
 from __future__ import annotations
 
+import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -99,6 +101,7 @@ class Run:
         self._operator = operator
         self._clock = clock
         self._pool = ThreadPoolExecutor(max_workers=max(1, min(width, len(jobs))), thread_name_prefix="fleet-node")
+        self._left = threading.Event()
         self._open: dict[NodeName, _Open] = {}
         self._why: dict[NodeName, Event] = {}
         self.plans: dict[NodeName, NodePlan] = {}
@@ -108,6 +111,7 @@ class Run:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._left.set()
         for opened in self._open.values():
             opened.session.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -156,6 +160,10 @@ class Run:
             self._finish(job.name, Outcome.UNREACHABLE, error=error)
         except FleetError as error:
             self._finish(job.name, Outcome.FAILED, error=error)
+        except Exception as error:  # noqa: BLE001 (one node's trouble must not end the threads of the others unheard)
+            detail = "".join(traceback.format_exception(error))
+            mistake = NodeError(f"fleet's own mistake: {error!r}", node=job.name, detail=detail)
+            self._finish(job.name, Outcome.FAILED, error=mistake)
 
     def _finish(self, node: NodeName, outcome: Outcome, *, error: FleetError | None = None, detail: str = "") -> None:
         """The node's end: in the words of `detail`, else in those of its error."""
@@ -204,10 +212,16 @@ class Run:
         self._send(opened)
         self._journal.say(Phase.STAGE, "start", node=job.name)
         deadline = batch.pace.healthy_deadline_seconds
-        opened.talk.commit(self._journal.run_id, operator=self._operator, healthy_deadline_seconds=deadline)
-        self._journal.say(Phase.STAGE, "ok", node=job.name)
         seen = 0
+        taken = True
         talk: Conversation | None = opened.talk
+        try:
+            opened.talk.commit(self._journal.run_id, operator=self._operator, healthy_deadline_seconds=deadline)
+            self._journal.say(Phase.STAGE, "ok", node=job.name)
+        except (Unreachable, ProtocolError) as error:
+            # It was told to, and stages on without us: whether it takes the run is seen by attaching to it.
+            taken, talk = False, None
+            self._journal.say(Phase.STAGE, "note", f"connection lost while staging ({error.title})", node=job.name)
         for wait_seconds in _REATTACH_WAITS:
             try:
                 talk = talk or self._reattach(opened, after=seen)
@@ -215,17 +229,25 @@ class Run:
                     if isinstance(frame, Done):
                         self._settle(job.name, frame)
                         return
-                    seen = frame.seq
+                    seen, taken = frame.seq, True
                     self._tell(job.name, frame)
             except HostKeyError:
                 raise
             except (Unreachable, ProtocolError) as error:
+                if self._left.is_set():  # ^C: nobody listens any more, and nothing waits for this thread
+                    raise
                 note = f"connection lost, the node goes on alone ({error.title})"
                 self._journal.say(Phase.APPLY, "note", note, node=job.name)
                 self._clock.sleep(wait_seconds)
+            except NodeError:
+                if taken or self._left.is_set():
+                    raise
+                self._clock.sleep(wait_seconds)
             talk = None
         raise Unreachable(
-            "the node took the run and cannot be reached any more",
+            "the node took the run and cannot be reached any more"
+            if taken
+            else "the connection was lost while the node staged; it may take the run yet",
             node=job.name,
             hint="it finishes or reverts by itself; fleet status and fleet plan show what it became",
         )

@@ -61,6 +61,7 @@ class Node:
 
     def __init__(self, *, idle: bool = False, outcome: str = "committed", cut_after: int | None = None) -> None:
         self.idle, self.outcome, self.cut_after = idle, outcome, cut_after
+        self.lose_commit = False
         self.commands: list[str] = []
         self.received: dict[str, bytes] = {}
         self.offset = 0
@@ -75,6 +76,10 @@ class Node:
         stdout.write(b"Welcome to mac-1!\n" + sync.MAGIC)
         if verb == "attach":
             say(sync.Hello())
+            if self.lose_commit:
+                self.lose_commit = False  # it stages yet
+                say(sync.Failed(code="no_run", title="there was no run r1 on this node"))
+                return 1
             self._journal(say, after=int(command.split()[-2]))
             return 0
         say(sync.Hello(idle=self.idle, state_id=STATE.state_id, facts=None if self.idle else sync.Facts(chip="M4")))
@@ -89,6 +94,8 @@ class Node:
                 case sync.BlobPart() as part:
                     self.received[part.digest] = stdin.read(part.size)
                 case sync.Commit():
+                    if self.lose_commit:
+                        return 0
                     say(sync.Staged())
                     return self._journal(say, after=0, cut=self.cut_after)
                 case _:
@@ -287,6 +294,37 @@ def test_a_connection_lost_after_the_commit_is_taken_up_again_where_it_was(tmp_p
     assert run.results[NODES[0]].outcome is Outcome.CHANGED
     assert node.commands[-1].split()[-3:-1] == ["r1", "2"]
     assert any("goes on alone" in event.text for event in events)
+
+
+def test_a_connection_lost_while_the_node_stages_is_taken_up_again_once_it_has_the_run(tmp_path: Path) -> None:
+    node, events = Node(), []
+    node.lose_commit = True
+    run = deploy({NODES[0]: node}, tmp_path, events)
+    assert run.results[NODES[0]].outcome is Outcome.CHANGED
+    assert any("lost while staging" in event.text for event in events)
+    assert sum(" attach " in command for command in node.commands) == 2
+
+
+def test_what_nobody_foresaw_on_one_node_is_told_and_the_others_are_finished(tmp_path: Path) -> None:
+    nodes = {NODES[0]: Node(), NODES[1]: Node()}
+    with run_over(nodes, tmp_path, []) as run:
+        run.check()
+        run._jobs[NODES[0]] = run._open[NODES[0]].job = replace(run._jobs[NODES[0]], contents={})
+        run.apply(batches([("all", Pace(max_unavailable=2), list(nodes))], dict.fromkeys(nodes, True)))
+    first = run.results[NODES[0]]
+    assert first.outcome is Outcome.FAILED
+    assert first.error is not None
+    assert "KeyError" in first.error.text
+    assert run.results[NODES[1]].outcome is Outcome.CHANGED
+
+
+def test_a_run_that_was_left_does_not_reach_for_its_nodes_again(tmp_path: Path) -> None:
+    node = Node(cut_after=1)
+    with run_over({NODES[0]: node}, tmp_path, []) as run:
+        run.check()
+        run._left.set()  # as leaving the run does, after ^C
+        run.apply(batches([("all", Pace(), [NODES[0]])], {NODES[0]: True}))
+    assert not any(" attach " in command for command in node.commands)
 
 
 def test_a_node_that_cannot_be_reached_does_not_keep_the_others(tmp_path: Path) -> None:

@@ -154,9 +154,9 @@ done
 for name in files blobs; do
     folder "$ROOT/$name" 0700 "$ADMIN" "$ADMIN_GROUP"
 done
-for name in var log; do
-    folder "$ROOT/$name" 0755 "$OWNER" "$GROUP"
-done
+# As deploys want them (desired/nodedaemons.py), or each would undo the other.
+folder "$ROOT/var" 0750 "$OWNER" "$GROUP"
+folder "$ROOT/log" 0755 "$OWNER" "$GROUP"
 for old in "$ROOT"/.adopt.*; do # of an adopt that was cut off an hour ago or more
     [ ! -d "$old" ] || [ -z "$(find "$old" -prune -mmin +60 2>/dev/null)" ] || rm -rf "$old"
 done

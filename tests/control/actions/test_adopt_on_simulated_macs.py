@@ -129,6 +129,8 @@ def test_an_adopted_node_has_pins_in_the_inventory_and_a_helper_that_answers(ben
     assert (bench.tree.root / "var/edge.key").stat().st_mode & 0o777 == 0o600
     assert bench.drop_in.stat().st_mode & 0o777 == 0o440
     assert not list(bench.tree.root.glob(".adopt.*"))
+    # the modes that deploys want: tests/goldens/desired/mini-1.state.json
+    assert [(bench.tree.root / name).stat().st_mode & 0o777 for name in ("etc", "log", "var")] == [0o755, 0o755, 0o750]
 
 
 def test_a_second_adopt_changes_nothing_and_asks_nothing(bench: Bench) -> None:

@@ -17,6 +17,9 @@ HEADROOM_WARN_BYTES = GIB
 SWAPOUT_WARN_BYTES_PER_SECOND = 50 * MIB
 THERMAL_WARN_LEVEL = 2
 THERMAL_CRITICAL_LEVEL = 3
+RESTART_SHOWN_SECONDS = 600.0
+"""How long a service that launchd had to start again is spoken of: its down time is often shorter than a sample."""
+_IN_GOOD_ORDER = frozenset({None, "0", "(never exited)", "Terminated: 15", "143"})
 _RANK = {Health.OK: 0, Health.UNKNOWN: 1, Health.WARN: 2, Health.CRITICAL: 3}
 
 
@@ -43,6 +46,16 @@ def _services(snapshot: Snapshot) -> Iterator[Concern]:
         elif service.up is None:
             text = f"{service.name}: launchd's answer could not be read"
             yield Concern(code="service_unknown", health=Health.UNKNOWN, text=text, hint=advice)
+        elif _came_back(service, snapshot.at_seconds):
+            text = f"{service.name} ended and was started again: last exit {service.last_exit}, {service.runs} runs"
+            yield Concern(code="service_restarted", health=Health.WARN, text=text, hint=advice)
+
+
+def _came_back(service: ServiceReading, at_seconds: float) -> bool:
+    """Whether launchd started it again lately after an end that nobody asked for."""
+    if service.started_at_seconds is None or (service.runs or 0) < 2 or service.last_exit in _IN_GOOD_ORDER:
+        return False
+    return at_seconds - service.started_at_seconds < RESTART_SHOWN_SECONDS
 
 
 def _why_down(service: ServiceReading) -> str:

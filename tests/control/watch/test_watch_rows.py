@@ -88,6 +88,15 @@ def test_a_silent_agent_is_critical_even_when_all_was_well():
 DOWN = ServiceReading(
     name="sidecar.chat", label="l", up=False, state="spawn scheduled", runs=7, last_exit="78: EX_CONFIG"
 )
+BACK = ServiceReading(
+    name="sidecar.chat",
+    label="l",
+    up=True,
+    state="running",
+    runs=2,
+    last_exit="Killed: 9",
+    started_at_seconds=NOW.timestamp() - 60,
+)
 PENDED = ServiceReading(name="gateway", label="l", up=False, state="not running", pended="speculative")
 
 
@@ -99,6 +108,12 @@ PENDED = ServiceReading(name="gateway", label="l", up=False, state="not running"
             "service_down",
             Health.CRITICAL,
             "sidecar.chat is down: spawn scheduled, last exit 78: EX_CONFIG, 7 runs",
+        ),
+        (
+            {"services": (BACK,)},
+            "service_restarted",
+            Health.WARN,
+            "sidecar.chat ended and was started again: last exit Killed: 9, 2 runs",
         ),
         (
             {"services": (PENDED,)},
@@ -171,6 +186,20 @@ def test_what_is_wrong_is_said(changes, code, health, text):
 )
 def test_unknown_readings_and_swap_in_use_are_no_concern(changes):
     assert concerns_of(a_snapshot(**changes)) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"started_at_seconds": NOW.timestamp() - 601},
+        {"started_at_seconds": None},
+        {"last_exit": "Terminated: 15"},
+        {"last_exit": "0"},
+        {"runs": 1},
+    ],
+)
+def test_a_restart_long_ago_or_in_good_order_is_no_concern(change):
+    assert concerns_of(a_snapshot(services=(msgspec.structs.replace(BACK, **change),))) == ()
 
 
 def test_a_dead_sidecar_is_named_once():

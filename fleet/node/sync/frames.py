@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import select
 from typing import Any, BinaryIO, cast
 
 from fleet.node.sync.problem import Problem
@@ -9,12 +12,42 @@ from fleet.vocabulary.contracts.codec import ContractError, canonical, decode
 from fleet.vocabulary.contracts.sync import MAGIC, MAX_FRAME_BYTES, FromNode, ToNode
 
 
+class Pipe(io.RawIOBase):
+    """What the laptop sends. Once `limit_seconds` is set, a longer silence is its end (EOFError).
+
+    A laptop that fell asleep says nothing and hangs up nothing: for hours sshd does not notice.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.limit_seconds: float | None = None
+
+    def readable(self) -> bool:
+        """It is there to be read."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Some bytes; none at the end. Raises EOFError."""
+        if not select.select([self._descriptor], [], [], self.limit_seconds)[0]:
+            raise EOFError("the laptop said nothing more")
+        view = memoryview(buffer).cast("B")
+        data = os.read(self._descriptor, len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
 class Wire:
     """One conversation with the laptop. Writing raises BrokenPipeError when it is gone."""
 
-    def __init__(self, reading: BinaryIO, writing: BinaryIO) -> None:
+    def __init__(self, reading: BinaryIO, writing: BinaryIO, *, pipe: Pipe | None = None) -> None:
         self.reading = reading
         self._writing = writing
+        self._pipe = pipe
+
+    def expect_more_within(self, seconds: float) -> None:
+        """From here on a longer silence is the laptop's end: others wait for what this conversation holds."""
+        if self._pipe is not None:
+            self._pipe.limit_seconds = seconds
 
     def greet(self) -> None:
         """Write the magic line: what stood before it was a login shell's noise."""

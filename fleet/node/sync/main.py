@@ -5,6 +5,7 @@ session STATE_ID RUN_ID · apply · attach RUN_ID OFFSET · uninstall [--keep-da
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -14,7 +15,7 @@ from typing import BinaryIO
 import fleet
 from fleet.node.sync.apply import FAILED, apply
 from fleet.node.sync.disk import Disk
-from fleet.node.sync.frames import Wire
+from fleet.node.sync.frames import Pipe, Wire
 from fleet.node.sync.journal import read_events
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.pending import pending_run
@@ -95,10 +96,10 @@ def _attach(machine: Machine, wire: Wire, run_id: str, after: int, sync: str | N
 
 def _take_streams() -> Wire:
     """Keep standard output for frames: whatever else prints goes to standard error."""
-    reading: BinaryIO = os.fdopen(os.dup(0), "rb")
+    pipe = Pipe(os.dup(0))
     writing: BinaryIO = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    return Wire(reading, writing)
+    return Wire(io.BufferedReader(pipe, 1 << 20), writing, pipe=pipe)
 
 
 def _digest(zipapp: Path) -> str | None:

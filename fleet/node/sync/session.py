@@ -46,6 +46,7 @@ _RECORD = Step(
     task="",
     reason="only the record of the release changes (gates, names of tasks); no daemon is touched",
 )
+_SILENCE_SECONDS = 300.0
 _TEXT_LIMIT_BYTES = 256 * 1024
 _TEXTS_LIMIT_BYTES = 4 * 1024 * 1024
 
@@ -206,6 +207,7 @@ class Session:
                 "the node is busy", code="busy", detail=f"run {active} is at work", hint="wait until it is done"
             )
         self._holding = True
+        self.wire.expect_more_within(_SILENCE_SECONDS)
         return True
 
     def _use_this_sync(self) -> None:

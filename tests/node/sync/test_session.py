@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import plistlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from sync_kit import GROUP, USER, Node, Release, sha
 from fleet.node.sync import releases
 from fleet.node.sync.apply import apply
 from fleet.node.sync.disk import Disk
-from fleet.node.sync.frames import Wire
+from fleet.node.sync.frames import Pipe, Wire
 from fleet.node.sync.pending import hand_over, lock, pending_run
 from fleet.node.sync.session import Session
 from fleet.node.sync.tail import Tail
@@ -382,3 +383,25 @@ def test_a_full_disk_is_said_in_words(node: Node) -> None:
     assert Session(machine=machine, wire=Wire(io.BytesIO(said), out), state_id="-", run_id="r1").run() == 1
     failed = of(Failed, frames(out.getvalue()))
     assert (failed.code, "No space left" in failed.title) == ("disk", True)
+
+
+def test_a_laptop_that_falls_silent_in_the_middle_of_an_upload_frees_the_node(node: Node) -> None:
+    release = a_release(node)
+    digest, content = next(iter(release.contents.items()))
+    reading, writing = os.pipe()
+    os.write(writing, frame(Desired(state=release.state)) + frame(BlobPart(digest=digest, offset=0, size=len(content))))
+    pipe = Pipe(reading)
+    wire = _Impatient(io.BufferedReader(pipe), io.BytesIO(), pipe=pipe)
+    try:
+        assert Session(machine=node.machine, wire=wire, state_id="-", run_id="r1").run() == 0
+        with lock(node.machine, "r2", wait=False):
+            pass
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+class _Impatient(Wire):
+    def expect_more_within(self, seconds: float) -> None:
+        assert seconds >= 60
+        super().expect_more_within(0.05)

@@ -19,7 +19,6 @@ _DF = re.compile(r"\s\d{1,15}\s+\d{1,15}\s+(\d{1,15})\s+\d{1,3}%\s+/")
 _NEVER_SLEEPS = {"sleep": 0, "disksleep": 0, "powernap": 0, "lowpowermode": 0}
 _COMES_BACK = {"autorestart": 1, "womp": 1}
 _ENOUGH_DISK_BYTES = 20 * 1024**3
-_FIRST_SIDECAR_PORT = 8800
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,8 @@ class Probe:
 
 def node_ports(node: Node) -> tuple[int, ...]:
     """The ports that fleet's services will want on a node, as far as the inventory says."""
-    sidecar = node.variables.get("sidecar_port", _FIRST_SIDECAR_PORT)
-    wanted = [node.settings.gateway_port, node.settings.agent_port]
-    return tuple(dict.fromkeys([*wanted, sidecar] if isinstance(sidecar, int) else wanted))
+    settings = node.settings
+    return tuple(dict.fromkeys((settings.gateway_port, settings.agent_port, settings.sidecar_port)))
 
 
 def probe_command(node: Node, *, python_digest: str) -> str:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fleet.control.actions.facts import FactsStore
@@ -135,13 +136,14 @@ class Deployer:
             session.close()
 
     def _job(self, node: Node, compiled: Compiled, supplies: Supplies, facts: Facts | None) -> NodeJob:
-        contents: dict[str, Content] = {**compiled.contents, **compiled.secrets}
+        contents: dict[str, Content | Callable[[], Content]] = {**compiled.contents, **compiled.secrets}
         packed = [*supplies.envs.values(), *(p for p in supplies.interpreters.values() if p), supplies.app]
         contents |= {pack.archive.digest: self._cache.blob_path(pack.archive.digest) for pack in packed}
         for manifest in supplies.models.values():
             for file in manifest.files:
-                contents[f"sha256:{file.sha256}"] = model_file(
-                    manifest, file, cache=self._cache, project=self._project, notify=self._notify
+                # Gigabytes: had when a node lacks them, never for a plan or for a node that holds them.
+                contents[f"sha256:{file.sha256}"] = partial(
+                    model_file, manifest, file, cache=self._cache, project=self._project, notify=self._notify
                 )
         return NodeJob(
             name=node.name,

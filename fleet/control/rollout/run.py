@@ -41,7 +41,8 @@ class NodeJob:
     target: Target
     helper: Argv
     compiled: Compiled
-    contents: Mapping[str, Content]
+    contents: Mapping[str, Content | Callable[[], Content]]
+    """Where the bytes of every blob are; a function fetches them, and is asked for what the node lacks only."""
     salt: str
     facts: Facts | None = None
 
@@ -271,7 +272,9 @@ class Run:
             self._journal.say(Phase.SEND, "progress", node=job.name, done=done, total=total)
 
         self._journal.say(Phase.SEND, "start", node=job.name, total=total)
-        opened.talk.send(missing, job.contents, salt=job.salt, sizes=sizes, progress=progress)
+        # All of it before the first byte: from then on the node is held, and waits for no download.
+        contents = {want.digest: _fetched(job.contents[want.digest]) for want in missing}
+        opened.talk.send(missing, contents, salt=job.salt, sizes=sizes, progress=progress)
         self._journal.say(Phase.SEND, "ok", node=job.name, done=total, total=total)
 
     def _tell(self, node: NodeName, event: Event) -> None:
@@ -311,6 +314,10 @@ class Run:
             return NodeError("the node did not say why", node=node, hint=f"fleet logs {node} apply")
         detail, hint = _advice_apart(why.detail)
         return NodeError(_about(why, self._root(node), ": "), node=node, detail=detail, hint=hint)
+
+
+def _fetched(content: Content | Callable[[], Content]) -> Content:
+    return content() if callable(content) else content
 
 
 def _about(event: Event, root: str, between: str) -> str:

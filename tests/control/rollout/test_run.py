@@ -296,6 +296,25 @@ def test_a_connection_lost_after_the_commit_is_taken_up_again_where_it_was(tmp_p
     assert any("goes on alone" in event.text for event in events)
 
 
+def test_what_a_node_holds_is_never_fetched_and_what_it_lacks_is_fetched_before_the_first_byte(tmp_path: Path) -> None:
+    nodes = {NODES[0]: Node(idle=True), NODES[1]: Node()}
+    fetched: list[NodeName] = []
+    with run_over(nodes, tmp_path, []) as run:
+        for name in nodes:
+
+            def fetch(name: NodeName = name) -> bytes:
+                fetched.append(name)
+                assert nodes[name].received == {}
+                return TEXT
+
+            run._jobs[name] = replace(run._jobs[name], contents={DIGEST: fetch})
+        plans = run.check()
+        assert fetched == []
+        run.apply(batches([("all", Pace(), list(nodes))], {name: not plan.idle for name, plan in plans.items()}))
+    assert fetched == [NODES[1]]
+    assert nodes[NODES[1]].received == {DIGEST: TEXT}
+
+
 def test_a_connection_lost_while_the_node_stages_is_taken_up_again_once_it_has_the_run(tmp_path: Path) -> None:
     node, events = Node(), []
     node.lose_commit = True

@@ -11,6 +11,7 @@ import click
 from fleet.control.inventory.project import Project, find_project
 
 if TYPE_CHECKING:
+    from fleet.control.inventory import Inventory, Node
     from fleet.control.link.protocol import Link
 
 
@@ -23,6 +24,15 @@ def overrides_of(ctx: click.Context) -> tuple[str, ...]:
     """The `--set VAR=VALUE` of this call."""
     overrides: tuple[str, ...] = ctx.find_root().obj["overrides"]
     return overrides
+
+
+def selected(project: Project, inventory: Inventory, selector: str | None) -> tuple[Node, ...]:
+    """The nodes that `--on` means; what nodes said of themselves is read only for that. Raises UsageError."""
+    if selector is None:
+        return inventory.select(None)
+    from fleet.control.actions.facts import FactsStore
+
+    return inventory.select(selector, facts=FactsStore(project).load(inventory.nodes))
 
 
 def print_json(data: Any) -> None:

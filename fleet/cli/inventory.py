@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fleet.cli.context import narrate, overrides_of, print_json, project_of
+from fleet.cli.context import narrate, overrides_of, print_json, project_of, selected
 
 if TYPE_CHECKING:
     from fleet.control.inventory import Inventory, Node
@@ -42,9 +42,7 @@ def list_(ctx: click.Context, selector: str | None, as_json: bool, form: str) ->
 
         print_json(ansible_list(found.structure))
         return
-    from fleet.control.actions.facts import FactsStore
-
-    nodes = found.select(selector, facts=FactsStore(project_of(ctx)).load(found.nodes))
+    nodes = selected(project_of(ctx), found, selector)
     if as_json or form == "json":
         print_json([_as_json(node) for node in nodes])
         return

@@ -9,8 +9,7 @@ from collections import defaultdict
 
 import click
 
-from fleet.cli.context import link_of, narrate, overrides_of, print_json, project_of
-from fleet.control.actions.facts import FactsStore
+from fleet.cli.context import link_of, narrate, overrides_of, print_json, project_of, selected
 from fleet.control.actions.reach import Answer, exec_on, follow_logs, ssh_argv
 from fleet.control.inventory import Inventory, Node, load_inventory
 from fleet.errors import FleetError, UsageError
@@ -19,7 +18,7 @@ from fleet.vocabulary.names import NodeName
 
 def _nodes(ctx: click.Context, selector: str | None) -> tuple[Node, ...]:
     inventory = _inventory(ctx)
-    nodes = inventory.select(selector, facts=FactsStore(project_of(ctx)).load(inventory.nodes))
+    nodes = selected(project_of(ctx), inventory, selector)
     if not nodes:
         raise UsageError(f"no node fits {selector!r}", hint="fleet inventory list shows the nodes")
     return nodes

@@ -6,15 +6,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
-from rich.console import Console
-from rich.live import Live
 
-from fleet.cli.context import overrides_of, print_json, project_of
-from fleet.cli.statusview import plain_lines, screen
-from fleet.control.actions.facts import FactsStore
+from fleet.cli.context import overrides_of, print_json, project_of, selected
 from fleet.control.inventory import Node, load_inventory
 from fleet.control.link.fabric_link import FabricLink
 from fleet.control.link.protocol import target_of
@@ -26,6 +23,9 @@ from fleet.control.watch.view import FleetView
 from fleet.errors import UsageError
 from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.units import parse_seconds
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _EVERY_SECONDS = 5.0
 _Look = Callable[[], FleetView]
@@ -63,7 +63,7 @@ def status(ctx: click.Context, on: str | None, as_json: bool, plain: bool, watch
         raise click.UsageError("--json or --plain, not both")
     project = project_of(ctx)
     inventory = load_inventory(project, overrides=overrides_of(ctx))
-    nodes = inventory.select(on, facts=FactsStore(project).load(inventory.nodes))
+    nodes = selected(project, inventory, on)
     if not nodes:
         raise UsageError(f"no node fits {on!r}", hint="fleet inventory list shows the nodes")
     link = FabricLink(nodes=[target_of(node, base=project.root) for node in inventory.nodes.values()])
@@ -85,8 +85,14 @@ def status(ctx: click.Context, on: str | None, as_json: bool, plain: bool, watch
     if as_json:
         print_json(msgspec.to_builtins(view))
     elif plain:
+        from fleet.cli.statusview import plain_lines
+
         click.echo("\n".join(plain_lines(view)))
     else:
+        from rich.console import Console
+
+        from fleet.cli.statusview import screen
+
         console = Console()
         console.print(screen(view, width=console.width, unicode=_unicode(console)))
     ctx.exit(view.exit_code)
@@ -105,6 +111,11 @@ def _look(poller: Poller, seen: SeenFiles, clock: SystemClock, nodes: Sequence[N
 
 def _watch(look: _Look, *, as_json: bool, plain: bool) -> None:
     """Rounds until Ctrl-C. What is not a terminal gets one block per round."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from fleet.cli.statusview import plain_lines, screen
+
     console = Console()
     try:
         if as_json or plain or not console.is_terminal:

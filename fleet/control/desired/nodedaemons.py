@@ -16,7 +16,6 @@ from fleet.control.desired.jobs import Job, render_job
 from fleet.control.desired.keys import key_ring, reference_of, upstream_key_files
 from fleet.control.desired.roster import Roster
 from fleet.control.desired.states import ServiceSpec
-from fleet.control.desired.tokens import agent_token
 from fleet.control.desired.trees import Trees
 from fleet.control.playbook.playbook import Task
 from fleet.control.playbook.shapes import given, whole
@@ -27,6 +26,7 @@ from fleet.vocabulary.contracts.codec import digest_of
 from fleet.vocabulary.contracts.desired import Daemon, Directory, Item, Tree
 from fleet.vocabulary.names import GatewayRole, Label, ModelName, NodeName, ServiceKind
 from fleet.vocabulary.secret import Secret
+from fleet.vocabulary.tokens import agent_token
 
 
 def services_of(book: NodePlaybook, own: Roster) -> tuple[ServiceSpec, ...]:

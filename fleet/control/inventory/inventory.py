@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fleet.control.inventory.finding import Finding
 from fleet.control.inventory.lint import every_variable, unused
@@ -16,8 +17,10 @@ from fleet.control.inventory.selector import Selection
 from fleet.control.inventory.settings import setting_names
 from fleet.control.inventory.structure import Structure, Written
 from fleet.errors import UsageError
-from fleet.vocabulary.contracts.sync import Facts
 from fleet.vocabulary.names import GroupName, NodeName
+
+if TYPE_CHECKING:
+    from fleet.vocabulary.contracts.sync import Facts
 
 
 @dataclass(frozen=True)

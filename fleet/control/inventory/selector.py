@@ -17,14 +17,17 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from fleet.control.inventory.nearest import did_you_mean
 from fleet.control.inventory.node import Group, Node
 from fleet.control.inventory.ranges import BadRange, expand
 from fleet.errors import UsageError
-from fleet.vocabulary.contracts.sync import Facts
 from fleet.vocabulary.names import GroupName, NodeName
 from fleet.vocabulary.units import GIB
+
+if TYPE_CHECKING:
+    from fleet.vocabulary.contracts.sync import Facts
 
 _COMPARISON = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)\s*(!=|<=|>=|=|<|>)\s*(.*)", re.ASCII | re.DOTALL)
 _ORDER: Mapping[str, Callable[[tuple[float, ...], tuple[float, ...]], bool]] = {
@@ -94,7 +97,7 @@ class Selection:
 
     def _compared(self, key: str, sign: str, wanted: str) -> frozenset[NodeName]:
         values = {name: self._values(node) for name, node in self.nodes.items()}
-        known = {word for found in values.values() for word in found} | set(_fact_words(Facts()))
+        known = {word for found in values.values() for word in found} | set(_fact_words(None))
         if key not in known:
             hint = did_you_mean(key, known) or "fleet inventory explain NODE VAR shows what a node has"
             raise UsageError(f"no node has a fact or variable {key!r}", hint=hint)
@@ -104,13 +107,17 @@ class Selection:
 
     def _values(self, node: Node) -> dict[str, object]:
         """What a node's keys are: its variables, and over them what the node says of itself."""
-        said = _fact_words(self.facts.get(node.name, Facts()))
+        said = _fact_words(self.facts.get(node.name))
         planned = node.settings.memory_gb
         known = {"mem_gb": planned} if planned is not None else {}
         return {**node.variables, **known, **{word: value for word, value in said.items() if value is not None}}
 
 
-def _fact_words(facts: Facts) -> dict[str, object]:
+def _fact_words(said: Facts | None) -> dict[str, object]:
+    """Every word for a fact, None where the node has not said it."""
+    from fleet.vocabulary.contracts.sync import Facts
+
+    facts = said or Facts()
     words: dict[str, object] = asdict(facts)
     words["mem_gb"] = words["memory_gb"] = facts.memory_bytes / GIB if facts.memory_bytes is not None else None
     words["disk_free_gb"] = facts.disk_free_bytes / GIB if facts.disk_free_bytes is not None else None

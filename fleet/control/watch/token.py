@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fleet.control.desired.tokens import agent_token as derive
 from fleet.control.inventory.node import Node
 from fleet.control.inventory.project import Project
 from fleet.control.supply.secrets import resolve_secret
 from fleet.control.watch.poll import TokenFor
 from fleet.errors import SupplyError
 from fleet.vocabulary.secret import Secret
+from fleet.vocabulary.tokens import agent_token as derive
 
 
 def agent_token(project: Project) -> TokenFor:

@@ -16,7 +16,6 @@ from fleet.control.desired import Compiled
 from fleet.control.desired.jobs import render_apply_plist
 from fleet.control.desired.plistdiff import plist_diff
 from fleet.control.desired.templates import Templates
-from fleet.control.desired.tokens import agent_token
 from fleet.errors import FitError, FleetError, InventoryError, NotAdopted, PlaybookError
 from fleet.traffic.config import GatewayConfig, KeyRing
 from fleet.vocabulary.contracts.agent import AgentConfig
@@ -25,6 +24,7 @@ from fleet.vocabulary.contracts.desired import Command, Daemon, DesiredState, Fi
 from fleet.vocabulary.contracts.sync import Facts
 from fleet.vocabulary.layout import NodeLayout
 from fleet.vocabulary.names import NodeName
+from fleet.vocabulary.tokens import agent_token
 from fleet.vocabulary.units import GIB
 
 Golden = Callable[[str, str], None]

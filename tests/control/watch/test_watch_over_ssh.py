@@ -9,12 +9,12 @@ import asyncssh
 import pytest
 
 from fleet.cli.main import main
-from fleet.control.desired.tokens import agent_token
 from fleet.node.agent.agent import Agent, listen
 from fleet.testing.mac import FakeMac
 from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.contracts.agent import AgentConfig
 from fleet.vocabulary.secret import Secret
+from fleet.vocabulary.tokens import agent_token
 
 KEY = "a-fleet-key"
 

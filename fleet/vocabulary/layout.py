@@ -44,6 +44,9 @@ _MACOS_COMMANDS = {
     "dscl": "/usr/bin/dscl",
 }
 
+_OWN_FOLDERS = ("sbin", "sync", "python", "envs", "apps", "models", "files", "blobs", "releases", "state", "runs")
+_SYSTEM = ("/System", "/bin", "/sbin", "/dev", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec", "/usr/share")
+
 
 @dataclass(frozen=True, kw_only=True)
 class NodeLayout:
@@ -152,3 +155,19 @@ class NodeLayout:
     def log(self, name: str) -> str:
         """A log of a service."""
         return f"{self.root}/log/{name}"
+
+    def reserves(self, path: str) -> bool:
+        """Whether a plain absolute path is no place for a playbook: fleet's own records, plists, sudoers, the system.
+
+        A Mac's disk takes `/library` for `/Library`, and `/etc` is a link to `/private/etc` (FACTS section 6.5).
+        """
+        own = (f"{self.root}/{name}" for name in _OWN_FOLDERS)
+        wanted = _as_the_disk_sees(path)
+        taken = [_as_the_disk_sees(folder) for folder in (*own, *_SYSTEM, self.daemons_dir, self.sudoers_dir)]
+        return wanted == _as_the_disk_sees(self.root) or any(f"{wanted}/".startswith(f"{folder}/") for folder in taken)
+
+
+def _as_the_disk_sees(path: str) -> str:
+    folded = path.casefold()
+    linked = ("/private/etc/", "/private/var/", "/private/tmp/")
+    return folded.removeprefix("/private") if f"{folded}/".startswith(linked) else folded

@@ -60,3 +60,19 @@ def test_commands_are_absolute_and_may_be_others() -> None:
     assert layout.command("sysctl") == "/usr/sbin/sysctl"
     with pytest.raises(KeyError):
         layout.command("rm")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/opt/fleet", "/opt/fleet/state/receipt", "/OPT/Fleet/State/receipt", "/library/launchdaemons/x.plist",
+     "/private/etc/sudoers.d/x", "/etc/Sudoers.d/x", "/usr/bin/env", "/opt/fleet/sbin"],
+)  # fmt: skip
+def test_a_reserved_place_is_reserved_however_a_macs_disk_lets_it_be_written(path: str) -> None:
+    assert NodeLayout(owner="admin").reserves(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/opt/fleet/etc/a.json", "/opt/fleet/statement", "/etc/newsyslog.d/x.conf", "/private/x"]
+)
+def test_other_places_are_the_playbooks(path: str) -> None:
+    assert not NodeLayout(owner="admin").reserves(path)

@@ -16,9 +16,6 @@ from fleet.errors import PlaybookError
 from fleet.vocabulary.contracts.desired import Blob, Directory, File
 from fleet.vocabulary.secret import Secret
 
-_FLEETS_OWN = ("sbin", "sync", "python", "envs", "apps", "models", "files", "blobs", "releases", "state", "runs")
-_SYSTEM = ("/System", "/bin", "/sbin", "/dev", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec", "/usr/share")
-
 
 class NodeFiles:
     """Makes the file items of one node. `values` are names that templates see besides the node's own."""
@@ -108,11 +105,10 @@ class NodeFiles:
         )
 
     def _destination(self, path: str, task: Task) -> str:
-        """Where a task may write: sync refuses fleet's own records and the system as well (node/sync/safety.py)."""
+        """Where a task may write: sync asks the same of the layout again, as root (node/sync/safety.py)."""
         layout = self._book.layout
         found = self.placed(path, task)
-        taken = (*(f"{layout.root}/{name}" for name in _FLEETS_OWN), *_SYSTEM, layout.daemons_dir, layout.sudoers_dir)
-        if found == layout.root or any(found == folder or found.startswith(f"{folder}/") for folder in taken):
+        if layout.reserves(found):
             raise PlaybookError(
                 f"{task.name}: {found} is not a place for files of a playbook",
                 place=task.place,

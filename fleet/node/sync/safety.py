@@ -28,8 +28,6 @@ _DIGEST = re.compile(r"(?:hmac-)?sha256:[0-9a-f]{64}")
 _SETTING = re.compile(r"[A-Za-z0-9_.%-]{1,100}")
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(?:/[!-~]*)?")
 _TREES = {"python": "python", "env": "envs", "app": "apps", "model": "models"}
-_OWN_FOLDERS = ("sbin", "sync", "python", "envs", "apps", "models", "files", "blobs", "releases", "state", "runs")
-_SYSTEM = ("/System", "/bin", "/sbin", "/dev", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec", "/usr/share")
 
 
 def check_state(machine: Machine, state: DesiredState) -> None:
@@ -94,11 +92,8 @@ def _check_item(machine: Machine, item: Item) -> None:
 
 def _check_place(machine: Machine, path: str) -> None:
     """Paths outside the root are the playbook's explicit wish; fleet's own records and the system are nobody's."""
-    layout = machine.layout
     check_path(path)
-    own = [f"{layout.root}/{name}" for name in _OWN_FOLDERS]
-    taken = (*own, *_SYSTEM, layout.daemons_dir, layout.sudoers_dir)
-    if path == layout.root or any(path == folder or path.startswith(f"{folder}/") for folder in taken):
+    if machine.layout.reserves(path):
         raise _unsafe(f"{path} is not a place for files of a playbook")
 
 

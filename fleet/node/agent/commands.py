@@ -36,7 +36,8 @@ class _Running:
     then: Then
     deadline: float
     output: bytearray
-    ended: bool = False
+    reap_at: float | None = None
+    """When to look for its end; None while it still holds its output open."""
 
 
 class Commands:
@@ -54,22 +55,24 @@ class Commands:
 
     def next_at(self) -> float:
         """The deadline of the running command; soon, when it only has to be reaped."""
-        if self._running is None:
+        running = self._running
+        if running is None:
             return NEVER
-        soon = self._clock.monotonic() + _REAP_SECONDS
-        return min(soon, self._running.deadline) if self._running.ended else self._running.deadline
+        return running.deadline if running.reap_at is None else min(running.reap_at, running.deadline)
 
     def wake(self, now: float) -> None:
         """Kill what overran; reap what ended."""
         running = self._running
         if running is None:
             return
-        if running.ended and running.process.poll() is not None:
+        if running.reap_at is not None and running.process.poll() is not None:
             self._finish(running.process.returncode, None)
         elif now >= running.deadline:
             running.process.kill()
             running.process.wait()
             self._finish(None, f"no end within {self._deadline_seconds:g} s")
+        elif running.reap_at is not None:
+            running.reap_at = now + _REAP_SECONDS
 
     def close(self) -> None:
         """Kill the running command and forget the others."""
@@ -112,8 +115,8 @@ class Commands:
             running.output += data[: _MOST_BYTES - len(running.output)]
             return
         running.watched.leave()
-        running.ended = True
-        self.wake(self._clock.monotonic())
+        running.reap_at = self._clock.monotonic()
+        self.wake(running.reap_at)
 
     def _finish(self, exit_code: int | None, problem: str | None, *, tell: bool = True) -> None:
         running, self._running = self._running, None

@@ -141,11 +141,13 @@ def test_without_psutil_the_footprint_is_still_known(monkeypatch):
 
 
 def run_until(commands: Commands, selector, done) -> None:
+    """As the agent's loop: nothing is woken before it asked for it."""
     deadline = time.monotonic() + 10
     while not done() and time.monotonic() < deadline:
-        for key, events in selector.select(0.05):
+        for key, events in selector.select(max(0.0, min(commands.next_at() - time.monotonic(), 1.0))):
             key.data(events)
-        commands.wake(time.monotonic())
+        if commands.next_at() <= (now := time.monotonic()):
+            commands.wake(now)
 
 
 def test_commands_run_one_after_the_other_and_are_reaped():
@@ -165,6 +167,14 @@ def test_a_command_that_hangs_is_killed_at_its_deadline():
     run_until(commands, selector, lambda: bool(outputs))
     assert outputs[0].exit_code is None
     assert outputs[0].problem == "no end within 0.1 s"
+
+
+def test_a_command_that_closes_its_output_before_it_ends_is_reaped_when_it_ends():
+    selector, outputs = selectors.DefaultSelector(), []
+    commands = Commands(selector, SystemClock(), deadline_seconds=60.0)
+    commands.run(Argv.of("/bin/sh", "-c", "echo one; exec >&-; sleep 0.2; exit 3"), outputs.append)
+    run_until(commands, selector, lambda: bool(outputs))
+    assert [(output.exit_code, output.text) for output in outputs] == [(3, "one\n")]
 
 
 def test_a_clock_that_nobody_winds_starts_nothing():

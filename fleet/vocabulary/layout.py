@@ -45,6 +45,8 @@ _MACOS_COMMANDS = {
 }
 
 _OWN_FOLDERS = ("sbin", "sync", "python", "envs", "apps", "models", "files", "blobs", "releases", "state", "runs")
+FOLDERS = (*_OWN_FOLDERS, "etc", "var", "log")
+"""Everything that fleet puts directly below the root (adopt.sh makes them)."""
 _SYSTEM = ("/System", "/bin", "/sbin", "/dev", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec", "/usr/share")
 
 

@@ -13,8 +13,10 @@ from fleet.node.sync.problem import Problem
 from fleet.vocabulary.contracts.desired import Blob, Daemon, DesiredState, Directory, File
 from fleet.vocabulary.contracts.sync import Done, Event, Failed
 from fleet.vocabulary.launchctl import parse_list
+from fleet.vocabulary.layout import FOLDERS
 
 _KEPT = ("var", "models")
+_NEEDED = ("python", "sync", "state", "sbin")
 _EXIT_TIMEOUT_SECONDS = 60
 
 
@@ -96,14 +98,14 @@ class Uninstall:
         self._event("step", "ok", key=daemon.key, text=f"{daemon.label} is booted out, its plist removed")
 
     def _remove_root(self) -> None:
+        """What is fleet's below the root, and the root when nothing else is in it; what a retry needs goes last."""
         layout, disk = self.machine.layout, self.machine.disk
-        kept = [name for name in disk.names(layout.root) if self.keep_data and name in _KEPT]
-        if not kept:
-            disk.remove_tree(layout.root)
-        for name in disk.names(layout.root):
-            if name not in kept:
+        ours = [name for name in disk.names(layout.root) if _is_ours(name)]
+        for name in sorted(ours, key=lambda name: name in _NEEDED):
+            if not (self.keep_data and name in _KEPT):
                 disk.remove_tree(f"{layout.root}/{name}")
-        text = f"{layout.root} is removed" + (f" but for {', '.join(kept)}" if kept else "")
+        left = () if disk.remove_directory(layout.root) else disk.names(layout.root)
+        text = f"{layout.root} is removed" + (f" but for {', '.join(left)}" if left else "")
         self._event("step", "ok", key=f"directory:{layout.root}", text=text)
 
     def _event(self, phase: str, status: str, *, key: str = "", text: str = "", outcome: str | None = None) -> None:
@@ -124,6 +126,11 @@ class Uninstall:
             self.wire.send(frame)
         except OSError:
             self._deaf = True
+
+
+def _is_ours(name: str) -> bool:
+    """A root that somebody also uses for other things is not emptied of them."""
+    return name.removesuffix(".removed") in FOLDERS or name.startswith(".adopt.")
 
 
 def _stranger(label: str) -> Daemon:

@@ -145,6 +145,16 @@ def test_a_second_adopt_changes_nothing_and_asks_nothing(bench: Bench) -> None:
     assert next(bench.tree.daemons.iterdir()).stat().st_mtime_ns == plist
 
 
+def test_a_root_that_somebody_else_uses_is_left_alone(bench: Bench) -> None:
+    (bench.tree.root / "Documents").mkdir()
+    found = bench.adopt()
+    assert isinstance(found.error, NodeError)
+    assert "holds Documents, which is not fleet's" in found.error.title
+    assert [path.name for path in bench.tree.root.iterdir()] == ["Documents"]
+    (bench.tree.root / "Documents").rmdir()
+    bench.ready()
+
+
 def test_noise_of_the_login_shell_is_no_trouble(bench: Bench) -> None:
     bench.simulation.fault("mac-1", "noise=motd from .zshenv")
     found = bench.ready()

@@ -75,3 +75,13 @@ def test_a_job_that_will_not_die_keeps_the_root(node: Node) -> None:
     node.mac.linger_seconds = 10_000
     assert uninstall(node, io.BytesIO()) == 1
     assert Path(node.layout.root).exists()
+
+
+def test_what_somebody_else_keeps_below_the_root_stays(node: Node) -> None:
+    theirs = Path(node.layout.root, "Documents")
+    theirs.mkdir()
+    Path(node.layout.root, "envs.removed").mkdir()
+    out = io.BytesIO()
+    assert uninstall(node, out) == 0
+    assert [path.name for path in Path(node.layout.root).iterdir()] == ["Documents"]
+    assert any("but for Documents" in each.text for each in frames(out.getvalue()) if isinstance(each, Event))

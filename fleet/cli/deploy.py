@@ -79,7 +79,9 @@ def deploy(ctx: click.Context, playbook: str, on: str | None, commands: bool, ye
         raise problem
     if not as_json:
         changed = sum(result.outcome == "changed" for result in run.results.values())
-        narrate(f"{len(run.results)} nodes as they should be, {changed} changed" if changed else "nothing to do")
+        count = len(run.results)
+        them = f"{count} nodes are as they" if count != 1 else "the node is as it"
+        narrate(f"{them} should be, {changed} changed" if changed else "nothing to do")
 
 
 def _deployer(ctx: click.Context, playbook: str, on: str | None) -> tuple[Deployer, Wanted]:

@@ -60,12 +60,15 @@ class Uninstall:
         for daemon in daemons.values():
             self._remove_job(daemon)
         for item in state.items if state else ():
-            if isinstance(item, File) and not item.path.startswith(f"{layout.root}/"):
+            if isinstance(item, File) and not self._goes_with_root(item.path):
                 disk.remove(item.path)
                 self._event("step", "ok", key=item.key, text=f"{item.path} is removed")
         for item in reversed(state.items if state else ()):
-            if isinstance(item, Directory) and not item.path.startswith(f"{layout.root}/"):
+            if isinstance(item, Directory) and not self._goes_with_root(item.path):
                 disk.remove_directory(item.path)
+        for item in state.items if state else ():
+            if isinstance(item, File):
+                self._remove_folders_above(item.path)
         if apply is not None:
             self._remove_job(apply)
         rights = [
@@ -96,6 +99,19 @@ class Uninstall:
         Jobs(machine=self.machine).bootout(daemon)
         self.machine.disk.remove(self.machine.layout.plist(daemon.label))
         self._event("step", "ok", key=daemon.key, text=f"{daemon.label} is booted out, its plist removed")
+
+    def _goes_with_root(self, path: str) -> bool:
+        """Whether it lies in one of fleet's own folders, which are removed as wholes."""
+        root = f"{self.machine.layout.root}/"
+        return path.startswith(root) and _is_ours(path.removeprefix(root).partition("/")[0])
+
+    def _remove_folders_above(self, path: str) -> None:
+        """The empty folders below the root that were made for a file alone."""
+        folder = path.rpartition("/")[0]
+        while folder.startswith(f"{self.machine.layout.root}/") and not self._goes_with_root(folder):
+            if not self.machine.disk.remove_directory(folder):
+                return
+            folder = folder.rpartition("/")[0]
 
     def _remove_root(self) -> None:
         """What is fleet's below the root, and the root when nothing else is in it; what a retry needs goes last."""

@@ -77,6 +77,16 @@ def test_a_job_that_will_not_die_keeps_the_root(node: Node) -> None:
     assert Path(node.layout.root).exists()
 
 
+def test_files_of_the_release_elsewhere_below_the_root_go_too_with_their_folders(node: Node) -> None:
+    root = Path(node.layout.root)
+    release = node.release().directory(f"{root}/site").file(f"{root}/site/deep/note.txt", "x")
+    assert node.deploy(release.file(f"{root}/loose.txt", "x").file(f"{root}/theirs/ours.txt", "x")) == "committed"
+    (root / "theirs" / "own.txt").write_text("theirs")
+    assert uninstall(node, io.BytesIO(), keep_data=True) == 0
+    assert sorted(path.name for path in root.iterdir()) == ["theirs", "var"]
+    assert [path.name for path in (root / "theirs").iterdir()] == ["own.txt"]
+
+
 def test_what_somebody_else_keeps_below_the_root_stays(node: Node) -> None:
     theirs = Path(node.layout.root, "Documents")
     theirs.mkdir()

@@ -46,6 +46,9 @@ def init(folder: Path) -> None:
     (folder / "models").mkdir(exist_ok=True)
     _write_schema(folder)
     made = [inventory, *(_new_key(folder / "secrets" / f"{name}.key") for name in ("gateway", "fleet"))]
+    hidden = folder / "secrets" / ".gitignore"  # holds in a repository that has a .gitignore of its own, too
+    if not hidden.exists():
+        hidden.write_text("*\n")
     ignore = folder / ".gitignore"
     if not ignore.exists():
         ignore.write_text(_IGNORE)

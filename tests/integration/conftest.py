@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Room:
-    """A simulated fleet and its project folder."""
+    """A simulated fleet and its project folder. `extra` is added to the environment of every call."""
 
     folder: Path
+    extra: Mapping[str, str] = field(default_factory=dict)
 
     def fleet(self, *words: str, expect: int | None = 0, timeout: float = 180.0) -> subprocess.CompletedProcess[str]:
         """Run the command in the project; `expect` is the exit code that it must have (None = any)."""
@@ -30,7 +31,7 @@ class Room:
             capture_output=True,
             text=True,
             timeout=timeout,
-            env=environment(),
+            env={**environment(), **self.extra},
             check=False,
         )
         if expect is not None:
@@ -73,10 +74,8 @@ class Room:
 
     def variables(self, node: str) -> dict[str, object]:
         """The merged variables of a node."""
-        listing = self.fleet("inventory", "list", "--json", "--on", node).stdout
-        nodes = json.loads(listing)["nodes"]
-        entry = nodes[node] if isinstance(nodes, dict) else next(one for one in nodes if one["name"] == node)
-        found: dict[str, object] = entry["variables"]
+        listing = json.loads(self.fleet("inventory", "list", "--json", "--on", node).stdout)
+        found: dict[str, object] = next(one for one in listing if one["name"] == node)["variables"]
         return found
 
     def set_variables(self, **values: object) -> None:

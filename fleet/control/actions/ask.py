@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from fleet.control.desired.gatewayfile import is_loopback
 from fleet.control.inventory import Inventory, Node
 from fleet.control.inventory.project import Project
 from fleet.control.link.http import HttpStream, https_pinned, stream
@@ -16,6 +15,7 @@ from fleet.control.playbook import Playbook
 from fleet.control.playbook.tasks import GatewayDaemon
 from fleet.control.supply.secrets import resolve_secret
 from fleet.errors import FleetError, NodeError, NotAdopted, SupplyError, Unreachable, UsageError
+from fleet.vocabulary.hosts import is_loopback
 from fleet.vocabulary.secret import Secret
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -13,6 +12,7 @@ from fleet.control.inventory.nearest import did_you_mean
 from fleet.errors import InventoryError, NotAdopted
 from fleet.traffic.config import GatewayConfig, Listen, Route, Upstream
 from fleet.vocabulary.contracts.model import ModelManifest
+from fleet.vocabulary.hosts import is_address, is_loopback
 from fleet.vocabulary.names import GatewayRole, NodeName
 
 DRAIN_SECONDS = 20.0
@@ -147,17 +147,4 @@ def _host_names(own: Roster) -> tuple[str, ...]:
     """Names that clients may use for the node; IP addresses and its own name always may."""
     settings = own.node.settings
     names = (settings.gateway_url_host, settings.address)
-    return tuple(dict.fromkeys(name for name in names if name and not _is_address(name)))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody but the node itself reaches a listener on `host`."""
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
+    return tuple(dict.fromkeys(name for name in names if name and not is_address(name)))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from fleet.control.desired.compile import daemon_names
 from fleet.control.desired.expand import NodePlaybook, expand
-from fleet.control.desired.gatewayfile import is_loopback
 from fleet.control.desired.keys import edges_of
 from fleet.control.desired.needs import missing_files, model_need, model_tasks, needs_of
 from fleet.control.desired.nodestate import NodeCompiler
@@ -24,6 +23,7 @@ from fleet.control.playbook.playbook import Playbook
 from fleet.control.playbook.predicates import Undecided
 from fleet.errors import ConfigError, FitError, FleetError
 from fleet.vocabulary.contracts.sync import Facts
+from fleet.vocabulary.hosts import is_loopback
 from fleet.vocabulary.names import GatewayRole, NodeName
 
 _REFERENCE = re.compile(r"""\bvars\.([A-Za-z_]\w*)|\bvars\[\s*["']([^"']+)|\bvar:\s*["']?([A-Za-z_]\w*)""")

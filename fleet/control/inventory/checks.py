@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 
 from fleet.control.inventory.finding import Finding
 from fleet.control.inventory.node import Node
 from fleet.errors import InventoryError
+from fleet.vocabulary.hosts import is_loopback
 
 Place = Callable[[Node, str], str]
 """Where a node got a variable from, as `file:line:column`; the node's own place for a default."""
 
 _PORTS = ("ssh_port", "gateway_port", "agent_port")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine only."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def check_nodes(nodes: Iterable[Node], place: Place) -> Iterator[Finding]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Mapping
 
 from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing
+from fleet.vocabulary.hosts import is_address
 
 INFERENCE = "inference"
 NODE = "node"
@@ -46,21 +46,7 @@ def host_allowed(config: GatewayConfig, host: str) -> bool:
         return True
     if name in (allowed.lower().rstrip(".") for allowed in config.allowed_hosts):
         return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a listener on `host`, or a connection to it, stays on this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_address(name)
 
 
 def _host_name(host: str) -> str | None:

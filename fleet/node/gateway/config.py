@@ -15,8 +15,8 @@ import msgspec
 
 from fleet.engines import engine
 from fleet.errors import ConfigError
-from fleet.node.gateway.auth import is_loopback
 from fleet.traffic.config import GatewayConfig, KeyRing, Route, Upstream
+from fleet.vocabulary.hosts import is_loopback
 from fleet.vocabulary.secret import Secret
 
 T = TypeVar("T")

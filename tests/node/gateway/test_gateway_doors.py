@@ -11,8 +11,9 @@ from aiohttp import web
 from fake_mlx import hangs, head, recorded, sends
 from gateway_harness import KEY, NODE_KEY, sidecar, until
 
-from fleet.node.gateway.auth import find_key, host_allowed, is_loopback, shown_key
+from fleet.node.gateway.auth import find_key, host_allowed, shown_key
 from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing, Limits, Listen, Route
+from fleet.vocabulary.hosts import is_loopback
 from fleet.vocabulary.names import GatewayRole
 
 DOORS = ["/v1/models", "/v1/models/smol", "/node/snapshot", "/", "/v1/chat/completions", "/admin"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fleet.cli.lines import for_stderr
 from fleet.control.inventory.project import Project, find_project
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def print_json(data: Any) -> None:
 
 
 def narrate(text: str) -> None:
-    """One line for the person, on stderr."""
-    click.echo(text, err=True)
+    """A few words for the person, on stderr."""
+    click.echo(for_stderr(text), err=True)
 
 
 def link_of(ctx: click.Context) -> Link:

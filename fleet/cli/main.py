@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+import threading
+from typing import Any, NoReturn
 
 import click
 
 from fleet import __version__
+from fleet.cli.lines import for_stderr
 from fleet.errors import FleetError
 
 VERBS: dict[str, tuple[str, str]] = {
-    "init": ("fleet.cli.init:init", "Start a project here: inventory, playbook, secrets."),
+    "init": ("fleet.cli.init:init", "Start a project: an inventory to edit, fresh keys."),
     "inventory": ("fleet.cli.inventory:inventory", "Look at nodes, groups and where a value comes from."),
     "lint": ("fleet.cli.lint:lint", "Check inventory, playbook and templates without any node."),
     "schema": ("fleet.cli.schema:schema", "Print the JSON Schema of inventory or playbook, for editors."),
@@ -31,6 +33,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "sim": ("fleet.cli.sim:sim", "Simulated Macs on this machine."),
     "completion": ("fleet.cli.completion:completion", "Print the shell completion script."),
 }
+
+_STOPPED = 130
 
 
 class LazyGroup(click.Group):
@@ -91,14 +95,24 @@ def main(argv: list[str] | None = None) -> None:
         code = stop.exit_code
     except click.Abort:
         click.echo("stopped", err=True)
-        code = 130
+        code = _STOPPED
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except FleetError as error:
-        click.echo(error.text, err=True)
+        click.echo(for_stderr(error.text), err=True)
         code = error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
-    sys.exit(code if isinstance(code, int) else 0)
+    _leave(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End with `code`. Nobody who pressed ^C waits for threads that still wait for a node."""
+    waiting = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
+    if code == _STOPPED and waiting:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

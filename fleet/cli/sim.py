@@ -15,20 +15,48 @@ if TYPE_CHECKING:
     from fleet.sim.simulation import Simulation
 
 DEFAULT_DIR = Path(".fleet") / "sim"
+_PLAN = "sim.json"  # fleet.sim.supervisor.PLAN, without importing the simulation
+
+
+class _Folder(click.ParamType[Path]):
+    """The folder of a simulation. None named: the nearest one around here, else the default."""
+
+    name = "directory"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """A path, as short as it can be said from here. It need not be there yet."""
+        path = Path(str(value))
+        if path.exists() and not path.is_dir():
+            self.fail(f"{path} is no folder", param, ctx)
+        return path
+
+
+def _nearest() -> Path:
+    """The simulation that the current folder is part of, or holds."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        for found in (folder, folder / DEFAULT_DIR):
+            if (found / _PLAN).is_file():
+                return found.relative_to(here) if found.is_relative_to(here) else found
+    return DEFAULT_DIR
+
 
 _DIR = click.option(
     "--dir",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=DEFAULT_DIR,
-    show_default=True,
+    type=_Folder(),
+    default=_nearest,
+    show_default=f"the simulation around here, else {DEFAULT_DIR}",
     help="The folder of the simulation: a complete fleet project.",
 )
 
 
 @click.group()
 def sim() -> None:
-    """Simulated Macs on this machine: real SSH, a launchd with real processes, the macOS commands."""
+    """Simulated Macs on this machine: real SSH, a launchd with real processes, the macOS commands.
+
+    Every verb of fleet works on them as on Macs: they are nodes of an inventory of their own.
+    """
 
 
 @sim.command()
@@ -52,8 +80,10 @@ def up(
     simulation = _simulation(folder)
     names = _make_models(folder, () if no_models else models or ("smollm2",))
     plan = simulation.up(nodes=nodes, models=names, throttle_scale=throttle_scale, exit_scale=exit_scale)
-    narrate(f"{len(plan.nodes)} simulated Macs are up in {folder}")
-    narrate(f"next: fleet -i {folder}/inventory/fleet.yml adopt --all")
+    count = len(plan.nodes)
+    narrate(f"{count} simulated Mac{'s are' if count != 1 else ' is'} up{_where(folder)}")
+    around = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+    narrate(f"next: {around}fleet adopt --all")
 
 
 @sim.command()
@@ -70,7 +100,7 @@ def status(folder: Path, as_json: bool) -> None:
         rows = {name: {**port, **nodes.get(name, {})} for name, port in ports.items()}
         print_json({"simulation": True, "running": running, "dir": str(folder), "nodes": rows})
         return
-    click.echo(f"simulation in {folder}: {'up' if running else 'down'}")
+    click.echo(f"the simulation{_where(folder)} is {'up' if running else 'down'}")
     for node in plan.nodes:
         found = nodes.get(node.name, {"power": "off", "faults": {}, "services": {}})
         faults = " ".join(name if value == "1" else f"{name}={value}" for name, value in found["faults"].items())
@@ -106,7 +136,7 @@ def fault(folder: Path, node: str | None, faults: tuple[str, ...], clear: bool, 
         return
     for parsed in [parse_fault(text) for text in faults]:
         simulation.fault(node, f"{parsed.name}={parsed.value}")
-        narrate(f"{node}: {parsed.name}" + ("" if parsed.value == "1" else f" {parsed.value}"))
+        narrate(f"{node}: {parsed.name}" + ("" if parsed.value == "1" else f"={parsed.value}"))
 
 
 @sim.command()
@@ -114,8 +144,17 @@ def fault(folder: Path, node: str | None, faults: tuple[str, ...], clear: bool, 
 @_DIR
 def down(folder: Path, purge: bool) -> None:
     """Stop the simulated Macs: no process and no port stays."""
+    found = (folder / _PLAN).is_file()
     _simulation(folder).down(purge=purge)
-    narrate(f"the simulation in {folder} is {'gone' if purge else 'down'}")
+    narrate(
+        f"the simulation{_where(folder)} is {'gone' if purge else 'down'}"
+        if found
+        else f"there is no simulation{_where(folder)}"
+    )
+
+
+def _where(folder: Path) -> str:
+    return "" if folder.resolve() == Path.cwd() else f" in {folder}"
 
 
 def _simulation(folder: Path) -> Simulation:

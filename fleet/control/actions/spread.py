@@ -17,7 +17,10 @@ AT_ONCE = 64
 def on_each(
     nodes: Sequence[Node], work: Callable[[Node], T], *, failed: Callable[[Node, FleetError], T]
 ) -> Iterator[T]:
-    """What `work` answers for every node; `failed` makes an answer of an error that a person can act on."""
+    """What `work` answers for every node; `failed` makes an answer of an error that a person can act on.
+
+    Who stops listening (^C) is not kept until the slowest node has answered.
+    """
 
     def one(node: Node) -> T:
         try:
@@ -25,6 +28,9 @@ def on_each(
         except FleetError as error:
             return failed(node, error)
 
-    with ThreadPoolExecutor(max_workers=max(1, min(AT_ONCE, len(nodes)))) as pool:
+    pool = ThreadPoolExecutor(max_workers=max(1, min(AT_ONCE, len(nodes))))
+    try:
         for future in as_completed([pool.submit(one, node) for node in nodes]):
             yield future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -117,7 +117,9 @@ def ssh(ctx: click.Context, node: str, command: tuple[str, ...]) -> None:
     inventory = _inventory(ctx)
     if node not in inventory.nodes:
         raise UsageError(f"no node {node!r}", hint="fleet inventory list shows the nodes")
-    words = ssh_argv(inventory.nodes[NodeName(node)], command, base=project_of(ctx).root).words
+    project = project_of(ctx)
+    pins = project.state_dir / "known_hosts"
+    words = ssh_argv(inventory.nodes[NodeName(node)], command, base=project.root, pins=pins).words
     try:
         os.execvp(words[0], words)  # noqa: S606 (the words are ours; no shell)
     except OSError as error:

@@ -195,6 +195,7 @@ def sshd_room(
     folder: Path, *, nodes: int = 2, models: tuple[str, ...] = (), adopted: bool = True
 ) -> Iterator[SshdRoom]:
     """A simulation whose nodes are reached through sshd only, with a noting interpreter each."""
+    folder.mkdir(exist_ok=True)
     ports = free_ports()
     names = [f"mac-{number}" for number in range(1, nodes + 1)]
     doors = {name: OpenSshDoor(NodeTree(folder / "nodes" / name), next(ports)) for name in names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -136,19 +136,25 @@ def _log_folder(service: str) -> str:
     return "state" if service in ("apply", "sysctl") else "log"
 
 
-def ssh_argv(node: Node, words: Sequence[str], *, base: Path, scratch: Path | None = None) -> Argv:
-    """The user's own ssh to a node, held to the pinned host key. The known_hosts file lies in `scratch`."""
+def ssh_argv(node: Node, words: Sequence[str], *, base: Path, pins: Path) -> Argv:
+    """The user's own ssh to a node, held to the pinned host key: a known_hosts file is written into the folder `pins`.
+
+    A connection that the user's ControlMaster holds was not checked against the pin: it is not shared.
+    """
     require_adopted(node)
     settings = node.settings
     target = target_of(node, base=base)
     host, port = target.address, target.port
-    folder = scratch or Path(tempfile.mkdtemp(prefix="fleet-ssh-"))
-    known = folder / "known_hosts"
+    pins.mkdir(parents=True, exist_ok=True)
+    known, part = pins / node.name, pins / f"{node.name}.{os.getpid()}.part"
     # By an alias: ssh_config may turn the address into another name and port, under which ssh would look.
     alias = f"fleet-{node.name}"
-    known.write_text(f"{alias} {settings.host_key}\n")
-    argv = Argv.of("ssh", "-o", f"UserKnownHostsFile={known}", "-o", "GlobalKnownHostsFile=/dev/null")
-    argv = argv.plus("-o", f"HostKeyAlias={alias}", "-o", "StrictHostKeyChecking=yes")
+    part.write_text(f"{alias} {settings.host_key}\n")
+    part.replace(known)
+    # In quotes: the value is a list of files, parted by blanks.
+    argv = Argv.of("ssh", "-o", f'UserKnownHostsFile="{known}"', "-o", "GlobalKnownHostsFile=/dev/null")
+    argv = argv.plus("-o", f"HostKeyAlias={alias}", "-o", "StrictHostKeyChecking=yes", "-o", "VerifyHostKeyDNS=no")
+    argv = argv.plus("-o", "ControlPath=none")
     if port:
         argv = argv.plus("-p", port)
     if target.key_file:

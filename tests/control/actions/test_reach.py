@@ -30,13 +30,14 @@ all:
 
 
 def test_the_users_ssh_is_held_to_the_pinned_key(tmp_path: Path) -> None:
-    argv = ssh_argv(INVENTORY.node("mini-1"), ["uptime"], base=Path("/project"), scratch=tmp_path)
+    argv = ssh_argv(INVENTORY.node("mini-1"), ["uptime"], base=Path("/project"), pins=tmp_path)
     assert argv.text == (
-        f"ssh -o UserKnownHostsFile={tmp_path}/known_hosts -o GlobalKnownHostsFile=/dev/null "
-        "-o HostKeyAlias=fleet-mini-1 -o StrictHostKeyChecking=yes -p 2222 "
-        "-i /project/keys/fleet -o IdentitiesOnly=yes -l admin 10.0.0.5 uptime"
+        f"ssh -o 'UserKnownHostsFile=\"{tmp_path}/mini-1\"' -o GlobalKnownHostsFile=/dev/null "
+        "-o HostKeyAlias=fleet-mini-1 -o StrictHostKeyChecking=yes -o VerifyHostKeyDNS=no -o ControlPath=none "
+        "-p 2222 -i /project/keys/fleet -o IdentitiesOnly=yes -l admin 10.0.0.5 uptime"
     )
-    assert (tmp_path / "known_hosts").read_text() == "fleet-mini-1 ssh-ed25519 AAAA\n"
+    assert (tmp_path / "mini-1").read_text() == "fleet-mini-1 ssh-ed25519 AAAA\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["mini-1"]
 
 
 def test_the_pin_holds_for_an_address_that_ssh_config_turns_into_another(tmp_path: Path) -> None:
@@ -45,17 +46,19 @@ def test_the_pin_holds_for_an_address_that_ssh_config_turns_into_another(tmp_pat
         pytest.fail("the suite needs OpenSSH's client")
     config = tmp_path / "config"
     config.write_text("Host 10.0.0.5\n  HostName 192.0.2.1\n  Port 2200\n")
-    argv = ssh_argv(INVENTORY.node("mini-1"), [], base=tmp_path, scratch=tmp_path)
+    pins = tmp_path / "a folder"
+    argv = ssh_argv(INVENTORY.node("mini-1"), [], base=tmp_path, pins=pins)
     asked = subprocess.run([ssh, "-G", "-F", str(config), *argv.words[1:]], capture_output=True, text=True, check=True)
     found = dict(line.split(" ", 1) for line in asked.stdout.splitlines() if " " in line)
     assert (found["hostname"], found["hostkeyalias"]) == ("192.0.2.1", "fleet-mini-1")
     assert found["globalknownhostsfile"] == "/dev/null"
-    assert (tmp_path / "known_hosts").read_text().split()[0] == found["hostkeyalias"]
+    assert found["userknownhostsfile"].strip('"') == str(pins / "mini-1")
+    assert (pins / "mini-1").read_text().split()[0] == found["hostkeyalias"]
 
 
 def test_a_node_that_is_not_adopted_is_not_reached(tmp_path: Path) -> None:
     with pytest.raises(NotAdopted, match="not adopted"):
-        ssh_argv(INVENTORY.node("stranger"), [], base=tmp_path, scratch=tmp_path)
+        ssh_argv(INVENTORY.node("stranger"), [], base=tmp_path, pins=tmp_path)
 
 
 def test_words_of_a_command_reach_the_node_as_they_are(tmp_path: Path) -> None:

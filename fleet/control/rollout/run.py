@@ -146,7 +146,8 @@ class Run:
             what = "canary" if batch.canary else f"batch {number} of {len(batches)}"
             self._journal.say(Phase.APPLY, "note", f"{what} ({batch.play}): {', '.join(batch.nodes)}")
             self._each([self._jobs[node] for node in batch.nodes], partial(self._apply_one, batch=batch))
-            failed = [node for node in batch.nodes if self.results[node].outcome is not Outcome.CHANGED]
+            good = (Outcome.CHANGED, Outcome.UNCHANGED)
+            failed = [node for node in batch.nodes if self.results[node].outcome not in good]
             if failed and batch.pace.stop_on_failure:
                 stopped = f"{failed[0]} {self.results[failed[0]].outcome}"
         return self.results

@@ -46,9 +46,9 @@ def switch(machine: Machine, state_id: str | None) -> None:
 
 
 def mark_bad(machine: Machine, state_id: str, why: str) -> None:
-    """Remember that a release failed here, and why."""
+    """Remember that a release failed here, and why. It may hold last lines of logs, so only root reads it."""
     machine.disk.directory(machine.layout.state("bad"))
-    machine.disk.write(f"{machine.layout.state('bad')}/{state_id}", why.encode(), mode=0o644)
+    machine.disk.write(f"{machine.layout.state('bad')}/{state_id}", why.encode(), mode=0o600)
 
 
 def unmark_bad(machine: Machine, state_id: str) -> None:

@@ -274,6 +274,12 @@ def test_a_failed_gate_is_told_with_its_reason_and_stops_the_next_batch(tmp_path
     assert nodes[NODES[1]].received == {}
 
 
+def test_a_node_that_turned_out_to_be_well_already_does_not_stop_the_next_batch(tmp_path: Path) -> None:
+    nodes = {NODES[0]: Node(outcome="unchanged"), NODES[1]: Node()}
+    run = deploy(nodes, tmp_path, [], Pace(canary=1))
+    assert [run.results[name].outcome for name in nodes] == [Outcome.UNCHANGED, Outcome.CHANGED]
+
+
 def test_a_failure_is_told_once_with_its_advice_and_the_end_says_what_became_of_the_node(tmp_path: Path) -> None:
     events: list[RunEvent] = []
     run = deploy({NODES[0]: Node(outcome="reverted")}, tmp_path, events)

@@ -249,6 +249,8 @@ def test_a_state_that_failed_before_says_so(node: Node) -> None:
     release = node.release().daemon("agent", program="/nowhere")
     deploy(node, release)
     assert "78" in of(Observed, talk(node, frame(Desired(state=release.state)))).bad
+    (mark,) = Path(node.layout.state("bad")).iterdir()
+    assert mark.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_unpacked_tree_is_whole_and_its_archive_is_gone(node: Node) -> None:

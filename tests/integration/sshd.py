@@ -31,7 +31,7 @@ needs_sshd = pytest.mark.skipif(find_sshd() is None or shutil.which("ssh") is No
 _NOTING_PYTHON = """\
 #!/bin/sh
 printf '%s\\n' "$*" >>"${{0%/*}}/python.log"
-exec {python} "$@"
+exec '{python}' "$@"
 """
 
 

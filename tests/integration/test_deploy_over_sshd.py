@@ -354,6 +354,14 @@ def test_ssh_is_the_users_own_client_held_to_the_pinned_key(macs: SshdRoom) -> N
     assert logs[0].authentications == 0
 
 
+def test_a_project_in_a_folder_with_a_blank_is_deployed_and_reached_by_ssh_too(tmp_path: Path) -> None:
+    with sshd_room(tmp_path / "my fleet", nodes=1) as room:
+        room.playbook(NOTE)
+        room.deploy()
+        assert "nothing to do" in room.deploy().stderr
+        assert room.fleet("ssh", "mac-1", "--", "sw_vers", "-productName").stdout == "macOS\n"
+
+
 def test_uninstall_leaves_no_daemon_no_file_and_no_right(fresh: SshdRoom) -> None:
     fresh.playbook(NOTE, TICKER, health=(SOON,))
     fresh.deploy()

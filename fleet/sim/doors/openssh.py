@@ -7,6 +7,7 @@ session of its own and ends with `stop`.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -38,9 +39,9 @@ def sshd_config(tree: NodeTree, *, port: int) -> str:
         "# Made by fleet sim: a simulated Mac.",
         f"Port {port}",
         "ListenAddress 127.0.0.1",
-        f"HostKey {tree.host_key}",
-        f"PidFile {folder / 'sshd.pid'}",
-        f"AuthorizedKeysFile {tree.authorized_keys}",
+        f'HostKey "{tree.host_key}"',
+        f'PidFile "{folder}/sshd.pid"',
+        f'AuthorizedKeysFile "{tree.authorized_keys}"',
         "StrictModes no",
         "PubkeyAuthentication yes",
         "PasswordAuthentication no",
@@ -56,7 +57,7 @@ def sshd_config(tree: NodeTree, *, port: int) -> str:
         "MaxSessions 10",
         "MaxStartups 10:30:100",
         "LogLevel VERBOSE",
-        f"ForceCommand {tree.exec}",
+        f"ForceCommand {shlex.quote(str(tree.exec))}",
     )
     return "\n".join(lines) + "\n"
 

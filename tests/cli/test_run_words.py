@@ -37,7 +37,13 @@ def printed(plan: NodePlan) -> str:
 
 def changed(*diff: str, bad: str | None = None) -> NodePlan:
     """A plan that restarts the agent."""
-    step = Step(key="daemon:org.fleet-macs.agent", kind_of="daemon", action="rebootstrap", task="agent")
+    step = Step(
+        key="daemon:org.fleet-macs.agent",
+        kind_of="daemon",
+        action="restart",
+        task="agent",
+        reason="/opt/fleet/etc/agent.json changes",
+    )
     return NodePlan(
         node=NodeName("mac-1"),
         state_id=StateId("s"),
@@ -64,6 +70,10 @@ def test_a_phase_without_words_leaves_no_blank_at_its_end() -> None:
 def test_a_diff_skips_the_root_and_most_of_a_digest() -> None:
     text = printed(changed(f'PYTHONPATH: "/opt/fleet/apps/{OLD}" -> "/opt/fleet/apps/{NEW}"'))
     assert 'PYTHONPATH: "apps/aaaaaaaaaaaa…" -> "apps/0123456789ab…"' in text
+
+
+def test_a_reason_names_paths_below_the_root_by_their_end() -> None:
+    assert "~ daemon org.fleet-macs.agent  restart: etc/agent.json changes\n" in printed(changed())
 
 
 def test_a_state_that_failed_before_is_told_in_one_line() -> None:

@@ -26,7 +26,7 @@ def test_a_second_deploy_finds_nothing_to_do_and_starts_no_python_on_the_nodes(r
 
 def test_a_plan_without_changes_exits_0_and_with_changes_5(room: Room) -> None:
     assert room.fleet("plan", "--exit-code").returncode == 0
-    changed = room.fleet("--set", "agent_port=18999", "plan", "--on", "mac-3", "--exit-code", "--json", expect=5)
+    changed = room.fleet("--set", "wired_limit_mb=17000", "plan", "--on", "mac-3", "--exit-code", "--json", expect=5)
     assert json.loads(changed.stdout)["changes"] is True
 
 

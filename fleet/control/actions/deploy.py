@@ -5,13 +5,13 @@ from __future__ import annotations
 import getpass
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from fleet.control.actions.facts import FactsStore
 from fleet.control.actions.playbooks import playbook_of
+from fleet.control.actions.spread import on_each
 from fleet.control.desired import compile_states, needs
 from fleet.control.desired.states import Compiled
 from fleet.control.desired.supplies import Supplies
@@ -52,6 +52,7 @@ class Prepared:
     playbook: Playbook
     jobs: tuple[NodeJob, ...]
     sync: SyncPart
+    lost: Mapping[NodeName, FleetError] = field(default_factory=dict)
 
 
 class Deployer:
@@ -70,7 +71,8 @@ class Deployer:
     def prepare(self, wanted: Wanted) -> Prepared:
         """Compile a desired state for every wanted node.
 
-        Raises ConfigError for wrong files, NotAdopted, FitError, SupplyError, Unreachable (a node that was never seen).
+        A node that was never seen and does not answer now is left out and told. Raises ConfigError for wrong files,
+        NotAdopted, FitError, SupplyError, Unreachable (no node answers).
         """
         inventory = load_inventory(self._project, overrides=wanted.overrides)
         playbook = playbook_of(self._project, wanted.playbook)
@@ -80,7 +82,10 @@ class Deployer:
         _refuse_unadopted(nodes)
         digest, content = sync_zipapp()
         sync = SyncPart(digest=digest, content=content)
-        facts = self._facts_of(nodes, inventory, sync)
+        facts, lost = self._facts_of(nodes, inventory, sync)
+        if len(lost) == len(nodes):
+            raise next(iter(lost.values()))
+        nodes = tuple(node for node in nodes if node.name not in lost)
         # A front routes to nodes that are not part of this run: they are compiled for, not deployed to.
         wants = needs(inventory, playbook, facts=facts, nodes=nodes, project=self._project)
         supplies = resolve(wants, project=self._project, cache=self._cache, notify=self._notify)
@@ -92,7 +97,7 @@ class Deployer:
             for node in nodes
             if node.name in compiled
         )
-        return Prepared(inventory=inventory, playbook=playbook, jobs=jobs, sync=sync)
+        return Prepared(inventory=inventory, playbook=playbook, jobs=jobs, sync=sync, lost=lost)
 
     def run(self, prepared: Prepared, *, show: Show) -> Run:
         """A run over the prepared nodes; nothing is contacted yet."""
@@ -106,25 +111,33 @@ class Deployer:
             facts_seen=self._facts.save,
             operator=operator_name(),
             clock=self._clock,
+            lost=prepared.lost,
         )
 
     def journal_path(self, run_id: RunId) -> Path:
         """Where a run's events are kept on this laptop."""
         return self._project.state_dir / "runs" / f"{run_id}.jsonl"
 
-    def _facts_of(self, nodes: Sequence[Node], inventory: Inventory, sync: SyncPart) -> Mapping[NodeName, Facts]:
+    def _facts_of(
+        self, nodes: Sequence[Node], inventory: Inventory, sync: SyncPart
+    ) -> tuple[dict[NodeName, Facts], dict[NodeName, FleetError]]:
+        """The facts of all nodes that were ever seen, those of `nodes` asked for; and who could not be asked, why."""
         facts = self._facts.load(inventory.nodes)
+        lost: dict[NodeName, FleetError] = {}
+        run_id = new_run_id(self._clock.now())
         unseen = [node for node in nodes if node.name not in facts]
-        if unseen:
-            run_id = new_run_id(self._clock.now())
-            with ThreadPoolExecutor(max_workers=min(64, len(unseen))) as pool:
-                for node, seen in zip(
-                    unseen, pool.map(lambda n: self._ask_facts(n, sync, run_id), unseen), strict=True
-                ):
-                    if seen:
-                        facts[node.name] = seen
-                        self._facts.save(node.name, seen)
-        return facts
+        asked = on_each(
+            unseen,
+            lambda node: (node.name, self._ask_facts(node, sync, run_id)),
+            failed=lambda node, error: (node.name, error),
+        )
+        for name, answer in asked:
+            if isinstance(answer, FleetError):
+                lost[name] = answer
+            elif answer:
+                facts[name] = answer
+                self._facts.save(name, answer)
+        return facts, lost
 
     def _ask_facts(self, node: Node, sync: SyncPart, run_id: RunId) -> Facts | None:
         session = self._link.connect(target_of(node, base=self._project.root), deadline_seconds=15.0)
@@ -179,6 +192,19 @@ def verdict(results: Mapping[NodeName, NodeResult]) -> FleetError | None:
     if all(r.outcome is Outcome.UNREACHABLE for r in bad):
         return Unreachable(f"no node could be reached: {names}")
     return RunFailed(f"no node is as it should be: {names}", hint=hint)
+
+
+def looked_at(results: Mapping[NodeName, NodeResult], plans: Mapping[NodeName, NodePlan]) -> FleetError | None:
+    """What a plan amounts to: None when every node could say what it is."""
+    bad = [result for result in results.values() if result.name not in plans]
+    if not bad:
+        return None
+    names = ", ".join(f"{result.name} ({result.outcome})" for result in bad)
+    if plans:
+        return PartialFailure(f"{len(plans)} of {len(plans) + len(bad)} nodes are in this plan; not: {names}")
+    if all(result.outcome is Outcome.UNREACHABLE for result in bad):
+        return Unreachable(f"no node could be reached: {names}")
+    return RunFailed(f"no node could be looked at: {names}")
 
 
 def operator_name() -> str:

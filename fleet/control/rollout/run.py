@@ -92,6 +92,7 @@ class Run:
         facts_seen: FactsSeen,
         operator: str,
         clock: Clock,
+        lost: Mapping[NodeName, FleetError] | None = None,
         width: int = 64,
     ) -> None:
         self._jobs = {job.name: job for job in jobs}
@@ -101,6 +102,7 @@ class Run:
         self._facts_seen = facts_seen
         self._operator = operator
         self._clock = clock
+        self._lost = lost or {}
         self._pool = ThreadPoolExecutor(max_workers=max(1, min(width, len(jobs))), thread_name_prefix="fleet-node")
         self._left = threading.Event()
         self._open: dict[NodeName, _Open] = {}
@@ -124,6 +126,8 @@ class Run:
 
     def check(self) -> Mapping[NodeName, NodePlan]:
         """Ask every node what a deploy would do; a node that matches its receipt answers at once and is done."""
+        for node, error in self._lost.items():
+            self._finish(node, Outcome.UNREACHABLE if isinstance(error, Unreachable) else Outcome.FAILED, error=error)
         self._each(list(self._jobs.values()), self._check_one)
         return self.plans
 

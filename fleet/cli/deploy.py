@@ -7,11 +7,13 @@ from collections.abc import Mapping
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from fleet.cli.context import link_of, narrate, overrides_of, print_json, project_of
-from fleet.cli.planview import plan_json, print_plan
-from fleet.cli.runview import RunView, run_view
-from fleet.control.actions.deploy import Deployer, Prepared, Wanted, run_batches, verdict
+from fleet.cli.hang import hang
+from fleet.cli.planview import nothing_to_do, plan_json, print_plan
+from fleet.cli.runview import run_view
+from fleet.control.actions.deploy import Deployer, Prepared, Wanted, looked_at, run_batches, verdict
 from fleet.control.rollout.plan import NodePlan
 from fleet.control.rollout.run import Run
 from fleet.control.supply.cache import Cache
@@ -32,12 +34,16 @@ def plan(ctx: click.Context, playbook: str, on: str | None, commands: bool, exit
     """Show what a deploy would change; change nothing."""
     deployer, wanted = _deployer(ctx, playbook, on)
     prepared = deployer.prepare(wanted)
-    with _quiet(as_json) as view, deployer.run(prepared, show=view.show) as run:
-        plans = run.check()
+    console = Console(stderr=True, quiet=as_json)
+    view = run_view(console, [job.name for job in prepared.jobs], json=False, keep=False)
+    with view, deployer.run(prepared, show=view.show) as run:
+        run.check()
         run.release()
-    _show_plan(run, prepared, as_json=as_json, commands=commands)
-    problem = verdict(run.results)
+    plans = _in_order(prepared, run)
+    _show_plan(prepared, plans, as_json=as_json, commands=commands)
+    problem = looked_at(run.results, plans)
     if problem:
+        _tell_untold(console, run)
         raise problem
     if exit_code and any(not one.idle for one in plans.values()):
         ctx.exit(_EXIT_CHANGES)
@@ -57,31 +63,33 @@ def deploy(ctx: click.Context, playbook: str, on: str | None, commands: bool, ye
     deployer, wanted = _deployer(ctx, playbook, on)
     prepared = deployer.prepare(wanted)
     console = Console(stderr=as_json)
-    names = [job.name for job in prepared.jobs]
-    view = run_view(console, names, json=as_json)
+    view = run_view(console, [job.name for job in prepared.jobs], json=as_json, keep=False)
     with deployer.run(prepared, show=view.show) as run:
         with view:
-            plans = run.check()
+            run.check()
+        plans = _in_order(prepared, run)
         order = run_batches(prepared, plans)
+        if order and not as_json:
+            _show_plan(prepared, plans, as_json=False, commands=commands)
         if not as_json:
-            _show_plan(run, prepared, as_json=False, commands=commands)
+            _tell_untold(console, run)
         if order:
             if not yes and not _agreed(plans):
                 run.release()
-                raise click.Abort
+                narrate("nothing was changed")
+                ctx.exit(1)
             view = run_view(console, [node for batch in order for node in batch.nodes], json=as_json)
             run.show_with(view.show)
             with view:
                 run.apply(order)
     problem = verdict(run.results)
     if problem:
-        _last_words(console, run)
         raise problem
     if not as_json:
         changed = sum(result.outcome == "changed" for result in run.results.values())
         count = len(run.results)
         them = f"{count} nodes are as they" if count != 1 else "the node is as it"
-        narrate(f"{them} should be, {changed} changed" if changed else "nothing to do")
+        narrate(f"{them} should be, {changed} changed" if changed else nothing_to_do(plans))
 
 
 def _deployer(ctx: click.Context, playbook: str, on: str | None) -> tuple[Deployer, Wanted]:
@@ -94,12 +102,12 @@ def _deployer(ctx: click.Context, playbook: str, on: str | None) -> tuple[Deploy
     return deployer, wanted
 
 
-def _quiet(as_json: bool) -> RunView:
-    return run_view(Console(stderr=True, quiet=as_json), [], json=False)
+def _in_order(prepared: Prepared, run: Run) -> Mapping[NodeName, NodePlan]:
+    """The plans in the order of the inventory, not in that of the answers."""
+    return {job.name: run.plans[job.name] for job in prepared.jobs if job.name in run.plans}
 
 
-def _show_plan(run: Run, prepared: Prepared, *, as_json: bool, commands: bool) -> None:
-    plans: Mapping[NodeName, NodePlan] = run.plans
+def _show_plan(prepared: Prepared, plans: Mapping[NodeName, NodePlan], *, as_json: bool, commands: bool) -> None:
     order = run_batches(prepared, plans)
     if as_json:
         print_json(plan_json(plans, order))
@@ -114,9 +122,9 @@ def _agreed(plans: Mapping[NodeName, NodePlan]) -> bool:
     return click.confirm(f"Change {nodes} node{'s' if nodes != 1 else ''}?", err=True)
 
 
-def _last_words(console: Console, run: Run) -> None:
+def _tell_untold(console: Console, run: Run) -> None:
+    """Why nodes are not in the plan, in full: on a terminal their rows are gone. Elsewhere it has been told."""
     for result in run.results.values():
-        if result.error:
-            console.print(
-                result.error.text, style="red" if console.is_terminal else "", highlight=False, soft_wrap=True
-            )
+        if result.error and console.is_terminal:
+            for line in result.error.text.splitlines():
+                hang(console, Text(line, style="red"), indent=8 if line.startswith("  hint:") else 2)

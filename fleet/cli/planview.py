@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from fleet.cli.hang import hang
+from fleet.cli.lines import names_text
 from fleet.control.rollout.batches import Batch
 from fleet.control.rollout.plan import Change, NodePlan, named, plan_id
 from fleet.vocabulary.argv import quote
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.units import bytes_text
 
-_NAME_WIDTH = 48
+_WIDE = 40  # a longer name does not push everything to the right
+_ORDER = "order: "
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _COLOURS = {"+": "green", "-": "red", "~": "yellow", "?": "magenta"}
-_WORDS = {
+WORDS = {
     "bootstrap": "start",
     "rebootstrap": "restart",
     "restart": "restart",
@@ -33,23 +37,40 @@ _WORDS = {
 def print_plan(
     console: Console, plans: Mapping[NodeName, NodePlan], order: Sequence[Batch], *, commands: bool = False
 ) -> None:
-    """Every node with its changes and diffs, then what it amounts to. `commands` adds what will be typed there."""
-    width = max((len(_noun(change, plan)) for plan in plans.values() for change in plan.changes), default=0)
-    width = min(width, _NAME_WIDTH)
-    for node, plan in plans.items():
-        console.print(_headline(node, plan), highlight=False)
-        if plan.bad:
-            why = plan.bad.partition("\n")[0]
-            console.print(Text(f"  ! this very state failed here before: {why}", style="yellow"), soft_wrap=True)
-        for change in plan.changes:
-            console.print(_line(change, plan, width), highlight=False, soft_wrap=True)
-            for line in change.diff:
-                shown = Text(f"        {_short(line, plan.root)}", style=_diff_style(line))
-                console.print(shown, highlight=False, soft_wrap=True)
-            if commands:
-                for words in change.step.commands:
-                    console.print(Text(f"        $ {quote(words)}", style="dim"), highlight=False, soft_wrap=True)
-    console.print(_summary(plans, order), highlight=False)
+    """What changes where, with diffs, then what it amounts to. `commands` adds what will be typed there.
+
+    Nodes that change alike are told together.
+    """
+    if all(plan.idle for plan in plans.values()):
+        if plans:
+            console.print(Text(nothing_to_do(plans), style="green"))
+        return
+    width = max(
+        (len(noun) for plan in plans.values() for c in plan.changes if len(noun := _noun(c, plan)) <= _WIDE), default=0
+    )
+    alike: dict[tuple[str, ...], list[NodePlan]] = {}
+    for plan in plans.values():
+        lines = [_headline(plan), *(line.text for line in _lines(plan, width=width, commands=commands))]
+        alike.setdefault(tuple(line.plain for line in lines), []).append(plan)
+    for same in alike.values():
+        head = Text(names_text([plan.node for plan in same]), style="bold").append("  ")
+        head.append_text(_headline(same[0])).append(
+            " each" if len(same) > 1 and same[0].send_bytes else "", style="dim not bold"
+        )
+        hang(console, head, indent=2)
+        for line in _lines(same[0], width=width, commands=commands):
+            hang(console, line.text, indent=line.indent)
+    hang(console, Text(f"\n{_sum(plans)}", style="bold"))
+    if order:
+        hang(console, _order(order), indent=len(_ORDER))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """A line of a plan; where it is too long for the terminal it goes on `indent` further in."""
+
+    text: Text
+    indent: int = 0
 
 
 def plan_json(plans: Mapping[NodeName, NodePlan], order: Sequence[Batch]) -> dict[str, Any]:
@@ -85,28 +106,42 @@ def plan_json(plans: Mapping[NodeName, NodePlan], order: Sequence[Batch]) -> dic
     }
 
 
-def _headline(node: str, plan: NodePlan) -> Text:
-    text = Text(node, style="bold")
+def _headline(plan: NodePlan) -> Text:
     if plan.idle:
-        return text.append("  nothing to do", style="dim not bold")
+        return Text("nothing to do", style="dim not bold")
     count = len(plan.changes)
-    text.append(f"  {count} change{'s' if count != 1 else ''}", style="not bold")
+    text = Text(f"{count} change{'s' if count != 1 else ''}", style="not bold")
     if plan.send_bytes:
         text.append(f" · {bytes_text(plan.send_bytes)} to send", style="dim not bold")
     return text
 
 
+def _lines(plan: NodePlan, *, width: int, commands: bool) -> Iterator[_Line]:
+    if plan.bad:
+        why = plan.bad.partition("\n")[0]
+        yield _Line(text=Text(f"  ! this very state failed here before: {why}", style="yellow"), indent=4)
+    for change in plan.changes:
+        yield _Line(text=_line(change, plan, width), indent=4)
+        for line in change.diff:
+            yield _Line(text=Text(f"        {_short(line, plan.root)}", style=_diff_style(line)), indent=10)
+        if commands:
+            for words in change.step.commands:
+                yield _Line(text=Text(f"        $ {quote(words)}", style="dim"), indent=10)
+
+
 def _noun(change: Change, plan: NodePlan) -> str:
-    return named(change.step.key, plan.root)
+    """What changes; of settings the kind alone, since the diff names them."""
+    kind = change.step.key.partition(":")[0]
+    return kind if kind in ("pmset", "sysctl") and change.diff else named(change.step.key, plan.root)
 
 
 def _line(change: Change, plan: NodePlan, width: int) -> Text:
     step = change.step
-    word = _WORDS.get(step.action, "")
-    what = ": ".join(part for part in (word, step.reason) if part)
+    word = WORDS.get(step.action, "")
+    what = ": ".join(part for part in (word, _short(step.reason, plan.root)) if part)
     text = Text("  ").append(change.mark, style=_COLOURS[change.mark]).append(f" {_noun(change, plan):<{width}}")
     if what:
-        text.append(f"  {what}", style="bold" if step.action in _WORDS else "")
+        text.append(f"  {what}", style="bold" if step.action in WORDS else "")
     if step.may:
         text.append("  (may change)", style="magenta")
     if not step.reverted:
@@ -123,14 +158,24 @@ def _diff_style(line: str) -> str:
     return {"+": "green", "-": "red"}.get(line[:1], "dim" if line.startswith(("@", "(")) else "")
 
 
-def _summary(plans: Mapping[NodeName, NodePlan], order: Sequence[Batch]) -> Text:
+def nothing_to_do(plans: Mapping[NodeName, NodePlan]) -> str:
+    """What there is to say when no node changes."""
+    return f"{len(plans)} node{'s' if len(plans) != 1 else ''}, nothing to do"
+
+
+def _sum(plans: Mapping[NodeName, NodePlan]) -> str:
     busy = [plan for plan in plans.values() if not plan.idle]
-    if not busy:
-        return Text(f"{len(plans)} node{'s' if len(plans) != 1 else ''}, nothing to do", style="green")
     daemons = sum(len(plan.touches) for plan in busy)
     sent = sum(plan.send_bytes for plan in busy)
-    parts = [f"{len(busy)} of {len(plans)} nodes change", f"{daemons} daemon{'s' if daemons != 1 else ''} touched"]
+    parts = [
+        f"{len(busy)} of {len(plans)} node{'s' if len(plans) != 1 else ''} change{'s' if len(busy) == 1 else ''}",
+        f"{daemons} daemon{'s' if daemons != 1 else ''} touched",
+    ]
     if sent:
         parts.append(f"{bytes_text(sent)} to send")
-    steps = " → ".join((", ".join(batch.nodes) + (" (canary)" if batch.canary else "")) for batch in order)
-    return Text(f"\n{' · '.join(parts)}\n", style="bold").append(f"order: {steps}", style="not bold dim")
+    return " · ".join(parts)
+
+
+def _order(order: Sequence[Batch]) -> Text:
+    steps = " → ".join(names_text(batch.nodes) + (" (canary)" if batch.canary else "") for batch in order)
+    return Text(f"{_ORDER}{steps}", style="dim")

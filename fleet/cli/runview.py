@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
+from fleet.cli.planview import WORDS
 from fleet.vocabulary.contracts.events import Outcome, Phase, RunEvent
 from fleet.vocabulary.units import bytes_text
 
-_SHAPES = {
+SHAPES = {
     Outcome.UNCHANGED: ("=", "dim"),
     Outcome.CHANGED: ("✓", "green"),
     Outcome.REVERTED: ("↩", "yellow"),
@@ -24,6 +22,7 @@ _SHAPES = {
     Outcome.UNREACHABLE: ("∅", "red"),
     Outcome.SKIPPED: ("·", "dim"),
 }
+_QUIET = ("directory ", "file ", "tree ", "pmset ", "sysctl ", "switch")
 
 
 class RunView(Protocol):
@@ -38,11 +37,13 @@ class RunView(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
-def run_view(console: Console, nodes: Sequence[str], *, json: bool) -> RunView:
-    """The view that fits where the output goes."""
+def run_view(console: Console, nodes: Sequence[str], *, json: bool, keep: bool = True) -> RunView:
+    """The view that fits where the output goes. Without `keep` a terminal's rows vanish at the end."""
+    from fleet.cli.liveview import LiveView
+
     if json:
         return JsonView()
-    return LiveView(console, nodes) if console.is_terminal else PlainView(console)
+    return LiveView(console, nodes, keep=keep) if console.is_terminal else PlainView(console)
 
 
 class JsonView:
@@ -61,7 +62,7 @@ class JsonView:
 
 
 class PlainView:
-    """One line an event that matters."""
+    """One line an event that matters: the plan has told which files come; services and gates are told as they go."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -69,6 +70,8 @@ class PlainView:
     def show(self, event: RunEvent) -> None:
         """Print the event, unless it says nothing new."""
         if event.status == "progress" or (event.status == "start" and event.phase is not Phase.SEND):
+            return
+        if event.phase is Phase.APPLY and event.status == "ok" and event.text.startswith(_QUIET):
             return
         where = f"{event.node}: " if event.node else ""
         for line in event_lines(event):
@@ -81,44 +84,10 @@ class PlainView:
         return None
 
 
-class LiveView:
-    """A row a node: what it does, how far, its last line. Failures stay on the screen above the rows."""
-
-    def __init__(self, console: Console, nodes: Sequence[str]) -> None:
-        self._console = console
-        self._lock = threading.Lock()
-        self._rows: dict[str, RunEvent | None] = dict.fromkeys(nodes)
-        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=8, transient=False)
-
-    def show(self, event: RunEvent) -> None:
-        """Update the node's row."""
-        with self._lock:
-            if event.node:
-                self._rows[event.node] = event
-            elif event.text:
-                self._live.console.print(Text(event.text, style="dim"), highlight=False)
-        if event.status == "failed" and event.phase is not Phase.DONE:
-            for line in event_lines(event):
-                self._live.console.print(Text.assemble(f"{event.node}: ", line), highlight=False, soft_wrap=True)
-
-    def __enter__(self) -> LiveView:
-        self._live.start(refresh=True)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._live.stop()
-
-    def _table(self) -> Table:
-        table = Table.grid(padding=(0, 2))
-        for name, event in list(self._rows.items()):
-            table.add_row(Text(name, style="bold"), *_cells(event))
-        return table
-
-
 def event_lines(event: RunEvent) -> list[Text]:
     """An event as lines of text: what, then why, then what to do."""
     if event.outcome:
-        shape, style = _SHAPES[event.outcome]
+        shape, style = SHAPES[event.outcome]
         first = Text(f"{shape} {event.outcome}", style=style)
         if event.text:
             first.append(f": {event.text}", style="not bold")
@@ -127,28 +96,24 @@ def event_lines(event: RunEvent) -> list[Text]:
             return [Text(f"sending {bytes_text(event.bytes_total)}")] if event.bytes_total else []
         return []
     else:
+        words = step_words(event.text) if event.phase in (Phase.APPLY, Phase.REVERT) else event.text
         mark = {"failed": "✗ ", "ok": "✓ "}.get(event.status, "")
         phase = "" if event.phase is Phase.APPLY else str(event.phase)
         first = Text(f"{mark}{phase}", style="red" if event.status == "failed" else "")
         if not event.text and event.phase in (Phase.CONNECT, Phase.CHECK):
             return []
-        first.append((" " if phase and event.text else "") + event.text)
+        first.append((" " if phase and words else "") + words)
     lines = [first]
     lines += [Text(f"  {line}", style="dim") for line in event.detail.splitlines()]
     lines += [Text(f"  hint: {line}") for line in event.hint.splitlines()]
     return lines
 
 
-def _cells(event: RunEvent | None) -> tuple[Text, Text]:
-    if event is None:
-        return Text("waits", style="dim"), Text("")
-    if event.outcome:
-        shape, style = _SHAPES[event.outcome]
-        return Text(f"{shape} {event.outcome}", style=style), Text(event.text)
-    if event.phase is Phase.SEND and event.bytes_total:
-        share = event.bytes_done / event.bytes_total
-        bar = "█" * round(share * 20) + "░" * (20 - round(share * 20))
-        return Text("send", style="cyan"), Text(
-            f"{bar} {bytes_text(event.bytes_done)} of {bytes_text(event.bytes_total)}"
-        )
-    return Text(str(event.phase), style="cyan"), Text(event.text, style="red" if event.status == "failed" else "")
+def step_words(text: str) -> str:
+    """A step as the plan says it: `daemon X · bootstrap · why` is `start X: why`."""
+    noun, _, rest = text.partition(" · ")
+    action, _, why = rest.partition(" · ")
+    if not action:
+        return text
+    name = noun.removeprefix("daemon ") if action in WORDS else noun
+    return f"{WORDS.get(action, action)} {name}" + (f": {why}" if why else "")

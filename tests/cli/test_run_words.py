@@ -80,3 +80,29 @@ def test_a_state_that_failed_before_is_told_in_one_line() -> None:
     text = printed(changed(bad="the agent has no process\nlast lines of /x:\n  bye"))
     assert "! this very state failed here before: the agent has no process\n" in text
     assert "bye" not in text
+
+
+def test_nodes_that_change_alike_are_told_together() -> None:
+    out = io.StringIO()
+    plans = {}
+    for name in ("mac-1", "mac-2"):
+        one = changed("ProcessType: nothing -> Interactive")
+        plans[NodeName(name)] = NodePlan(node=NodeName(name), state_id=one.state_id, changes=one.changes, root=one.root)
+    plans[NodeName("mac-3")] = NodePlan(node=NodeName("mac-3"), state_id=StateId("s"))
+    print_plan(Console(file=out, width=120), plans, ())
+    assert out.getvalue() == (
+        "mac-1, mac-2  1 change\n"
+        "  ~ daemon org.fleet-macs.agent  restart: etc/agent.json changes\n"
+        "        ProcessType: nothing -> Interactive\n"
+        "mac-3  nothing to do\n"
+        "\n"
+        "2 of 3 nodes change · 2 daemons touched\n"
+    )
+
+
+def test_files_that_the_plan_has_told_are_not_told_again_but_services_and_gates_are() -> None:
+    assert said(event(Phase.APPLY, "ok", text="file etc/agent.json · create")) == ""
+    assert said(event(Phase.APPLY, "ok", text="daemon org.fleet-macs.agent · bootstrap")) == (
+        "mac-1: ✓ start org.fleet-macs.agent\n"
+    )
+    assert said(event(Phase.GATE, "ok", text="http /healthz")) == "mac-1: ✓ gate http /healthz\n"

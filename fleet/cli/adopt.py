@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from fleet.cli.context import narrate, overrides_of, print_json, project_of
+from fleet.cli.lines import for_stdout, names_text
 from fleet.control.actions.adopt import Adopter, Adoption, Stranger
 from fleet.control.actions.adopt_probe import reached_while_locked
 from fleet.control.inventory import Inventory, Node, load_inventory
@@ -76,7 +77,7 @@ def adopt(
         _show(nodes, adoptions)
     for one in adoptions:
         if one.error is not None:
-            click.echo(one.error.text, err=True)
+            narrate(one.error.text)
     ctx.exit(_exit_code(adoptions))
 
 
@@ -105,7 +106,7 @@ def _accepts(stranger: Stranger, *, accept: str | None, yes: bool) -> bool:
         narrate(head)
         return accept == shown
     if yes and stranger.pinned is None:
-        narrate(f"{head}: trusted on first use")
+        narrate(f"{stranger.node}  trusted now: {stranger.shown.split()[0]} {shown}")
         return True
     if not sys.stdin.isatty():
         narrate(head)
@@ -126,7 +127,7 @@ def _exit_code(adoptions: Sequence[Adoption]) -> int:
 
 def _row(node: Node, one: Adoption) -> tuple[str, ...]:
     probe = one.probe
-    outcome = "failed" if one.error else "ready" if not one.changed else f"ready ({len(one.changed)} changes)"
+    outcome = "failed" if one.error else "adopted" if one.changed else "unchanged"
     if probe is None:
         return (node.name, outcome, "-", "-", "-", "-", "-")
     vault = {True: "on", False: "off", None: "-"}[probe.filevault]
@@ -144,7 +145,7 @@ def _show(nodes: Sequence[Node], adoptions: Sequence[Adoption]) -> None:
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(*_COLUMNS)
+        table = Table(*_COLUMNS, box=None, pad_edge=False, header_style="bold")
         for row in rows:
             table.add_row(*row)
         Console().print(table)
@@ -152,11 +153,14 @@ def _show(nodes: Sequence[Node], adoptions: Sequence[Adoption]) -> None:
         widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
         for row in (_COLUMNS, *rows):
             click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    told: dict[str, list[str]] = {}
     for node, one in zip(nodes, adoptions, strict=True):
         for problem in one.problems:
-            click.echo(f"{node.name}: {problem.what}\n  {problem.advice}")
+            told.setdefault(f"{problem.what}\n  {problem.advice}", []).append(node.name)
         if one.probe is not None and one.probe.filevault:
-            click.echo(f"{node.name}: {reached_while_locked(node, one.probe)}")
+            told.setdefault(reached_while_locked(node, one.probe), []).append(node.name)
+    for text, names in told.items():
+        click.echo(for_stdout(f"{names_text(names)}: {text}"))
 
 
 def _json(node: Node, one: Adoption) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -11,10 +13,11 @@ from fleet.control.actions.ask import ask as put
 from fleet.control.actions.ask import curl_of, door_of
 from fleet.control.actions.playbooks import playbook_of
 from fleet.control.inventory import load_inventory
+from fleet.errors import UsageError
 
 
 @click.command()
-@click.argument("question")
+@click.argument("question", required=False)
 @click.option("--route", default="default", show_default=True, help="A route, or the name of a served model.")
 @click.option("--front", "node", metavar="NODE", help="Ask this front; else the first of the playbook.")
 @click.option("--system", metavar="TEXT", help="A system message before the question.")
@@ -24,7 +27,7 @@ from fleet.control.inventory import load_inventory
 @click.pass_context
 def ask(
     ctx: click.Context,
-    question: str,
+    question: str | None,
     route: str,
     node: str | None,
     system: str | None,
@@ -32,14 +35,16 @@ def ask(
     playbook: str,
     curl: bool,
 ) -> None:
-    """Ask a model through the gateway; the answer comes as it is made. QUESTION `-` reads stdin."""
+    """Ask a model through the gateway; the answer comes as it is made.
+
+    Without QUESTION, or with `-`, the question is read from stdin.
+    """
     project = project_of(ctx)
     inventory = load_inventory(project, overrides=overrides_of(ctx))
     door = door_of(inventory, playbook_of(project, playbook), project, node=node)
-    text = sys.stdin.read() if question == "-" else question
+    text = _question(question)
     if curl:
-        reference = door.node.settings.gateway_key or ""
-        key_file = reference.removeprefix("file:") if reference.startswith("file:") else "KEY_FILE"
+        key_file = _key_file(door.node.settings.gateway_key or "", project.root)
         click.echo(curl_of(door, question=text, model=route, key_file=key_file))
         return
 
@@ -52,7 +57,24 @@ def ask(
     )
     emit("\n")
     tokens = reply.usage.get("completion_tokens")
-    notes = [f"{reply.model} on {reply.upstream}" if reply.upstream else reply.model]
-    notes += [f"{tokens} tokens"] if tokens is not None else []
+    where = reply.upstream.removesuffix(f"/{reply.model}")  # an edge's upstream is NODE/MODEL
+    notes = [f"{reply.model} on {where}" if where else reply.model]
+    notes += [f"{tokens} token{'s' if tokens != 1 else ''}"] if tokens is not None else []
     notes += ["cut at max_tokens"] if reply.finish == "length" else []
     click.secho(" · ".join(note for note in notes if note), dim=True, err=True)
+
+
+def _question(given: str | None) -> str:
+    """The words to ask. Raises UsageError when there are none."""
+    if given is None and sys.stdin.isatty():
+        raise UsageError("what is the question?", hint='fleet ask "What is the capital of France?"')
+    text = sys.stdin.read() if given in (None, "-") else given
+    if not text or not text.strip():
+        raise UsageError("the question is empty")
+    return text
+
+
+def _key_file(reference: str, root: Path) -> str:
+    """The file of the clients' key, as curl finds it from here."""
+    kind, _, path = reference.partition(":")
+    return os.path.relpath(root / path) if kind == "file" else "KEY_FILE"

@@ -55,13 +55,15 @@ def init(folder: Path) -> None:
         made.append(ignore)
     for path in made:
         click.echo(f"made {path}")
+    begin = "" if folder.resolve() == Path.cwd() else f"  cd {folder}\n"
     click.echo(
-        "\nNext:\n"
-        f"  1. name your Macs in {inventory}\n"
-        "  2. fleet model lock hf:ORG/NAME@REVISION --name NAME\n"
-        "  3. fleet lint\n"
-        "  4. fleet adopt --all     pins their keys and makes them ready\n"
-        "  5. fleet deploy"
+        f"\nNext:\n{begin}"
+        "  $EDITOR inventory/fleet.yml          name your Macs\n"
+        "  fleet model lock hf:ORG/NAME@REV     name a model; its file goes to models/\n"
+        "  fleet lint                           is all of it right?\n"
+        "  fleet adopt --all                    pin the Macs' keys, make them ready\n"
+        "  fleet plan                           what would change\n"
+        "  fleet deploy"
     )
 
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import TextIO
 
 _LEAD = re.compile(r"\s*(?:hint: )?")
 _NARROWEST = 30
@@ -21,9 +22,18 @@ def fitted(text: str, width: int) -> str:
     return "\n".join(_line(line, max(width, _NARROWEST)) for line in text.split("\n"))
 
 
+def for_stdout(text: str) -> str:
+    """`text` as it fits stdout: broken between words when that is a terminal."""
+    return _for(sys.stdout, text)
+
+
 def for_stderr(text: str) -> str:
     """`text` as it fits stderr: broken between words when that is a terminal."""
-    return fitted(text, shutil.get_terminal_size().columns) if sys.stderr.isatty() else text
+    return _for(sys.stderr, text)
+
+
+def _for(stream: TextIO, text: str) -> str:
+    return fitted(text, shutil.get_terminal_size().columns) if stream.isatty() else text
 
 
 def names_text(names: Sequence[str]) -> str:

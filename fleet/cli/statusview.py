@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from fleet.cli.lines import names_text
 from fleet.control.watch.view import Concern, FleetView, NodeRow, Reach, ServedModel
 from fleet.vocabulary.macos.notifyutil import THERMAL_WORDS
 from fleet.vocabulary.names import Freshness, Health
@@ -222,7 +223,10 @@ def _badness(row: NodeRow) -> int:
 def _concern_lines(view: FleetView, *, cut: bool, unicode: bool) -> Iterator[RenderableType]:
     """Each thing that is wrong, the worst node first, and below it what to do. `cut` = one line each."""
     fold: OverflowMethod = "ellipsis" if cut else "fold"
+    strangers = [row for row in view.rows if row.reach is Reach.NOT_ADOPTED]
     for row in sorted(view.rows, key=_badness):
+        if len(strangers) > 1 and row in strangers:
+            continue
         found = _concerns(row)
         for index, concern in enumerate(found):
             state = _state(row, unicode=unicode) if concern.code == row.reach else None
@@ -235,6 +239,13 @@ def _concern_lines(view: FleetView, *, cut: bool, unicode: bool) -> Iterator[Ren
             if concern.hint and all(after.hint != concern.hint for after in found[index + 1 : index + 2]):
                 advice = " ".join(concern.hint.split("\n"))
                 yield Padding(Text(advice, style="dim", no_wrap=cut, overflow=fold), _INDENT)
+    if len(strangers) > 1:
+        state = _state(strangers[0], unicode=unicode)
+        line = Text(f"{state.plain[0]} ", style=str(state.style), no_wrap=cut, overflow=fold)
+        line.append(names_text([row.node for row in strangers]), style="bold default")
+        yield line.append("  not adopted yet", style="not bold default")
+        which = "--all" if len(strangers) == len(view.rows) else " ".join(row.node for row in strangers)
+        yield Padding(Text(f"fleet adopt {which}", style="dim", no_wrap=cut, overflow=fold), _INDENT)
 
 
 def _concerns(row: NodeRow) -> tuple[Concern, ...]:

@@ -20,21 +20,14 @@ QUESTION = "What is the capital of France?"
 
 _STEPS: tuple[tuple[str, Argv], ...] = (
     (
-        "Three simulated Macs come up on this machine: own SSH server, own launchd, own files.",
-        Argv.of("sim", "up", "--nodes", 3),
+        "Three simulated Macs: each has an SSH server, a launchd, files of its own.",
+        Argv.of("sim", "up", "--nodes", 3, "--dir", "."),
     ),
-    (
-        "Their SSH and TLS keys are pinned in the inventory; the helper and the apply job are installed.",
-        Argv.of("adopt", "--all", "--yes"),
-    ),
-    ("What would change?", Argv.of("plan")),
-    (
-        "Packages, weights and services go over SSH; launchd starts them; a real token proves each model.",
-        Argv.of("deploy", "--yes"),
-    ),
-    ("A real model answers through the front.", Argv.of("ask", QUESTION)),
-    ("Every node, as its agent says.", Argv.of("status")),
-    ("Deploying again finds nothing to do.", Argv.of("deploy", "--yes")),
+    ("Adopt: pin their keys, put fleet's helper on them.", Argv.of("adopt", "--all", "--yes")),
+    ("Deploy: packages, weights, services; a token proves each model.", Argv.of("deploy", "--yes")),
+    ("Ask: a real model answers through the front.", Argv.of("ask", QUESTION)),
+    ("Look: every node, as its agent says.", Argv.of("status")),
+    ("Deploy again: what did not change is not touched.", Argv.of("deploy", "--yes")),
 )
 
 
@@ -63,7 +56,7 @@ def up(folder: Path) -> None:
 def down(folder: Path) -> None:
     """Stop the simulated fleet of FOLDER and remove it."""
     if folder.is_dir():
-        _run(folder, Argv.of("sim", "down", "--purge"))
+        _run(folder, Argv.of("sim", "down", "--purge", "--dir", "."))
 
 
 def _is_up(folder: Path) -> bool:
@@ -78,14 +71,18 @@ def _is_up(folder: Path) -> bool:
 
 def _run(folder: Path, words: Argv) -> None:
     click.secho(f"$ fleet {words.text}", bold=True)
-    if words.words[0] == "sim":
-        words = words.plus("--dir", ".")
-    environment = {**os.environ, "FLEET_INVENTORY": ""}
-    answer = subprocess.run([sys.executable, "-m", "fleet", *words.words], cwd=folder, env=environment, check=False)
-    if answer.returncode:
-        click.secho(f"the demo stopped: fleet {words.text} ended with exit {answer.returncode}", fg="red", err=True)
+    sys.stdout.flush()
+    code = _fleet(folder, *words.words)
+    if code:
+        click.secho(f"the demo stopped: fleet {words.text} ended with exit {code}", fg="red", err=True)
         click.echo(f"look around in {folder}; make demo tries again, make demo-down cleans up", err=True)
-        sys.exit(answer.returncode)
+        sys.exit(code)
+
+
+def _fleet(folder: Path, *words: str) -> int:
+    """Run fleet as a user does, in `folder`; its exit code."""
+    environment = {**os.environ, "FLEET_INVENTORY": ""}
+    return subprocess.run([sys.executable, "-m", "fleet", *words], cwd=folder, env=environment, check=False).returncode
 
 
 def _heading(text: str) -> None:
@@ -94,26 +91,28 @@ def _heading(text: str) -> None:
 
 
 def _goodbye(folder: Path, seconds: float) -> None:
-    fleet = Path(sys.executable).with_name("fleet")
     click.echo()
-    click.secho(f"Done in {seconds_text(seconds)}. The simulated fleet stays up in {folder}.", fg="green", bold=True)
-    click.echo("\nAsk by curl (any OpenAI client works: base URL, key and model name):\n")
-    sys.stdout.flush()
-    subprocess.run(
-        [sys.executable, "-m", "fleet", "ask", "--curl", "Why is the sky blue?"],
-        cwd=folder,
-        env={**os.environ, "FLEET_INVENTORY": ""},
-        check=False,
-    )
+    click.secho(f"Done in {seconds_text(seconds)}. The simulated Macs stay up and serve.", fg="green", bold=True)
     click.echo(
-        f"\nGo on:\n"
-        f"  cd {folder} && PATH={fleet.parent}:$PATH\n"
+        f"\nGo on:\n\n"
+        f'  cd {folder}; PATH="{_bin(folder)}:$PATH"\n'
+        '  fleet ask "Why is the sky blue?"\n'
         "  fleet status --watch\n"
-        "  fleet sim fault mac-2 thermal=2     trouble to practise on; fleet sim fault --help lists it\n"
+        "  fleet sim fault mac-2 thermal=2    trouble to practise on; fleet sim fault --list\n"
         "  fleet logs mac-2 -f\n"
-        "  $EDITOR inventory/fleet.yml         change something, then fleet plan\n\n"
-        "make demo-down stops it and leaves nothing behind."
+        "  $EDITOR inventory/fleet.yml        change something; then fleet plan, fleet deploy\n\n"
+        "Any OpenAI client works, too: base URL, key and model name are in this curl command.\n"
     )
+    sys.stdout.flush()
+    _fleet(folder, "ask", "--curl", "Why is the sky blue?")
+    click.echo("\nmake demo-down stops it and leaves nothing behind.")
+
+
+def _bin(folder: Path) -> str:
+    """Where the command `fleet` is, as a shell in `folder` finds it."""
+    here = Path(sys.executable).parent
+    inside = not folder.is_absolute() and here.is_relative_to(Path.cwd())
+    return f"$PWD/{os.path.relpath(here, folder)}" if inside else str(here)
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def run(*words: str) -> int:
 def test_a_project_of_new_nodes_is_all_unreached_and_says_what_to_do(project, capsys):
     assert run("status") == 4
     out = capsys.readouterr().out
-    assert "fleet adopt mini-1" in out
+    assert "mini-1, mini-2  not adopted yet\n    fleet adopt --all" in out
     assert "2 new" in out
 
 

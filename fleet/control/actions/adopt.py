@@ -149,7 +149,6 @@ class Adopter:
         return fetch_interpreter(need, cache=self.cache, notify=lambda text: self.notify(node.name, text))
 
     def _probe(self, session: Session, node: Node, interpreter: Packed | None) -> Probe:
-        self.notify(node.name, "looking at it")
         command = probe_command(node, python_digest=interpreter.digest if interpreter else "")
         channel = session.exec(command)
         channel.close_write()

@@ -106,7 +106,7 @@ def _accepts(stranger: Stranger, *, accept: str | None, yes: bool) -> bool:
         narrate(head)
         return accept == shown
     if yes and stranger.pinned is None:
-        narrate(f"{stranger.node}  trusted now: {stranger.shown.split()[0]} {shown}")
+        narrate(f"{stranger.node}  trusted now: {shown}")
         return True
     if not sys.stdin.isatty():
         narrate(head)

@@ -6,13 +6,14 @@ import importlib
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from fleet import __version__
 from fleet.cli.lines import for_stderr
-from fleet.errors import FleetError
+from fleet.errors import FleetError, UsageError
 
 VERBS: dict[str, tuple[str, str]] = {
     "init": ("fleet.cli.init:init", "Start a project: an inventory to edit, fresh keys."),
@@ -90,6 +91,7 @@ def cli(ctx: click.Context, inventory: str | None, overrides: tuple[str, ...]) -
 def main(argv: list[str] | None = None) -> None:
     """Run the command line, and end with an exit code of DESIGN section 6."""
     try:
+        _require_a_folder()
         code: Any = cli.main(args=argv, prog_name="fleet", standalone_mode=False)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
@@ -106,6 +108,13 @@ def main(argv: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     _leave(code if isinstance(code, int) else 0)
+
+
+def _require_a_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the current folder is gone", hint="cd to one that is there") from error
 
 
 def _leave(code: int) -> NoReturn:

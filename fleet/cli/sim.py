@@ -144,13 +144,12 @@ def fault(folder: Path, node: str | None, faults: tuple[str, ...], clear: bool, 
 @_DIR
 def down(folder: Path, purge: bool) -> None:
     """Stop the simulated Macs: no process and no port stays."""
-    found = (folder / _PLAN).is_file()
+    found, where = (folder / _PLAN).is_file(), _where(folder)
     _simulation(folder).down(purge=purge)
-    narrate(
-        f"the simulation{_where(folder)} is {'gone' if purge else 'down'}"
-        if found
-        else f"there is no simulation{_where(folder)}"
-    )
+    if found:
+        narrate(f"the simulation{where} is {'gone' if purge else 'down'}")
+    else:
+        narrate(f"there is no simulation{where}")
 
 
 def _where(folder: Path) -> str:

@@ -98,10 +98,10 @@ def _goodbye(folder: Path, seconds: float) -> None:
         f'  cd {folder}; PATH="{_bin(folder)}:$PATH"\n'
         '  fleet ask "Why is the sky blue?"\n'
         "  fleet status --watch\n"
-        "  fleet sim fault mac-2 thermal=2    trouble to practise on; fleet sim fault --list\n"
+        "  fleet sim fault mac-2 thermal=2   trouble to practise on (--list: which)\n"
         "  fleet logs mac-2 -f\n"
-        "  $EDITOR inventory/fleet.yml        change something; then fleet plan, fleet deploy\n\n"
-        "Any OpenAI client works, too: base URL, key and model name are in this curl command.\n"
+        "  $EDITOR inventory/fleet.yml       then fleet plan, fleet deploy\n\n"
+        "Any OpenAI client works, too: base URL, key and model are those of this curl.\n"
     )
     sys.stdout.flush()
     _fleet(folder, "ask", "--curl", "Why is the sky blue?")

@@ -37,7 +37,8 @@ def test_every_link_to_a_file_of_the_project_leads_somewhere(page: Path) -> None
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_that_a_page_shows_is_a_verb(page: Path) -> None:
-    shown = re.findall(r"^\s*(?:\$ )?fleet ([a-z]+)\b", page.read_text(), flags=re.MULTILINE)
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    shown = re.findall(r"^\s*(?:\$ )?fleet ([a-z]+)\b", "\n".join(blocks), flags=re.MULTILINE)
     assert [verb for verb in shown if verb not in VERBS] == []
 
 

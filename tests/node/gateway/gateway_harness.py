@@ -115,7 +115,7 @@ class Identity:
 async def until(condition: Callable[[], object], *, within: float = 5.0) -> None:
     """Wait for a condition, with a deadline."""
     async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 (the things waited for have no events)
+        while not condition():
             await asyncio.sleep(0.01)
 
 

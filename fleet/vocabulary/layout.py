@@ -11,11 +11,11 @@ Nothing asks whether a node is simulated: a simulated node has another layout, t
       models/NAME@DIGEST/        weights
       files/DIGEST               the content of every plist and file of the kept releases (0600)
       blobs/DIGEST[.part]        blobs on their way in
-      etc/                       configuration at fixed paths (what `reload_on` watches; keys 0600)
+      etc/                       configuration at fixed paths (what `reload_on` watches; keys 0600), the edge key too
       releases/STATE_ID.json     records of desired states; `current` is a symbolic link to the live one
       state/                     receipt (what the no-op check reads), adopted.json, salt, bad releases
       runs/RUN_ID/               request.json and journal.jsonl
-      var/                       owner's: what services write (ledger, history, hub cache, edge key and certificate)
+      var/                       owner's: what services write (ledger, history, hub cache)
       log/                       owner's: services' own logs and launchd's crash tails
 """
 

@@ -78,7 +78,7 @@ def break_program(room: Room, service: str) -> Path:
 
 def trust(room: Room, node: str = "mac-1") -> ssl.SSLContext:
     """Trust in the node's own certificate and in no other, name and all."""
-    return ssl.create_default_context(cafile=room.root(node) / "var" / "edge.crt")
+    return ssl.create_default_context(cafile=room.root(node) / "etc" / "edge.crt")
 
 
 def front_url(room: Room) -> str:
@@ -105,7 +105,7 @@ def asked(room: Room, path: str, *, key: str | None = None) -> int:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a node stands: what a revert must bring back. The apply job apart, which adopt installs for good."""
+    """How a node stands: what a revert must bring back. Apart from adopt's own: apply job, edge key."""
 
     current: str | None
     pids: Mapping[str, object]
@@ -122,5 +122,5 @@ def standing(room: Room, node: str) -> Standing:
         current=str(current.readlink()) if current.is_symlink() else None,
         pids={label: pid for (name, label), pid in room.pids().items() if name == node},
         plists={path.name: path.read_bytes() for path in plists if not path.name.endswith(".apply.plist")},
-        etc={path.name: path.read_bytes() for path in etc},
+        etc={path.name: path.read_bytes() for path in etc if path.stem != "edge"},
     )

@@ -82,11 +82,12 @@ install_sudoers() {
     put sudoers "$stage/sudoers" "$SUDOERS" 0440
 }
 
+# In etc/, where only the admin may write: in a folder of OWNER's these names could be swapped for links meanwhile.
 edge_key() {
-    key=$ROOT/var/edge.key
-    certificate=$ROOT/var/edge.crt
-    if [ -s "$key" ] && [ ! -L "$key" ] && "$OPENSSL" x509 -in "$certificate" -noout >/dev/null 2>&1 </dev/null &&
-        owned "$key" 0600 "$OWNER" "$GROUP"; then
+    key=$ROOT/etc/edge.key
+    certificate=$ROOT/etc/edge.crt
+    if [ -s "$key" ] && owned "$key" 0600 "$OWNER" "$GROUP" && owned "$certificate" 0644 "$ADMIN" "$ADMIN_GROUP" &&
+        "$OPENSSL" x509 -in "$certificate" -noout >/dev/null 2>&1 </dev/null; then
         echo "same edge key"
     else
         [ ! -d "$key" ] && [ ! -d "$certificate" ] || fail "$key or $certificate is a folder"
@@ -100,8 +101,9 @@ edge_key() {
         "$OPENSSL" req -new -x509 -sha256 -days 3650 -key "$stage/edge.key" -config "$stage/edge.cnf" \
             -out "$stage/edge.crt" </dev/null 2>"$stage/said" || fail "openssl makes no certificate: $(head -n 1 "$stage/said")"
         umask 022
-        chown "$OWNER:$GROUP" "$stage/edge.key" "$stage/edge.crt" && chmod 0600 "$stage/edge.key" &&
-            chmod 0644 "$stage/edge.crt" && mv -f "$stage/edge.key" "$key" && mv -f "$stage/edge.crt" "$certificate" ||
+        chown "$OWNER:$GROUP" "$stage/edge.key" && chmod 0600 "$stage/edge.key" &&
+            chown "$ADMIN:$ADMIN_GROUP" "$stage/edge.crt" && chmod 0644 "$stage/edge.crt" &&
+            mv -f "$stage/edge.key" "$key" && mv -f "$stage/edge.crt" "$certificate" ||
             fail "$key cannot be written"
         echo "changed edge key"
     fi

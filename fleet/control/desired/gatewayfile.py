@@ -57,8 +57,8 @@ def _listen(own: Roster) -> Listen:
         return Listen(
             host=settings.gateway_bind,
             port=settings.gateway_port,
-            certificate_file=layout.var("edge.crt"),
-            key_file=layout.var("edge.key"),
+            certificate_file=layout.etc("edge.crt"),
+            key_file=layout.etc("edge.key"),
         )
     if not is_loopback(settings.gateway_bind):
         raise InventoryError(

@@ -126,7 +126,7 @@ def test_an_adopted_node_has_pins_in_the_inventory_and_a_helper_that_answers(ben
     assert "helper" in found.changed
     assert "# yaml-language-server" in bench.inventory.read_text()
     assert bench.hello().facts is not None
-    assert (bench.tree.root / "var/edge.key").stat().st_mode & 0o777 == 0o600
+    assert (bench.tree.root / "etc/edge.key").stat().st_mode & 0o777 == 0o600
     assert bench.drop_in.stat().st_mode & 0o777 == 0o440
     assert not list(bench.tree.root.glob(".adopt.*"))
     # the modes that deploys want: tests/goldens/desired/mini-1.state.json
@@ -135,13 +135,13 @@ def test_an_adopted_node_has_pins_in_the_inventory_and_a_helper_that_answers(ben
 
 def test_a_second_adopt_changes_nothing_and_asks_nothing(bench: Bench) -> None:
     bench.ready()
-    inventory, key = bench.inventory.read_text(), (bench.tree.root / "var/edge.key").read_bytes()
+    inventory, key = bench.inventory.read_text(), (bench.tree.root / "etc/edge.key").read_bytes()
     plist = next(bench.tree.daemons.iterdir()).stat().st_mtime_ns
     again = bench.ready()
     assert again.changed == ()
     assert len(bench.asked) == 1
     assert bench.inventory.read_text() == inventory
-    assert (bench.tree.root / "var/edge.key").read_bytes() == key
+    assert (bench.tree.root / "etc/edge.key").read_bytes() == key
     assert next(bench.tree.daemons.iterdir()).stat().st_mtime_ns == plist
 
 
@@ -231,23 +231,36 @@ def test_an_adopt_that_failed_in_the_middle_is_finished_by_the_next(bench: Bench
     assert isinstance(found.error, NodeError)
     assert not (bench.tree.root / "state/adopted.json").exists()
     assert "host_key" not in bench.inventory.read_text()
-    key = (bench.tree.root / "var/edge.key").read_bytes()
+    key = (bench.tree.root / "etc/edge.key").read_bytes()
     again = bench.ready()
     assert "helper" not in again.changed
     assert "record" in again.changed
-    assert (bench.tree.root / "var/edge.key").read_bytes() == key
+    assert (bench.tree.root / "etc/edge.key").read_bytes() == key
 
 
 def test_what_was_broken_by_hand_is_mended(bench: Bench) -> None:
     bench.ready()
     (bench.tree.root / "sbin/fleet-node").write_text("#!/bin/sh\nexit 0\n")
     bench.drop_in.chmod(0o640)
-    (bench.tree.root / "var/edge.crt").write_text("not a certificate")
+    (bench.tree.root / "etc/edge.crt").write_text("not a certificate")
     pin = load_inventory(find_project(str(bench.inventory))).node("mac-1").settings.edge_key
     again = bench.ready()
     assert set(again.changed) == {"helper", "sudoers", "edge key"}
     assert again.pins is not None
     assert again.pins["edge_key"] == pin  # the key stayed, its certificate was made anew
+
+
+def test_a_link_where_the_owner_may_write_is_neither_read_nor_written_through(bench: Bench, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text("root's alone")
+    (bench.tree.root / "var").mkdir()
+    for name in ("edge.key", "edge.crt"):
+        (bench.tree.root / "var" / name).symlink_to(theirs)
+    bench.ready()
+    assert theirs.read_text() == "root's alone"
+    made = [path for path in bench.tree.root.rglob("edge.*") if not path.is_symlink()]
+    assert sorted(made) == [bench.tree.root / "etc/edge.crt", bench.tree.root / "etc/edge.key"]
+    assert all(b"root's alone" not in path.read_bytes() for path in made)
 
 
 def test_a_standalone_interpreter_is_sent_once_and_never_half(bench: Bench, tmp_path: Path) -> None:

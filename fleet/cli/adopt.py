@@ -31,7 +31,7 @@ from fleet.vocabulary.units import bytes_text
 @click.option("--yes", is_flag=True, help="Trust what every node shows now; the fingerprints are printed.")
 @click.option("--rekey", is_flag=True, help="Ask about a key that is no longer the pinned one.")
 @click.option("--ask-sudo-password", is_flag=True, help="Ask for sudo's password (or set FLEET_SUDO_PASSWORD).")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @click.pass_context
 def adopt(
     ctx: click.Context,
@@ -127,7 +127,8 @@ def _exit_code(adoptions: Sequence[Adoption]) -> int:
 
 def _row(node: Node, one: Adoption) -> tuple[str, ...]:
     probe = one.probe
-    outcome = "failed" if one.error else "adopted" if one.changed else "unchanged"
+    repinned = one.host_key != node.settings.host_key
+    outcome = "failed" if one.error else "adopted" if one.changed else "key pinned" if repinned else "unchanged"
     if probe is None:
         return (node.name, outcome, "-", "-", "-", "-", "-")
     vault = {True: "on", False: "off", None: "-"}[probe.filevault]

@@ -41,7 +41,7 @@ def lock(ctx: click.Context, name: str, upgrade: bool) -> None:
 )
 @click.option("--python-version", default="3.12", show_default=True, metavar="X.Y")
 @click.option("--os-version", metavar="VERSION", help="macOS of the nodes, for wheels that depend on it.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @click.pass_context
 def build(
     ctx: click.Context, name: str, platform: str, python_version: str, os_version: str | None, as_json: bool

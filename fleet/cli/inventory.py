@@ -23,7 +23,7 @@ def inventory() -> None:
 
 @inventory.command("list")
 @click.option("--on", "selector", metavar="SELECTOR", help="Only these, like 'mlx,!mini-3,@canary,mem_gb>=64'.")
-@click.option("--json", "as_json", is_flag=True, help="JSON, with every variable.")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout, with every variable.")
 @click.option(
     "--format",
     "form",
@@ -67,7 +67,7 @@ def graph(ctx: click.Context) -> None:
 @inventory.command("explain")
 @click.argument("node")
 @click.argument("variable")
-@click.option("--json", "as_json", is_flag=True, help="JSON.")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @click.pass_context
 def explain(ctx: click.Context, node: str, variable: str, as_json: bool) -> None:
     """Show every value that VARIABLE could have on NODE, and which wins.

@@ -22,7 +22,8 @@ _A_SECOND = 8
 _WIDEST = 110
 _BAR = 16
 _SHORT = 40
-_FRAMES = ("⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏")
+_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_ASCII_FRAMES = "|/-\\"
 _MEANWHILE = {
     Phase.CONNECT: "",
     Phase.CHECK: "what is there, what should be",
@@ -100,6 +101,7 @@ class LiveView:
         """The rows as they are now, no more than fit; those that work or failed come before those that are done."""
         rows, now = dict(self._rows), self._now()
         room = max(1, self._console.height - 3)
+        frames = _FRAMES if self._console.encoding.startswith("utf") else _ASCII_FRAMES
         names = list(rows)
         hidden: list[str] = []
         if len(names) > room:
@@ -113,7 +115,7 @@ class LiveView:
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         table.add_column(no_wrap=True, justify="right")
         for name in names:
-            table.add_row(Text(name, style="bold"), *_cells(rows[name], now))
+            table.add_row(Text(name, style="bold"), *_cells(rows[name], now, frames=frames))
         below = [
             Text(text, style="dim", no_wrap=True, overflow="ellipsis") for text in (_rest(hidden, rows), self._note)
         ]
@@ -135,7 +137,7 @@ def _rest(hidden: Sequence[str], rows: dict[str, _Row]) -> str:
     return f"… {len(hidden)} more: {', '.join(f'{count} {word}' for word, count in words.items())}" if hidden else ""
 
 
-def _cells(row: _Row, now: float) -> tuple[Text, Text, Text]:
+def _cells(row: _Row, now: float, *, frames: str) -> tuple[Text, Text, Text]:
     event = row.event
     if event is None:
         return Text("· waits", style="dim"), Text(""), Text("")
@@ -143,7 +145,7 @@ def _cells(row: _Row, now: float) -> tuple[Text, Text, Text]:
     if event.outcome:
         shape, style = SHAPES[event.outcome]
         return Text(f"{shape} {event.outcome}", style=style), Text(event.text, style="dim"), took
-    frame = _FRAMES[int(now * _A_SECOND) % len(_FRAMES)]
+    frame = frames[int(now * _A_SECOND) % len(frames)]
     return Text(f"{frame} {event.phase}", style="cyan"), _doing(event), took
 
 

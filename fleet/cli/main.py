@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import threading
@@ -90,6 +91,9 @@ def cli(ctx: click.Context, inventory: str | None, overrides: tuple[str, ...]) -
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line, and end with an exit code of DESIGN section 6."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of another age gets ? for ●, not a traceback
     try:
         _require_a_folder()
         code: Any = cli.main(args=argv, prog_name="fleet", standalone_mode=False)

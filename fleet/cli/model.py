@@ -24,7 +24,7 @@ def model() -> None:
 @click.option(
     "--name", metavar="NAME", help="What the model is called in playbooks; the folder's or repository's name."
 )
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @click.pass_context
 def lock(ctx: click.Context, source: str, name: str | None, as_json: bool) -> None:
     """Write models/NAME.json for SOURCE: file:DIR or hf:org/name@rev."""

@@ -10,6 +10,7 @@ from collections import defaultdict
 import click
 
 from fleet.cli.context import link_of, narrate, overrides_of, print_json, project_of, selected
+from fleet.cli.span import Span
 from fleet.control.actions.reach import Answer, exec_on, follow_logs, ssh_argv
 from fleet.control.inventory import Inventory, Node, load_inventory
 from fleet.errors import FleetError, UsageError
@@ -29,10 +30,10 @@ def _inventory(ctx: click.Context) -> Inventory:
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True})
-@click.option("--on", metavar="SELECTOR", help="Only these nodes.")
+@click.option("--on", metavar="SELECTOR", help="Only these nodes: names, groups, @tags, mem_gb>=64, !not.")
 @click.option("--shell", is_flag=True, help="Give the words to /bin/sh as one script.")
-@click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--timeout", type=Span(), default="60s", show_default=True, help="How long a node may take to answer.")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout: status, stdout and stderr of every node.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
 def exec_(
@@ -67,7 +68,7 @@ def _print_grouped(answers: list[Answer]) -> None:
     for answer in answers:
         error = answer.error.text.removeprefix(f"{answer.node}: ") if answer.error else ""
         groups[answer.status, answer.stdout, answer.stderr, error].append(answer.node)
-    for (status, stdout, stderr, error), names in groups.items():
+    for (status, stdout, stderr, error), names in sorted(groups.items(), key=lambda group: min(group[1])):
         note = f"  exit {status}" if status else "  could not run" if error else ""
         click.secho(f"── {', '.join(sorted(names))}{note}", fg="red" if note else "cyan", err=True)
         sys.stdout.write(stdout if not stdout or stdout.endswith("\n") else f"{stdout}\n")

@@ -87,7 +87,7 @@ def up(
 
 
 @sim.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @_DIR
 def status(folder: Path, as_json: bool) -> None:
     """Show the simulated Macs: power, faults, services."""

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from fleet.cli.context import overrides_of, print_json, project_of, selected
+from fleet.cli.span import Span
 from fleet.control.inventory import Node, load_inventory
 from fleet.control.link.fabric_link import FabricLink
 from fleet.control.link.protocol import target_of
@@ -22,7 +23,6 @@ from fleet.control.watch.token import agent_token
 from fleet.control.watch.view import FleetView
 from fleet.errors import UsageError
 from fleet.vocabulary.clock import SystemClock
-from fleet.vocabulary.units import parse_seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,28 +31,12 @@ _EVERY_SECONDS = 5.0
 _Look = Callable[[], FleetView]
 
 
-class _Span(click.ParamType[float]):
-    """A span of time: 5s, 1m, 250ms."""
-
-    name = "span"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds. Fails for anything that is not a span above 0."""
-        try:
-            seconds = parse_seconds(value if isinstance(value, int | float) else str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if seconds <= 0:
-            self.fail("it must be above 0", param, ctx)
-        return seconds
-
-
 @click.command()
 @click.option("--on", metavar="SELECTOR", help="Only these nodes: names, groups, @tags, mem_gb>=64, !not.")
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout; with --watch one line per round.")
 @click.option("--plain", is_flag=True, help="One fact per line, for eyes and scripts without a table.")
 @click.option("--watch", is_flag=True, help="Show it again every 5 s, until Ctrl-C.")
-@click.option("--timeout", type=_Span(), default="5s", show_default=True, help="How long a node may take to answer.")
+@click.option("--timeout", type=Span(), default="5s", show_default=True, help="How long a node may take to answer.")
 @click.pass_context
 def status(ctx: click.Context, on: str | None, as_json: bool, plain: bool, watch: bool, timeout: float) -> None:
     """Show every node: what runs, how it does, and how old that knowledge is.

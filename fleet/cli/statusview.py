@@ -237,7 +237,7 @@ def _concern_lines(view: FleetView, *, cut: bool, unicode: bool) -> Iterator[Ren
             line.append(f"  {concern.text}", style="not bold default")
             yield line
             if concern.hint and all(after.hint != concern.hint for after in found[index + 1 : index + 2]):
-                advice = " ".join(concern.hint.split("\n"))
+                advice = (" · " if cut else "\n").join(concern.hint.split("\n"))
                 yield Padding(Text(advice, style="dim", no_wrap=cut, overflow=fold), _INDENT)
     if len(strangers) > 1:
         state = _state(strangers[0], unicode=unicode)

@@ -28,7 +28,9 @@ def uninstall(ctx: click.Context, selector: str, keep_data: bool, yes: bool) -> 
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("nobody to ask: stdin is not a terminal. --yes removes without asking")
-        click.confirm(f"Remove fleet from {names} ({what})?", abort=True, err=True)
+        if not click.confirm(f"Remove fleet from {names} ({what})?", err=True):
+            narrate("nothing was changed")
+            ctx.exit(1)
     bad = []
     for removal in remove(nodes, link=link_of(ctx), base=project.root, keep_data=keep_data):
         if removal.error:

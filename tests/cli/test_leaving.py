@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,3 +30,18 @@ def test_a_simulation_takes_the_current_folder_away_without_a_traceback(tmp_path
     assert answer.stderr == "the simulation is gone\n"
     assert answer.returncode == 0
     assert not folder.exists()
+
+
+def test_a_terminal_that_cannot_show_a_sign_gets_a_question_mark(tmp_path: Path) -> None:
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "fleet.yml").write_text("all: {hosts: {mini-1: }}\n")
+    answer = subprocess.run(
+        [sys.executable, "-m", "fleet", "status"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in answer.stderr
+    assert "mini-1  not adopted yet" in answer.stdout

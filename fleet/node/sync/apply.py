@@ -6,6 +6,7 @@ run is finished after that point and reverted before it, so a node ends old or n
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -54,14 +55,16 @@ def _apply(machine: Machine, run_id: str) -> str:
         return _end(machine, journal, FAILED, "the request or the release of the run cannot be read")
     run = _Run(machine=machine, journal=journal, request=request, desired=desired)
     try:
-        if journal.has("step", "start", "switch"):
+        if journal.has("step", "start", "switch") and not journal.has("revert", "start"):
             return run.finish()
         if journal.has("begin"):
             journal.add("revert", "note", text=run.interrupted())
             return run.revert("the run was interrupted")
         return run.forward()
-    except Exception as error:  # a journal without an end would keep the node busy for ever  # noqa: BLE001
-        return _end(machine, journal, FAILED, f"fleet's own mistake: {error}", traceback.format_exc())
+    except Exception as error:
+        if journal.has("end"):
+            raise  # only `pending` could not be removed: the next process does it
+        return run.give_up(f"fleet's own mistake: {error}", traceback.format_exc())
 
 
 def _end(machine: Machine, journal: Journal, outcome: str, text: str, detail: str = "") -> str:
@@ -85,12 +88,12 @@ class _Run:
             observed = observe(machine, self.desired, previous)
             save_baseline(machine, self.request.run_id, capture(machine, self.desired, previous, observed))
             todo = steps(self.desired, observed, previous)
+            journal.add("begin", "ok", text=f"{len(todo)} steps", detail=f"boot {self.request.boot_id or 'unknown'}")
         except (Problem, OSError) as error:
             return self._stop(error)
-        journal.add("begin", "ok", text=f"{len(todo)} steps", detail=f"boot {self.request.boot_id or 'unknown'}")
-        remove_receipt(machine)
         performer = self._performer(self.desired, previous)
         try:
+            remove_receipt(machine)
             for step in todo:
                 self._step(performer, step)
             labels = spawned(step.key for step in todo if step.action in _SPAWNS)
@@ -104,21 +107,40 @@ class _Run:
         return self.finish()
 
     def finish(self) -> str:
-        """Every gate has passed: make the release the live one. May be done twice."""
+        """Every gate has passed: make the release the live one, or go back when that fails. May be done twice."""
         machine, journal, state_id = self.machine, self.journal, self.desired.state_id
-        journal.add("step", "start", key="switch", text=f"current -> {state_id[:12]}")
-        releases.switch(machine, state_id)
+        try:
+            journal.add("step", "start", key="switch", text=f"current -> {state_id[:12]}")
+            releases.switch(machine, state_id)
+        except Exception as error:  # noqa: BLE001 (the new daemons run: they may not stay under the old release)
+            if releases.current_id(machine) != state_id:
+                return self.revert(f"the release could not be made the live one: {error}", traceback.format_exc())
         self._chore("bad mark", lambda: releases.unmark_bad(machine, state_id))
-        journal.add("step", "ok", key="switch")
+        self._chore("journal", lambda: journal.add("step", "ok", key="switch"))
         self._chore("garbage", lambda: releases.collect(machine))
         self._chore("receipt", lambda: write_receipt(machine, self.desired))
         return _end(machine, journal, COMMITTED, "")
+
+    def give_up(self, why: str, detail: str) -> str:
+        """Something went wrong that should not: end old or new all the same, or the node were busy for ever."""
+        machine, journal = self.machine, self.journal
+        switched = journal.has("step", "start", "switch") and not journal.has("revert", "start")
+        if switched and releases.current_id(machine) == self.desired.state_id:
+            return _end(machine, journal, COMMITTED, why)
+        try:
+            if journal.has("begin"):
+                return self.revert(why, detail)
+        except Exception:
+            if journal.has("end"):
+                raise
+            detail = traceback.format_exc()
+        return _end(machine, journal, FAILED, why, detail)
 
     def revert(self, why: str, detail: str = "") -> str:
         """Back to the baseline, as far as it goes: a step that fails does not stop the others."""
         machine, journal = self.machine, self.journal
         journal.add("revert", "start", text=why, detail=detail)
-        remove_receipt(machine)
+        self._chore("receipt", lambda: remove_receipt(machine))
         self._chore("bad mark", lambda: releases.mark_bad(machine, self.desired.state_id, f"{why}\n{detail}".strip()))
         previous = releases.load(machine, self.request.previous)
         baseline = load_baseline(machine, self.request.run_id)
@@ -128,7 +150,7 @@ class _Run:
         touched = _touched(journal.events)
         performer = self._performer(baseline, self.desired)
         self._undo(performer, touched, failures)
-        self._sweep(baseline)
+        self._chore("sweep", lambda: self._sweep(baseline))
         done = self._back(performer, baseline, touched, failures)
         labels = spawned(step.key for step in done if step.action in _SPAWNS)
         try:
@@ -216,8 +238,9 @@ class _Run:
         """Something whose failure does not change what the node serves."""
         try:
             do()
-        except (Problem, OSError) as error:
-            self.journal.add("step", "note", key=what, text=f"{what}: {error}")
+        except Exception as error:  # noqa: BLE001 (whatever it was)
+            with contextlib.suppress(OSError):
+                self.journal.add("step", "note", key=what, text=f"{what}: {error}")
 
     def _performer(self, wanted: DesiredState, before: DesiredState | None) -> Performer:
         return Performer(machine=self.machine, wanted=_by_key(wanted), before=_by_key(before) if before else {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from fleet.node.sync.machine import Machine
 from fleet.vocabulary.contracts.codec import ContractError, canonical, decode
 from fleet.vocabulary.contracts.sync import Event
@@ -28,12 +30,13 @@ class Journal:
         events, whole_bytes = _parse(raw)
         if whole_bytes < len(raw):
             machine.disk.truncate(self._path, whole_bytes)
+        self._whole_bytes = whole_bytes
         self.events: list[Event] = list(events)
 
     def add(
         self, phase: str, status: str, *, key: str = "", text: str = "", detail: str = "", outcome: str | None = None
     ) -> Event:
-        """Write one event, numbered from 1; it is on the disk when this returns."""
+        """Write one event, numbered from 1; it is on the disk when this returns. Raises OSError."""
         event = Event(
             seq=len(self.events) + 1,
             at_seconds=self._machine.clock.now().timestamp(),
@@ -44,7 +47,14 @@ class Journal:
             detail=detail,
             outcome=outcome,
         )
-        self._machine.disk.append(self._path, canonical(event) + b"\n")
+        line = canonical(event) + b"\n"
+        try:
+            self._machine.disk.append(self._path, line)
+        except OSError:
+            with contextlib.suppress(OSError):  # else the next event would follow half a line, and be lost with it
+                self._machine.disk.truncate(self._path, self._whole_bytes)
+            raise
+        self._whole_bytes += len(line)
         self.events.append(event)
         return event
 

@@ -173,3 +173,87 @@ def test_a_torn_journal_is_cut_to_its_whole_lines(tmp_path: Path, torn: bytes) -
         journal.write(torn)
     assert attempt(node, None) == "reverted"
     assert_whole(node, old, new)
+
+
+class Flaw(Fuse):
+    """A disk error, once, at the n-th step: the process lives on."""
+
+    def burn(self) -> None:
+        """One step further. Raises OSError when it is the one."""
+        self.burnt += 1
+        if self.burnt - 1 == self.left:
+            raise OSError(28, "No space left on device")
+
+
+@settings(max_examples=60, deadline=None)
+@given(scenario=st.sampled_from(SCENARIOS), at=st.integers(0, 150))
+def test_a_disk_error_anywhere_ends_old_or_new(scenario: Scenario, at: int) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        node, old, new = prepare(Path(place), scenario)
+        assert_ends_old_or_new(node, old, new, Flaw(at))
+
+
+def assert_ends_old_or_new(node: Node, old: Release | None, new: Release, flaw: Flaw) -> str:
+    try:
+        outcome = apply(replace(node.machine, disk=FaultyDisk(flaw)))
+    except OSError:
+        outcome = None
+    outcome = outcome or attempt(node, None)
+    if outcome == "failed":
+        assert pending_run(node.machine) is None
+        assert "going back failed too" in node.end().text
+        return outcome
+    if old is not new or any(event.phase == "begin" for event in node.events()):  # else the drift is still there
+        assert_whole(node, old, new)
+    ended = [event.outcome for event in node.events() if event.phase == "end"]
+    assert len(ended) == 1
+    live = releases.current_id(node.machine)
+    if not (old and old.state.state_id == new.state.state_id):
+        assert live == (new.state.state_id if ended == ["committed"] else old.state.state_id if old else None)
+    return ended[0] or ""
+
+
+class FailingSwitch(Disk):
+    """A disk that cannot put the `current` link in place."""
+
+    def symlink(self, target: str, path: str) -> None:
+        """No."""
+        raise OSError(28, f"No space left on device: {target} {path}")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_switch_that_fails_goes_back(tmp_path: Path, *, before: bool) -> None:
+    node, old, new = prepare(tmp_path, Scenario("switch", before=before))
+    assert apply(replace(node.machine, disk=FailingSwitch())) == "reverted"
+    assert_whole(node, old, new)
+    assert "could not be made the live one" in node.end().text
+
+
+def test_a_revert_after_a_failed_switch_that_dies_is_gone_on_with(tmp_path: Path) -> None:
+    node, old, new = prepare(tmp_path, SECOND)
+
+    class DyingAfter(FailingSwitch):
+        def remove(self, path: str) -> None:
+            if any(event.phase == "revert" for event in node.events()):
+                raise Crash
+            super().remove(path)
+
+    with pytest.raises(Crash):
+        apply(replace(node.machine, disk=DyingAfter()))
+    assert attempt(node, None) == "reverted"
+    assert_whole(node, old, new)
+
+
+def test_a_receipt_that_cannot_be_written_does_not_undo_a_release(tmp_path: Path) -> None:
+    node, old, new = prepare(tmp_path, SECOND)
+    receipt = node.layout.state("receipt")
+
+    class NoReceipt(Disk):
+        def write(self, path: str, content: bytes, *, mode: int, owner: str = "", group: str = "") -> None:
+            if path == receipt:
+                raise RuntimeError("odd")
+            super().write(path, content, mode=mode, owner=owner, group=group)
+
+    assert apply(replace(node.machine, disk=NoReceipt())) == "committed"
+    assert_whole(node, old, new)
+    assert not Path(receipt).exists()

@@ -159,6 +159,7 @@ class Agent:
         self._parts = (
             Ticker(config.fast_seconds, self._fast, first_at=now + config.fast_seconds),
             Ticker(config.slow_seconds, self._slow, first_at=now),
+            self._services,
             self._sidecars,
             self._commands,
             self._server,

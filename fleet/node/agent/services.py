@@ -1,15 +1,16 @@
-"""The launchd jobs of the node, by `launchctl print`: each on the slow tier, and at once when its process is gone."""
+"""The launchd jobs of the node, by `launchctl print`: each on the slow tier, and closely while it does not run."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from fleet.node.agent.collectors import Collectors
 from fleet.node.agent.commands import Commands, Output
+from fleet.node.agent.parts import NEVER
 from fleet.node.agent.processes import Processes, ProcessReading
 from fleet.node.agent.reading import MacReader
 from fleet.vocabulary.argv import Argv
@@ -18,7 +19,8 @@ from fleet.vocabulary.contracts.agent import AgentService
 from fleet.vocabulary.contracts.snapshot import CollectorReading, ServiceReading
 from fleet.vocabulary.launchctl import NOT_LOADED, parse_print
 
-_CLOSE_LOOKS = 12
+_CLOSE_SECONDS = 1.0
+_CLOSE_LOOKS = 60
 
 
 def reading_of(service: AgentService, output: Output) -> ServiceReading:
@@ -66,7 +68,8 @@ class Services:
         changed: Callable[[], None],
         gone: Callable[[int], bool] = is_gone,
     ) -> None:
-        self._commands, self._reader, self._changed, self._gone = commands, reader, changed, gone
+        self._commands, self._reader, self._clock = commands, reader, clock
+        self._changed, self._gone = changed, gone
         self._launchctl, self._domain = launchctl, domain
         self._processes, self._collectors = Processes(), Collectors(clock)
         self._services = {service.label: service for service in services}
@@ -75,6 +78,7 @@ class Services:
         }
         self._asked: set[str] = set()
         self._closely = dict.fromkeys(self._services, _CLOSE_LOOKS)
+        self._look_at = clock.monotonic()
 
     @property
     def readings(self) -> tuple[ServiceReading, ...]:
@@ -93,16 +97,31 @@ class Services:
             self._ask(label)
 
     def fast(self) -> None:
-        """Measure those that run. One whose process is gone is asked about at once, and closely for a minute."""
+        """Measure those that run. One whose process is gone is asked about at once."""
         alive = []
         for label, reading in self._readings.items():
             if reading.up and reading.pid is not None and not self._gone(reading.pid):
                 self._closely[label] = _CLOSE_LOOKS
                 alive.append(label)
-            elif self._closely[label]:
-                self._closely[label] -= 1
+            elif reading.up:
                 self._ask(label)
         self._measure(alive)
+
+    def next_at(self) -> float:
+        """When to look again at those that do not run: what a deploy starts, and what comes back, shows in a second."""
+        return self._look_at if any(self._missed()) else NEVER
+
+    def wake(self, now: float) -> None:
+        """Look at them; each for a minute only, then at the pace of the slow tier."""
+        if now < self._look_at:
+            return
+        self._look_at = now + _CLOSE_SECONDS
+        for label in list(self._missed()):
+            self._closely[label] -= 1
+            self._ask(label)
+
+    def _missed(self) -> Iterator[str]:
+        return (label for label, reading in self._readings.items() if not reading.up and self._closely[label])
 
     def _ask(self, label: str) -> None:
         if label in self._asked:

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from fleet.node.agent.commands import Commands, Output
+from fleet.node.agent.parts import NEVER
 from fleet.node.agent.services import Services, reading_of
 from fleet.testing.clock import FakeClock
 from fleet.testing.mac import FakeMac
@@ -36,11 +37,11 @@ class FakeCommands:
         then(Output(exit_code=self.exit_code, text=self.text))
 
 
-def a_watch(commands: FakeCommands, gone=lambda pid: False, mac: FakeMac | None = None) -> Services:
+def a_watch(commands: FakeCommands, gone=lambda pid: False, mac: FakeMac | None = None, clock=None) -> Services:
     return Services(
         commands,
         mac or FakeMac(),
-        FakeClock(),
+        clock or FakeClock(),
         [AGENT],
         launchctl="/bin/launchctl",
         domain="system",
@@ -91,11 +92,29 @@ def test_a_process_that_is_gone_is_asked_about_at_once():
 
 
 def test_a_job_that_stays_down_is_not_asked_about_for_ever():
-    commands = FakeCommands(SCHEDULED)
-    services = a_watch(commands)
-    for _ in range(100):
-        services.fast()
-    assert len(commands.ran) == 12
+    commands, clock = FakeCommands(SCHEDULED), FakeClock()
+    services = a_watch(commands, clock=clock)
+    while services.next_at() < NEVER:
+        clock.advance(services.next_at() - clock.monotonic())
+        services.wake(clock.monotonic())
+    assert len(commands.ran) == 60
+    services.fast()
+    assert len(commands.ran) == 60
+
+
+def test_a_job_that_is_bootstrapped_after_the_agent_looked_shows_a_second_later():
+    commands, clock = FakeCommands(""), FakeClock()
+    commands.exit_code = 113
+    services = a_watch(commands, clock=clock)
+    services.slow()
+    services.wake(clock.monotonic())
+    assert services.readings[0].up is False
+    commands.text, commands.exit_code = RUNNING, 0
+    assert services.next_at() - clock.monotonic() == 1.0
+    clock.advance(1.0)
+    services.wake(clock.monotonic())
+    assert services.readings[0].up is True
+    assert services.next_at() == NEVER
 
 
 def own(pid: int) -> str:

@@ -57,7 +57,7 @@ def _remove(node: Node, *, link: Link, base: Path, keep_data: bool) -> Removal:
             match frames.read_any(within_seconds=_STEP_SECONDS):
                 case Event(status="failed") as event:
                     raise NodeError(event.text or event.key, node=node.name, detail=event.detail)
-                case Event() as event:
+                case Event(phase="step") as event:
                     steps.append(event.text or event.key)
                 case Failed() as failed:
                     raise NodeError(failed.title, node=node.name, detail=failed.detail, hint=failed.hint)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fleet.node.sync.disk import PathState
 from fleet.node.sync.machine import Machine
-from fleet.node.sync.observed import ObservedNode
+from fleet.node.sync.observed import FoundDaemon, ObservedNode
 from fleet.node.sync.settings import differing
 from fleet.vocabulary.contracts.codec import ContractError, canonical, decode
 from fleet.vocabulary.contracts.desired import (
     Blob,
+    Daemon,
     DesiredState,
     Directory,
     File,
@@ -36,7 +38,9 @@ def capture(
         if isinstance(item, Pmset | Sysctl):
             extra += _settings(item, observed)
         elif isinstance(item, File | Directory):
-            extra += _path(machine, item, observed)
+            extra += _path(machine, item, observed.paths[item.path].at)
+        elif isinstance(item, Daemon):
+            extra += _foreign_job(machine, item, observed.daemons[item.label])
     base = previous or replace(desired, items=(), gates=())
     return replace(base, items=(*extra, *base.items))
 
@@ -68,8 +72,34 @@ def _settings(item: Pmset | Sysctl, observed: ObservedNode) -> list[Item]:
     return [Sysctl(task=_TASK, settings=texts)] if texts else []
 
 
-def _path(machine: Machine, item: File | Directory, observed: ObservedNode) -> list[Item]:
-    at = observed.paths[item.path].at
+def _foreign_job(machine: Machine, item: Daemon, found: FoundDaemon) -> list[Item]:
+    """The plist of the same label that was there before fleet, and its job where it was loaded (FACTS section 1.5).
+
+    It is registered again as it was; whether it runs is its own affair, so it counts as on demand.
+    """
+    path = machine.layout.plist(item.label)
+    blank = Blob(digest=item.plist.digest, size=0)
+    plist = File(task=_TASK, path=path, blob=blank, mode=0o644, owner="", group="")
+    files = [kept for kept in _path(machine, plist, found.plist.at) if isinstance(kept, File)]
+    if not files or found.printed is None:
+        return [*files]
+    timeout = found.printed.exit_timeout_seconds
+    job = replace(
+        item,
+        task=_TASK,
+        plist=files[0].blob,
+        program=found.printed.program or item.program,
+        exit_timeout_seconds=item.exit_timeout_seconds if timeout is None else int(timeout),
+        ports=(),
+        inputs={},
+        reload={},
+        logs=(),
+        on_demand=True,
+    )
+    return [*files, job]
+
+
+def _path(machine: Machine, item: File | Directory, at: PathState) -> list[Item]:
     if at.mode is None or at.owner is None or at.group is None:
         return []
     if isinstance(item, Directory):

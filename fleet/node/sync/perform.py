@@ -100,6 +100,9 @@ class Performer:
         older = self.before.get(item.key)
         running = older if isinstance(older, Daemon) else item
         content = self.machine.layout.content(item.plist.hex)
+        plist = self.machine.layout.plist(item.label)
+        kept = self.wanted.get(f"file:{plist}")  # only a baseline has one: what lay there before fleet came
+        foreign = kept if isinstance(kept, File) else None
         match step.action:
             case "bootstrap":
                 jobs.bootstrap(item, content)
@@ -117,10 +120,13 @@ class Performer:
             case "bootout":
                 jobs.bootout(running)
                 if item.key not in self.wanted:
-                    self.machine.disk.remove(self.machine.layout.plist(item.label))
+                    if foreign is None:
+                        self.machine.disk.remove(plist)
                     self.machine.disk.remove(f"{self.machine.layout.state('programs')}/{item.label}")
             case _:
                 raise Problem(f"a daemon has no step {step.action!r}")
+        if foreign is not None:
+            self.machine.disk.own(plist, mode=foreign.mode, owner=foreign.owner, group=foreign.group)
 
     def _wait(self, item: WaitFor) -> None:
         clock = self.machine.clock

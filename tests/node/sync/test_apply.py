@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import plistlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -389,3 +390,21 @@ def test_a_bootstrap_that_says_0_and_registers_nothing_is_a_failure(node: Node) 
     release = node.release().daemon("weekly", on_demand=True)
     assert node.deploy(release) == "reverted"
     assert "bootstrap" in node.end().text
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_foreign_plist_of_the_same_label_is_put_back_and_loaded_as_it_was(node: Node, *, loaded: bool) -> None:
+    label = "org.fleet-macs.agent"
+    plist = Path(node.layout.plist(label))
+    theirs = plistlib.dumps({"Label": label, "ProgramArguments": ["/bin/sh", "theirs"], "KeepAlive": True})
+    plist.write_bytes(theirs)
+    plist.chmod(0o600)
+    if loaded:
+        assert node.mac.run(("/bin/launchctl", "bootstrap", "system", str(plist)), timeout_seconds=1).code == 0
+    release = first_release(node).add(WaitFor(task="t", port=1, timeout_seconds=5))
+    assert node.deploy(release) == "reverted", node.end()
+    assert (plist.read_bytes(), plist.stat().st_mode & 0o777) == (theirs, 0o600)
+    assert set(node.mac.jobs) == ({label} if loaded else set())
+    if loaded:
+        assert node.mac.jobs[label].raw == theirs
+        assert node.mac.jobs[label].pid is not None

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from importlib.resources import files
 
+from fleet.control.actions.adopt_places import Place, parse_places, weakness_of
 from fleet.control.inventory import Node
 from fleet.vocabulary.argv import posix, quote
 from fleet.vocabulary.macos.lsof import Listener, parse_listeners
@@ -35,7 +36,7 @@ class Probe:
     """What the node said. Unknown is None.
 
     `sudo`: none (not needed), free (no password), password (one is needed), missing. `ports` are listeners on our
-    ports that are not ours, `process` by pid their command lines.
+    ports that are not ours. `way_to_root` and `way_to_interpreter` are the names from `/` down to them.
     """
 
     user: str | None = None
@@ -53,6 +54,8 @@ class Probe:
     python_version: str | None = None
     python_machine: str | None = None
     python_said: str = ""
+    way_to_root: tuple[Place, ...] = ()
+    way_to_interpreter: tuple[Place, ...] = ()
     has_build: bool = False
     complete: bool = False
 
@@ -117,6 +120,8 @@ def parse_probe(text: str, *, root: str) -> Probe:
         python_version=version,
         python_machine=words[1] if version and len(words) > 1 else None,
         python_said=out.get("python", "").strip(),
+        way_to_root=parse_places(out.get("way.root", "")),
+        way_to_interpreter=parse_places(out.get("way.interpreter", "")),
         has_build=_ended_well(blocks, "build") is True,
         complete="end" in blocks,
     )
@@ -124,7 +129,14 @@ def parse_probe(text: str, *, root: str) -> Probe:
 
 def problems_of(node: Node, probe: Probe) -> tuple[Problem, ...]:
     """What a person should know or do, the serious first."""
-    found = [*_account(node, probe), *_python(node, probe), *_ports(node, probe), *_machine(probe), *_power(probe)]
+    found = [
+        *_account(node, probe),
+        *_python(node, probe),
+        *_ways_to_root(node, probe),
+        *_ports(node, probe),
+        *_machine(probe),
+        *_power(probe),
+    ]
     return tuple(sorted(found, key=lambda problem: not problem.serious))
 
 
@@ -188,6 +200,25 @@ def _python(node: Node, probe: Probe) -> list[Problem]:
         found.append(
             Problem(f"{path} is built for {probe.python_machine} (Rosetta)", "MLX needs an arm64 Python", serious=True)
         )
+    return found
+
+
+def _ways_to_root(node: Node, probe: Probe) -> list[Problem]:
+    """Helper and apply job run as the admin: where it is root, nobody else may put another program in their way."""
+    layout = node.settings.layout()
+    if layout.admin != "root" or probe.user == layout.admin:
+        return []
+    root, python = weakness_of(probe.way_to_root), weakness_of(probe.way_to_interpreter)
+    found: list[Problem] = []
+    if root is not None:
+        what = f"fleet's root {layout.root} is not safe: {root}, who could become root by it"
+        advice = (
+            "choose a `root:` below folders that are root's alone, as /opt/fleet; what is not root's there, take away"
+        )
+        found.append(Problem(what, advice, serious=True))
+    if python is not None:
+        what = f"{node.settings.interpreter} runs as root and is not safe: {python}, who could become root by it"
+        found.append(Problem(what, "say `interpreter: standalone`: fleet brings one that is root's", serious=True))
     return found
 
 

@@ -34,6 +34,37 @@ listeners() {
     return 0
 }
 
+# way PATH: MODE UID GID NAME of every name on the way to it, links followed, as far as it is there
+way() (
+    set -f
+    at='' rest=$1 hops=0
+    place /
+    while [ -n "$rest" ]; do
+        name=${rest%%/*}
+        case $rest in */*) rest=${rest#*/} ;; *) rest='' ;; esac
+        case $name in
+        '' | .) continue ;;
+        ..) at=${at%/*} && continue ;;
+        esac
+        place "$at/$name" || break
+        if [ -L "$at/$name" ]; then
+            hops=$((hops + 1))
+            [ "$hops" -lt 40 ] || break
+            rest=$(readlink "$at/$name")/$rest
+            case $rest in /*) at='' ;; esac
+        else
+            at=$at/$name
+        fi
+    done
+)
+
+place() {
+    seen=$1
+    # shellcheck disable=SC2046 # the columns of ls are wanted apart
+    set -- $(ls -ldn "$seen" 2>/dev/null)
+    [ $# -ge 4 ] && printf '%s %s %s %s\n' "$1" "$3" "$4" "$seen"
+}
+
 echo FLEET-PROBE/1
 run user id -un
 run owner id -u "$OWNER"
@@ -61,5 +92,7 @@ case $PYTHON in
     ;;
 *) run python python_version "$PYTHON" ;;
 esac
+run way.root way "$ROOT"
+[ -z "$PYTHON" ] || run way.interpreter way "$PYTHON"
 [ -z "$PYTHON_DIGEST" ] || run build test -x "$ROOT/python/$PYTHON_DIGEST/bin/python3"
 echo '== end 0'

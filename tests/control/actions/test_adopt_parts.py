@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import tarfile
 from dataclasses import replace
@@ -21,7 +22,8 @@ from fleet.control.actions.adopt_install import (
     sudoers_name,
     sudoers_text,
 )
-from fleet.control.actions.adopt_probe import Probe, parse_probe, problems_of, reached_while_locked
+from fleet.control.actions.adopt_places import Place, parse_places, weakness_of
+from fleet.control.actions.adopt_probe import Probe, parse_probe, probe_command, problems_of, reached_while_locked
 from fleet.control.inventory import Node
 from fleet.control.inventory.settings import NodeSettings
 from fleet.errors import InventoryError
@@ -67,6 +69,9 @@ FLEET-PROBE/1
 |/opt/fleet/python/abc/bin/python3 -s -m fleet.node.agent --config /opt/fleet/etc/agent.json
 == python 0
 |3.12.7 arm64
+== way.root 0
+|drwxr-xr-x 0 0 /
+|drwxr-xr-x 0 0 /opt
 == end 0
 """
 
@@ -192,3 +197,58 @@ def test_a_failure_of_the_script_is_read_with_what_it_did_before() -> None:
     answer = parse_installed("noise\nFLEET-ADOPT/1\nchanged folder /opt/fleet\nsame sync\nfailed visudo refuses it\n")
     assert (answer.changed, answer.failed, answer.done) == (("folder /opt/fleet",), "visudo refuses it", False)
     assert parse_installed("").failed is None
+
+
+@pytest.mark.parametrize(
+    ("line", "weak"),
+    [
+        ("drwxr-xr-x 0 0 /opt", False),
+        ("drwxrwxr-x 0 0 /opt", False),  # wheel is root alone
+        ("drwxr-xr-x@ 501 80 /opt/homebrew", True),
+        ("drwxrwxr-x+ 0 80 /Applications", True),
+        ("drwxrwxrwt 0 0 /tmp", True),
+        ("lrwxrwxrwx 0 0 /a link", False),
+        ("lrwxr-xr-x 501 80 /opt/homebrew/bin/python3", True),
+    ],
+)
+def test_what_another_account_than_root_may_change_is_weak(line: str, weak: bool) -> None:
+    (place,) = parse_places(line)
+    assert place.path == line.split(" ", 3)[3]
+    assert (weakness_of((place,)) is not None) == weak
+
+
+def test_a_way_that_another_account_may_turn_is_refused_where_root_runs_what_lies_there() -> None:
+    theirs = (Place("/", "drwxr-xr-x", 0, 0), Place("/opt/homebrew", "drwxrwxr-x", 501, 80))
+    probe = Probe(user="ops", sudo="free", python_version="3.12.1", complete=True)
+    node = a_node(interpreter="/opt/homebrew/bin/python3")
+    assert problems_of(node, probe) == ()
+    (python,) = problems_of(node, replace(probe, way_to_interpreter=theirs))
+    assert python.serious
+    assert "/opt/homebrew belongs to uid 501" in python.what
+    assert "interpreter: standalone" in python.advice
+    (root,) = problems_of(node, replace(probe, way_to_root=theirs))
+    assert root.serious
+    assert "root:" in root.advice
+    both = replace(probe, way_to_root=theirs, way_to_interpreter=theirs)
+    assert problems_of(a_node(admin="ops", interpreter="/opt/py"), both) == ()  # nothing runs as root there
+    assert problems_of(node, replace(both, user="root")) == ()
+
+
+def test_the_probe_sees_every_name_on_the_way_and_behind_links(tmp_path: Path) -> None:
+    (tmp_path / "real/bin").mkdir(parents=True)
+    (tmp_path / "real/bin/python3").write_text("")
+    (tmp_path / "link one").symlink_to("real")
+    (tmp_path / "link two").symlink_to(tmp_path / "link one")
+    (tmp_path / "loop").symlink_to("loop")
+    node = a_node(interpreter=str(tmp_path / "link two/../real/bin/python3"), root=str(tmp_path / "loop/fleet"))
+    command = probe_command(node, python_digest="")
+    answer = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    probe = parse_probe(answer.stdout, root="/opt/fleet")
+    seen = [place.path for place in probe.way_to_interpreter]
+    assert seen[0] == "/"
+    names = ("link two", "link one", "real", "real", "real/bin", "real/bin/python3")
+    assert [path for path in seen if path.startswith(f"{tmp_path}/")] == [f"{tmp_path}/{name}" for name in names]
+    assert {place.mode[0] for place in probe.way_to_interpreter if "link " in place.path} == {"l"}
+    assert probe.way_to_interpreter[-1].uid == os.getuid()
+    assert probe.way_to_root[-1].path == f"{tmp_path}/loop"
+    assert probe.complete

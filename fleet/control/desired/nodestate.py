@@ -169,6 +169,7 @@ class NodeCompiler:
             on_change_of=tuple(given(action.on_change_of) or ()),  # names of tasks, until all items are known
             undo=tuple(given(action.undo) or ()),
             timeout_seconds=seconds(action.timeout, place=task.place, what="timeout"),
+            sensitive=task.sensitive,
         )
 
     def _with_changes(self, item: Item) -> Item:

@@ -92,6 +92,10 @@ class Performer:
 
     def _command(self, item: Command, words: tuple[str, ...]) -> None:
         ran = self.machine.host.run(words, timeout_seconds=item.timeout_seconds, user=item.user)
+        if ran.code and item.sensitive:
+            raise Problem(
+                f"command {item.name!r} ended with {ran.code}", detail="it is sensitive: its output is not kept"
+            )
         if ran.code:
             raise Problem(f"command {item.name!r} ended with {ran.code}: {quote(words)}", detail=ran.said)
 

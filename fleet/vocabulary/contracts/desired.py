@@ -163,7 +163,8 @@ class Sysctl:
 class Command:
     """A command that runs when `creates` is absent, when `check` fails, or when one of `on_change_of` changed.
 
-    `on_change_of` holds item keys. Without `undo` it is not reverted, and the plan says so.
+    `on_change_of` holds item keys. Without `undo` it is not reverted, and the plan says so. Of a `sensitive` one
+    neither words nor output are told when it fails.
     """
 
     kind: ClassVar[str] = "command"
@@ -176,6 +177,7 @@ class Command:
     on_change_of: tuple[str, ...] = ()
     undo: tuple[str, ...] = ()
     timeout_seconds: float = 300.0
+    sensitive: bool = False
 
     @property
     def key(self) -> str:

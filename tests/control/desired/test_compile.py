@@ -398,11 +398,12 @@ def test_a_custom_daemon_restarts_and_reloads_on_the_files_that_it_names(tmp_pat
 
 def test_a_command_runs_on_change_of_the_items_of_the_task_that_it_names(tmp_path: Path) -> None:
     playbook = one_task("{name: conf, file: {dest: etc/x, content: a}}") + (
-        "    - {name: go, command: {argv: [/bin/go], on_change_of: [conf]}}\n"
+        "    - {name: go, sensitive: true, command: {argv: [/bin/go], on_change_of: [conf]}}\n"
     )
     found = item(a_project(tmp_path, playbook=playbook).one("mini-1"), "command:go")
     assert isinstance(found, Command)
     assert found.on_change_of == ("file:/opt/fleet/etc/x",)
+    assert found.sensitive
     assert found.user == "root"
 
 

@@ -324,6 +324,18 @@ def test_a_failed_command_shows_what_it_said(node: Node) -> None:
     assert "no such luck" in node.end().detail
 
 
+def test_a_failed_sensitive_command_tells_its_exit_status_and_nothing_else(node: Node) -> None:
+    node.mac.programs["/opt/c"] = lambda _: Ran(code=3, err="the token is hunter2")
+    release = node.release().add(
+        a_command(argv=("/opt/c", "--token=s3cret"), undo=("/opt/c", "s3cret"), sensitive=True)
+    )
+    assert node.deploy(release) == "failed"
+    assert "ended with 3" in node.end().text
+    told = Path(node.layout.run("run-1"), "journal.jsonl").read_text()
+    told += releases.why_bad(node.machine, release.state.state_id) or ""
+    assert ("hunter2" in told, "s3cret" in told) == (False, False)
+
+
 def test_waiting_happens_only_when_something_else_does(node: Node) -> None:
     release = first_release(node).add(WaitFor(task="t", port=8790))
     assert [step.action for step in node.plan(release)][-1] == "wait"

@@ -112,3 +112,9 @@ def test_the_help_imports_neither_ssh_nor_yaml_nor_screens() -> None:
     assert loaded.isdisjoint(
         {"paramiko", "fabric", "yaml", "jinja2", "msgspec", "rich", "textual", "huggingface_hub", "uv"}
     )
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest imports a test file by its name alone."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []

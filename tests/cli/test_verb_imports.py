@@ -27,7 +27,7 @@ def project(tmp_path):
         (["status"], BUILDING | FACTS),
         (["status", "--json"], BUILDING | FACTS | SCREENS),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_verb_loads_only_what_it_needs(project, words, unwanted):
     code = (

@@ -76,6 +76,9 @@ check: lint types directions docs ## Lint, types, import directions, docs
 reference: $(VENV)/.dev ## Write the reference pages anew
 	@$(BIN)/python docs/reference/generate.py
 
+picture: $(VENV)/.demo ## Draw docs/demo.svg anew, from a real run of the demo
+	@$(BIN)/python docs/picture.py
+
 fmt: $(VENV)/.dev ## Format and fix
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
@@ -84,4 +87,4 @@ include show.mk
 clean: demo-down ## Remove what was set up here
 	@rm -rf $(VENV) $(DEMO) dist build
 
-.PHONY: reference help setup locks demo demo-down test test-mac lint types directions docs check fmt clean
+.PHONY: picture reference help setup locks demo demo-down test test-mac lint types directions docs check fmt clean

@@ -161,7 +161,8 @@ def _show(nodes: Sequence[Node], adoptions: Sequence[Adoption]) -> None:
         if one.probe is not None and one.probe.filevault:
             told.setdefault(reached_while_locked(node, one.probe), []).append(node.name)
     for text, names in told.items():
-        click.echo(for_stdout(f"{names_text(names)}: {text}"))
+        who = "every node" if len(names) == len(nodes) > 1 else names_text(names)
+        click.echo(for_stdout(f"{who}: {text}"))
 
 
 def _json(node: Node, one: Adoption) -> dict[str, Any]:

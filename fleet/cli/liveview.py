@@ -54,7 +54,7 @@ class _Row:
 
 
 class LiveView:
-    """A row a node: what it does, how far, how long. What fails is told in full above the rows, and stays there."""
+    """A row a node: what it does, how long, how far. What fails is told in full above the rows, and stays there."""
 
     def __init__(
         self,
@@ -112,8 +112,8 @@ class LiveView:
         table.width = min(self._console.width, _WIDEST)
         table.add_column(no_wrap=True, max_width=24, overflow="ellipsis")
         table.add_column(no_wrap=True, min_width=11)
+        table.add_column(no_wrap=True, min_width=5, justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        table.add_column(no_wrap=True, justify="right")
         for name in names:
             table.add_row(Text(name, style="bold"), *_cells(rows[name], now, frames=frames))
         below = [
@@ -144,9 +144,9 @@ def _cells(row: _Row, now: float, *, frames: str) -> tuple[Text, Text, Text]:
     took = Text(_span((row.ended or now) - row.began), style="dim")
     if event.outcome:
         shape, style = SHAPES[event.outcome]
-        return Text(f"{shape} {event.outcome}", style=style), Text(event.text, style="dim"), took
+        return Text(f"{shape} {event.outcome}", style=style), took, Text(event.text, style="dim")
     frame = frames[int(now * _A_SECOND) % len(frames)]
-    return Text(f"{frame} {event.phase}", style="cyan"), _doing(event), took
+    return Text(f"{frame} {event.phase}", style="cyan"), took, _doing(event)
 
 
 def _doing(event: RunEvent) -> Text:

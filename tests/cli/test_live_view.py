@@ -39,12 +39,12 @@ def test_every_node_has_one_row_from_the_beginning() -> None:
     ]
 
 
-def test_a_row_says_what_how_far_and_how_long() -> None:
+def test_a_row_says_what_how_long_and_how_far() -> None:
     sending = event("mac-1", Phase.SEND, "progress", bytes_done=256 * 2**20, bytes_total=512 * 2**20)
     (row,) = shown([event("mac-1", Phase.SEND, "start"), sending], nodes=["mac-1"])
     assert "━" in row
     assert "256 MiB of 512 MiB" in row
-    assert row.endswith("2 s")
+    assert row.split()[3:5] == ["2", "s"]
 
 
 def test_a_long_text_is_cut_to_the_width_and_never_makes_a_second_line() -> None:

@@ -69,6 +69,11 @@ class FaultyDisk(Disk):
         self.fuse.burn()
         super().append(path, content[half:])
 
+    def put(self, folder: int, aside: str, name: str) -> None:
+        """As Disk does, or dies."""
+        with self.fuse.around():
+            super().put(folder, aside, name)
+
     def rename(self, path: str, target: str) -> None:
         """As Disk does, or dies."""
         with self.fuse.around():

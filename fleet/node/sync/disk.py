@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import grp
 import hashlib
 import os
@@ -17,6 +18,9 @@ from typing import BinaryIO, Protocol
 from fleet.node.sync.problem import Problem
 
 _CHUNK_BYTES = 1 << 20
+_MOST_LINKS = 32
+_NO_DIRECTORY = (errno.ENOTDIR, errno.ELOOP)  # what a link is to O_NOFOLLOW: the one on Linux, the other on macOS
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,24 +177,48 @@ class Disk:
         with self.open(source) as origin, self._replacement(path, mode=mode, owner=owner, group=group) as file:
             shutil.copyfileobj(origin, file, _CHUNK_BYTES)
 
-    def own(self, path: str, *, mode: int, owner: str, group: str) -> None:
-        """Give a file or directory its owner and mode; a link there is refused."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    @contextlib.contextmanager
+    def parent(self, path: str) -> Iterator[tuple[int, str]]:
+        """The folder that holds `path`, open, and the last name: what is done there cannot be led elsewhere.
+
+        Every link on the way is refused unless it and its folder are root's or our own (on macOS `/etc`, `/tmp` and
+        `/var` are such links). Raises Problem (code `unsafe`) and OSError.
+        """
+        *folders, name = [part for part in path.split("/") if part]
+        descriptor = _walk(path, folders)
         try:
-            give(descriptor, mode=mode, owner=owner, group=group)
+            yield descriptor, name
         finally:
             os.close(descriptor)
 
+    def own(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """Give a file or directory its owner and mode; a link there is refused."""
+        with self.parent(path) as (folder, name):
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+            try:
+                give(descriptor, mode=mode, owner=owner, group=group)
+            finally:
+                os.close(descriptor)
+
     def directory(self, path: str, *, mode: int = 0o755, owner: str = "", group: str = "") -> None:
         """Make a directory and what leads to it, with its mode and owner. Something else there is refused."""
-        place = Path(path)
-        if not place.parent.is_dir():
-            self.directory(str(place.parent))
-        with contextlib.suppress(FileExistsError):
-            place.mkdir(mode=0o700)
-        if place.is_symlink() or not place.is_dir():
-            raise Problem(f"{path} is in the way: it is not a directory", hint="move it away, then deploy again")
-        self.own(path, mode=mode, owner=owner, group=group)
+        above = Path(path).parent
+        if not above.is_dir():
+            self.directory(str(above))
+        with self.parent(path) as (folder, name):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=folder)
+            try:
+                descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            except OSError as error:
+                if error.errno not in _NO_DIRECTORY:
+                    raise
+                hint = "move it away, then deploy again"
+                raise Problem(f"{path} is in the way: it is not a directory", hint=hint) from None
+            try:
+                give(descriptor, mode=mode, owner=owner, group=group)
+            finally:
+                os.close(descriptor)
 
     def touch(self, path: str, *, mode: int, owner: str, group: str) -> None:
         """Make sure that a log exists with that owner; its content stays.
@@ -199,22 +227,24 @@ class Disk:
         else's (macOS lets any account make a hard link to any file). One of another owner is put aside as `.old`.
         """
         flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(path, flags)
+        with self.parent(path) as (folder, name):
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = os.open(name, flags, dir_fd=folder)
+                try:
+                    info = os.fstat(descriptor)
+                    ours = not owner or info.st_uid == user_id(owner)
+                    ours = ours and (not group or info.st_gid == group_id(group))
+                    if ours and info.st_nlink == 1:
+                        give(descriptor, mode=mode, owner="", group="")
+                        return
+                finally:
+                    os.close(descriptor)
+                os.rename(name, f"{name}.old", src_dir_fd=folder, dst_dir_fd=folder)
+            descriptor = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
             try:
-                info = os.fstat(descriptor)
-                ours = (not owner or info.st_uid == user_id(owner)) and (not group or info.st_gid == group_id(group))
-                if ours and info.st_nlink == 1:
-                    give(descriptor, mode=mode, owner="", group="")
-                    return
+                give(descriptor, mode=mode, owner=owner, group=group)
             finally:
                 os.close(descriptor)
-            os.rename(path, f"{path}.old")  # noqa: PTH104 (as below)
-        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            give(descriptor, mode=mode, owner=owner, group=group)
-        finally:
-            os.close(descriptor)
 
     def append(self, path: str, content: bytes) -> None:
         """Add to a file and make it last (fsync). A new file is 0600."""
@@ -245,7 +275,8 @@ class Disk:
 
     def remove(self, path: str) -> None:
         """Remove a file or link. Nothing there is fine."""
-        Path(path).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError), self.parent(path) as (folder, name):
+            os.unlink(name, dir_fd=folder)
 
     def remove_tree(self, path: str) -> None:
         """Remove a directory with all that is in it; it loses its name first. Nothing there is fine."""
@@ -261,7 +292,8 @@ class Disk:
     def remove_directory(self, path: str) -> bool:
         """Remove a directory that is empty; whether it is gone."""
         try:
-            os.rmdir(path)  # noqa: PTH106 (a link must not be followed)
+            with self.parent(path) as (folder, name):
+                os.rmdir(name, dir_fd=folder)
         except OSError:
             return not self.stat(path).exists
         return True
@@ -282,20 +314,71 @@ class Disk:
     @contextlib.contextmanager
     def _replacement(self, path: str, *, mode: int, owner: str, group: str) -> Iterator[BinaryIO]:
         """A new file beside `path` that takes its place when all went well."""
-        aside = f"{path}.new"
-        self.remove(aside)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        try:
-            with os.fdopen(os.open(aside, flags, 0o600), "wb") as file:
-                yield file
-                file.flush()
-                give(file.fileno(), mode=mode, owner=owner, group=group)
-                os.fsync(file.fileno())
-            self.rename(aside, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                self.remove(aside)
-            raise
+        with self.parent(path) as (folder, name):
+            aside = f"{name}.new"
+            _unlink(aside, folder)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            try:
+                with os.fdopen(os.open(aside, flags, 0o600, dir_fd=folder), "wb") as file:
+                    yield file
+                    file.flush()
+                    give(file.fileno(), mode=mode, owner=owner, group=group)
+                    os.fsync(file.fileno())
+                self.put(folder, aside, name)
+            except Exception:
+                with contextlib.suppress(OSError):
+                    _unlink(aside, folder)
+                raise
+
+    def put(self, folder: int, aside: str, name: str) -> None:
+        """Let a finished file take its name, in one go, within an open folder."""
+        os.rename(aside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        with contextlib.suppress(OSError):
+            descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _walk(path: str, folders: list[str]) -> int:
+    """Open a folder name by name, from `/`. The caller closes it."""
+    todo = folders[::-1]
+    links = 0
+    at = os.open("/", _FOLDER)
+    try:
+        while todo:
+            name = todo.pop()
+            try:
+                below = os.open(name, _FOLDER, dir_fd=at)
+            except OSError as error:
+                if error.errno not in _NO_DIRECTORY:
+                    raise
+                info = os.stat(name, dir_fd=at, follow_symlinks=False)
+                if not stat.S_ISLNK(info.st_mode):
+                    raise
+                if not {info.st_uid, os.fstat(at).st_uid} <= {0, os.geteuid()}:
+                    whose = user_name(info.st_uid)
+                    raise Problem(f"{path} leads through the link {name!r} of {whose}", code="unsafe") from None
+                target = os.readlink(name, dir_fd=at)
+                links += 1
+                if links > _MOST_LINKS:
+                    raise
+                todo += [part for part in target.split("/") if part][::-1]
+                if not target.startswith("/"):
+                    continue
+                below = os.open("/", _FOLDER)
+            os.close(at)
+            at = below
+    except BaseException:
+        os.close(at)
+        raise
+    return at
+
+
+def _unlink(name: str, folder: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
 
 
 def digest_file(file: BinaryIO, hasher: Hasher) -> str:

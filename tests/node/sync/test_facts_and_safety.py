@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,3 +144,50 @@ class _Strangers(Disk):
     def stat(self, path: str) -> PathState:
         found = super().stat(path)
         return replace(found, owner="stranger") if path == self._link else found
+
+
+class _Swapping(Disk):
+    """A disk on which a folder becomes somebody's link right after it was looked at."""
+
+    def __init__(self, folder: Path, elsewhere: Path, uid: int) -> None:
+        self._folder, self._elsewhere, self._uid = folder, elsewhere, uid
+
+    def stat(self, path: str) -> PathState:
+        found = super().stat(path)
+        if path == str(self._folder) and found.kind == "directory":
+            self._folder.rename(f"{self._folder}.away")
+            self._folder.symlink_to(self._elsewhere)
+            os.chown(self._folder, self._uid, -1, follow_symlinks=False)
+        return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another account's link")
+@pytest.mark.parametrize("what", ["file", "directory", "log", "sweep"])
+def test_a_folder_that_becomes_a_link_after_the_check_leads_nowhere(tmp_path: Path, what: str) -> None:
+    node = Node(tmp_path)
+    folder, elsewhere = Path(node.layout.root, "var"), tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "x.new").write_text("theirs")
+    disk = _Swapping(folder, elsewhere, 65534)
+    machine = replace(node.machine, disk=disk)
+    path = f"{folder}/x"
+    safe_place(machine, path)
+    assert folder.is_symlink()
+    change: Callable[[], None] = {
+        "file": lambda: disk.write(path, b"ours", mode=0o600),
+        "directory": lambda: disk.directory(path),
+        "log": lambda: disk.touch(path, mode=0o640, owner=USER, group=GROUP),
+        "sweep": lambda: disk.remove(f"{path}.new"),
+    }[what]
+    with pytest.raises(Problem) as refused:
+        change()
+    assert refused.value.code == "unsafe"
+    assert [(at.name, at.read_text()) for at in elsewhere.iterdir()] == [("x.new", "theirs")]
+
+
+def test_a_link_of_our_own_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "etc").symlink_to("private")
+    Disk().write(f"{tmp_path}/etc/a", b"x", mode=0o600)
+    assert (tmp_path / "private" / "a").read_bytes() == b"x"

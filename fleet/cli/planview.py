@@ -142,6 +142,8 @@ def _line(change: Change, plan: NodePlan, width: int) -> Text:
     text = Text("  ").append(change.mark, style=_COLOURS[change.mark]).append(f" {_noun(change, plan):<{width}}")
     if what:
         text.append(f"  {what}", style="bold" if step.action in WORDS else "")
+    elif not step.may and step.reverted:
+        text.rstrip()
     if step.may:
         text.append("  (may change)", style="magenta")
     if not step.reverted:

@@ -73,6 +73,8 @@ class PlainView:
             return
         if event.phase is Phase.APPLY and event.status == "ok" and event.text.startswith(_QUIET):
             return
+        if event.outcome is Outcome.UNCHANGED:
+            return
         where = f"{event.node}: " if event.node else ""
         for line in event_lines(event):
             self._console.print(Text.assemble(where, line), highlight=False, soft_wrap=True)

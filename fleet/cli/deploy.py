@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 
 import click
 from rich.console import Console
@@ -11,16 +12,19 @@ from rich.text import Text
 
 from fleet.cli.context import link_of, narrate, overrides_of, print_json, project_of
 from fleet.cli.hang import hang
+from fleet.cli.lines import names_text
 from fleet.cli.planview import nothing_to_do, plan_json, print_plan
-from fleet.cli.runview import run_view
+from fleet.cli.runview import RunView, run_view
 from fleet.control.actions.deploy import Deployer, Prepared, Wanted, looked_at, run_batches, verdict
 from fleet.control.rollout.plan import NodePlan
 from fleet.control.rollout.run import Run
 from fleet.control.supply.cache import Cache
 from fleet.vocabulary.clock import SystemClock
+from fleet.vocabulary.contracts.events import Phase, RunEvent
 from fleet.vocabulary.names import NodeName
 
 _EXIT_CHANGES = 5
+_STOPPED = 130
 
 
 @click.command()
@@ -79,9 +83,14 @@ def deploy(ctx: click.Context, playbook: str, on: str | None, commands: bool, ye
                 narrate("nothing was changed")
                 ctx.exit(1)
             view = run_view(console, [node for batch in order for node in batch.nodes], json=as_json)
-            run.show_with(view.show)
-            with view:
-                run.apply(order)
+            last: dict[str, RunEvent] = {}
+            run.show_with(partial(_remember_and_show, last, view))
+            try:
+                with view:
+                    run.apply(order)
+            except KeyboardInterrupt:
+                narrate(_left_alone(last))
+                ctx.exit(_STOPPED)
     problem = verdict(run.results)
     if problem:
         raise problem
@@ -120,6 +129,22 @@ def _agreed(plans: Mapping[NodeName, NodePlan]) -> bool:
         raise click.UsageError("nobody to ask: stdin is not a terminal. --yes deploys without asking")
     nodes = sum(not one.idle for one in plans.values())
     return click.confirm(f"Change {nodes} node{'s' if nodes != 1 else ''}?", err=True)
+
+
+def _remember_and_show(last: dict[str, RunEvent], view: RunView, event: RunEvent) -> None:
+    if event.node:
+        last[event.node] = event
+    view.show(event)
+
+
+def _left_alone(last: Mapping[str, RunEvent]) -> str:
+    """What ^C means for the nodes: one that has taken its run finishes it, the others stay as they are."""
+    begun = (Phase.STAGE, Phase.APPLY, Phase.GATE, Phase.REVERT)
+    alone = [node for node, event in last.items() if not event.outcome and event.phase in begun]
+    if not alone:
+        return "stopped"
+    verb = "finishes by itself" if len(alone) == 1 else "finish by themselves"
+    return f"stopped; {names_text(alone)} {verb}. fleet plan shows what is left to do"
 
 
 def _tell_untold(console: Console, run: Run) -> None:

@@ -6,6 +6,7 @@ import io
 
 from rich.console import Console
 
+from fleet.cli.deploy import _left_alone
 from fleet.cli.planview import print_plan
 from fleet.cli.runview import PlainView
 from fleet.control.rollout.plan import Change, NodePlan
@@ -106,3 +107,13 @@ def test_files_that_the_plan_has_told_are_not_told_again_but_services_and_gates_
         "mac-1: ✓ start org.fleet-macs.agent\n"
     )
     assert said(event(Phase.GATE, "ok", text="http /healthz")) == "mac-1: ✓ gate http /healthz\n"
+
+
+def test_a_stopped_deploy_says_which_nodes_go_on_alone() -> None:
+    last = {
+        "mac-1": event(Phase.DONE, "ok", outcome=Outcome.CHANGED),
+        "mac-2": event(Phase.APPLY, "start", text="daemon org.fleet-macs.agent · restart"),
+        "mac-3": event(Phase.SEND, "progress", bytes_done=1, bytes_total=2),
+    }
+    assert _left_alone(last) == "stopped; mac-2 finishes by itself. fleet plan shows what is left to do"
+    assert _left_alone({}) == "stopped"

@@ -357,5 +357,5 @@ def _refuse_busy(node: NodeName, hello: Hello) -> None:
         raise NodeError(
             f"run {hello.active_run} is still going on there",
             node=node,
-            hint="wait for its end (fleet status shows it), then deploy again",
+            hint=f"wait for its end, then deploy again; fleet logs {node} apply -f shows it",
         )

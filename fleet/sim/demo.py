@@ -55,7 +55,9 @@ def up(folder: Path) -> None:
 @click.option("--dir", "folder", type=click.Path(file_okay=False, path_type=Path), required=True)
 def down(folder: Path) -> None:
     """Stop the simulated fleet of FOLDER and remove it."""
-    if folder.is_dir():
+    if not folder.is_dir():
+        click.echo("no demo is up")
+    else:
         _run(folder, Argv.of("sim", "down", "--purge", "--dir", "."))
 
 

@@ -15,7 +15,7 @@ def completion(shell: str) -> None:
     bash   fleet completion bash > ~/.local/share/bash-completion/completions/fleet
     zsh    fleet completion zsh > "${fpath[1]}/_fleet"
     fish   fleet completion fish > ~/.config/fish/completions/fleet.fish
-    """
+    """  # noqa: D301 (click keeps the lines below this mark)
     from fleet.cli.main import cli
 
     kind = get_completion_class(shell)

@@ -145,7 +145,10 @@ def fault(folder: Path, node: str | None, faults: tuple[str, ...], clear: bool, 
 def down(folder: Path, purge: bool) -> None:
     """Stop the simulated Macs: no process and no port stays."""
     found, where = (folder / _PLAN).is_file(), _where(folder)
-    _simulation(folder).down(purge=purge)
+    try:
+        _simulation(folder).down(purge=purge)
+    except OSError as error:  # something of the simulation still writes there
+        raise FleetError(f"the simulation{where} is not wholly gone: {error}", hint="the same command again") from error
     if found:
         narrate(f"the simulation{where} is {'gone' if purge else 'down'}")
     else:

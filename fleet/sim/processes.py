@@ -8,6 +8,8 @@ import psutil
 
 MARK = "FLEET_SIM"
 TERMINATE_SECONDS = 3.0
+ROUNDS = 5
+"""A process that is ended may have started another one meanwhile."""
 
 
 def marked(marker: str) -> list[psutil.Process]:
@@ -23,15 +25,20 @@ def marked(marker: str) -> list[psutil.Process]:
 
 
 def end_marked(marker: str) -> int:
-    """SIGTERM, then SIGKILL to every marked process; how many there were."""
-    processes = marked(marker)
-    for process in processes:
-        _quietly(process.terminate)
-    _, alive = psutil.wait_procs(processes, timeout=TERMINATE_SECONDS)
-    for process in alive:
-        _quietly(process.kill)
-    psutil.wait_procs(alive, timeout=TERMINATE_SECONDS)
-    return len(processes)
+    """SIGTERM, then SIGKILL to every marked process, until none is born any more; how many there were."""
+    count = 0
+    for _ in range(ROUNDS):
+        processes = marked(marker)
+        if not processes:
+            break
+        count += len(processes)
+        for process in processes:
+            _quietly(process.terminate)
+        _, alive = psutil.wait_procs(processes, timeout=TERMINATE_SECONDS)
+        for process in alive:
+            _quietly(process.kill)
+        psutil.wait_procs(alive, timeout=TERMINATE_SECONDS)
+    return count
 
 
 def _quietly(act: object) -> None:

@@ -218,5 +218,5 @@ def _refuse_unadopted(nodes: Sequence[Node]) -> None:
         raise NotAdopted(
             f"not adopted yet: {', '.join(strangers)}",
             detail="Their SSH keys are not pinned in the inventory, and fleet's helper is not on them.",
-            hint=f"fleet adopt {' '.join(strangers)}",
+            hint=f"fleet adopt {' '.join(strangers)}\nor leave out: --on 'all,{','.join(f'!{name}' for name in strangers)}'",
         )

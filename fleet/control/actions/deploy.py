@@ -215,8 +215,9 @@ def operator_name() -> str:
 def _refuse_unadopted(nodes: Sequence[Node]) -> None:
     strangers = [node.name for node in nodes if not node.settings.adopted]
     if strangers:
+        without = ",".join(["all", *(f"!{name}" for name in strangers)])
         raise NotAdopted(
             f"not adopted yet: {', '.join(strangers)}",
             detail="Their SSH keys are not pinned in the inventory, and fleet's helper is not on them.",
-            hint=f"fleet adopt {' '.join(strangers)}\nor leave out: --on 'all,{','.join(f'!{name}' for name in strangers)}'",
+            hint=f"fleet adopt {' '.join(strangers)}\nor leave them out: --on '{without}'",
         )

@@ -1,4 +1,4 @@
-"""The interface of an inference server, as pure values: nothing here opens a socket. Standard library only."""
+"""The interface of an inference server, as pure values: nothing here opens a socket."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from fleet.engines.spec import EngineCommand, SidecarSpec
+from fleet.traffic.work import Work
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What a server can do. `cancel_nonstream`: it notices that the client of a non-streamed request is gone."""
+    """What a server can do.
 
+    `works` is what it may be asked for. `cancel_nonstream`: it notices that the client of a non-streamed request is
+    gone; one that does not is always asked to stream.
+    """
+
+    works: tuple[Work, ...] = (Work.CHAT,)
     batching: bool = False
     seed: bool = False
     tools: bool = False
     structured: bool = False
-    embeddings: bool = False
     metrics: bool = False
     cancel_nonstream: bool = False
     distributed: bool = False
@@ -122,8 +127,10 @@ class Engine(Protocol):
         """How to start it. Raises ConfigError for an option that it does not know, and when it is not ours to start."""
         ...
 
-    def normalize(self, request: Mapping[str, Any], upstream: UpstreamFacts) -> dict[str, Any]:
-        """The chat request to send: a new dict, always streamed, with usage. Raises RequestRefused."""
+    def normalize(
+        self, request: Mapping[str, Any], upstream: UpstreamFacts, *, work: Work = Work.CHAT, stream: bool = True
+    ) -> dict[str, Any]:
+        """The request to send: a new dict, with usage when it is streamed. Raises RequestRefused."""
         ...
 
     def map_error(self, status: int, body: bytes) -> UpstreamError:

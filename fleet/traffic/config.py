@@ -19,12 +19,22 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     key_file: str | None = None
 
 
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """USD per token as decimal text ("0.0000001"), as OpenRouter's model list says it. Text, so that nothing is lost."""
+
+    prompt: str = "0"
+    completion: str = "0"
+
+
 class Upstream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whatever a gateway can send a request to.
 
     `kind`: `sidecar` (an engine on this node), `edge` (the gateway of another node, TLS pinned by `pin`), `api` (an
     OpenAI-compatible URL). `engine` names the adapter of fleet.engines. `model` is what the upstream is asked for,
     `serves` the name under which routes and clients know it. `pin` is `sha256//BASE64` of the peer's public key.
+    `works`: what it is asked for (`chat`, `completions`, `embeddings`); None = what its engine offers. A request may use
+    `kv_bytes` of memory together with those in flight, at `kv_bytes_per_token`; None = no bound but `max_in_flight`.
+    `prompt_cache_size`: how many prompts the server keeps. `headers` go with every request.
     """
 
     name: str
@@ -38,20 +48,19 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     key_file: str | None = None
     context_tokens: int | None = None
     max_in_flight: int = 16
-
-
-class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A scenario that a client asks for by model name, and its upstreams in order of preference."""
-
-    name: str
-    upstreams: tuple[str, ...]
-    track: Track = Track.PRIVATE
+    works: tuple[str, ...] | None = None
+    kv_bytes_per_token: int | None = None
+    kv_bytes: int | None = None
+    prompt_cache_size: int = 10
+    price: Price | None = None
+    headers: dict[str, str] = {}
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Per gateway; seconds.
+    """Per gateway, or per route; seconds.
 
-    `queue`: how long a request waits for room before 429. `commit`: how long the status is withheld while no answer
+    `connect`, `first_token` (also of a unary answer), `idle` (between two signs of an answer) and `total` end an
+    attempt or the call. `reader`: how long a client may leave what was sent unread. `queue`: how long a request waits for room before 429. `commit`: how long the status is withheld while no answer
     has begun; then 200 and a comment every `keepalive`. `body`: for a client to send its request.
     """
 
@@ -63,6 +72,16 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     commit_seconds: float = 2.0
     keepalive_seconds: float = 5.0
     body_seconds: float = 120.0
+    reader_seconds: float = 60.0
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A scenario that a client asks for by model name, and its upstreams in order of preference."""
+
+    name: str
+    upstreams: tuple[str, ...]
+    track: Track = Track.PRIVATE
+    timeouts: Timeouts | None = None
 
 
 class Probing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +98,32 @@ class Probing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     failures: int = 2
 
 
+class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When an upstream is left alone: after `failures` in a row, for `first` seconds, doubled up to `longest`.
+
+    Then one request at a time is its trial. The last upstream that could serve is never left alone.
+    """
+
+    failures: int = 3
+    first_seconds: float = 1.0
+    longest_seconds: float = 30.0
+
+
+class Retries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many requests may be asked again elsewhere: `ratio` of all, and `burst` at once; `attempts` per request."""
+
+    ratio: float = 0.1
+    burst: int = 20
+    attempts: int = 3
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who waits for a place: `longest` in all, `per_key` of one key. Beyond that the answer is 429."""
+
+    longest: int = 1024
+    per_key: int = 256
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bounds on what a client may send."""
 
@@ -91,7 +136,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """How the gateway of one node runs. The first route is the default: for `default`, and when no model is named.
 
     `allowed_hosts` are names that the Host header may carry besides IP addresses, localhost and the node's own name
-    (`*` = any). `log_file` is kept below `log_bytes` (and one older file); without it everything goes to stderr.
+    (`*` = any). `admin_port` is a loopback port for the admin door (contracts/gateway_admin.py); `state_dir` a folder for
+    what must outlive a restart (the operator's intent). `log_file` is kept below `log_bytes` (and one older file); without it everything goes to stderr.
     """
 
     node: str
@@ -107,6 +153,11 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     limits: Limits = Limits()
     drain_seconds: float = 20.0
     probing: Probing = Probing()
+    breaker: Breaker = Breaker()
+    retries: Retries = Retries()
+    queue: Queue = Queue()
+    admin_port: int | None = None
+    state_dir: str | None = None
     log_file: str | None = None
     log_bytes: int = 16 * 1024 * 1024
     schema: int = 1

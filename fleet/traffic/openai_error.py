@@ -37,6 +37,14 @@ class ApiError:
         return {"Retry-After": str(max(1, round(self.retry_after_seconds)))}
 
 
+class Refused(Exception):
+    """The client gets this error instead of an answer."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 def last_event(error: ApiError, *, stream_id: str, created: int, model: str) -> bytes:
     """The data of the event that ends a failed stream; no [DONE] follows (SPEC section 4.1).
 

@@ -74,3 +74,10 @@ class Intent(StrEnum):
     SERVING = "serving"
     DRAINING = "draining"
     DRAINED = "drained"
+
+
+class Lane(StrEnum):
+    """Who waits for whom: a batch request waits while an interactive one does."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"

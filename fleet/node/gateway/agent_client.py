@@ -7,9 +7,8 @@ from pathlib import Path
 
 import aiohttp
 
-from fleet.node.gateway.failures import Refused
 from fleet.traffic.config import GatewayConfig
-from fleet.traffic.openai_error import ApiError
+from fleet.traffic.openai_error import ApiError, Refused
 
 _LONGEST_BYTES = 4 * 1024 * 1024
 _SECONDS = 5.0

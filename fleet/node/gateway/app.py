@@ -14,14 +14,14 @@ import fleet
 from fleet.node.gateway.agent_client import fetch_snapshot
 from fleet.node.gateway.auth import INFERENCE, NODE, find_key, host_allowed, shown_key
 from fleet.node.gateway.call import LiveCall, LiveCalls
-from fleet.node.gateway.failures import ClientGone, Refused
+from fleet.node.gateway.failures import ClientGone
 from fleet.node.gateway.models import model_entry, model_list, model_not_found, reasons
 from fleet.node.gateway.relay import Relay
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.request import chat_call, parse_object, read_body, request_id
 from fleet.node.gateway.upstreams import Upstreams
 from fleet.traffic.choice import Readiness
-from fleet.traffic.openai_error import ApiError
+from fleet.traffic.openai_error import ApiError, Refused
 from fleet.vocabulary.names import Intent
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fleet.traffic.config import Route
+from fleet.traffic.dialects.dialect import Asked, Dialect
 from fleet.traffic.openai_error import ApiError
+from fleet.traffic.work import Shape
+
+if TYPE_CHECKING:
+    from fleet.node.gateway.upstreams import LiveUpstream
 
 
-@dataclass(kw_only=True)
-class ChatCall:
-    """A chat request on its way. `model` is what the client asked for, and what it is answered under."""
+class Phase(StrEnum):
+    """How far a request is: it has no place yet, an upstream has it and said nothing yet, its answer has begun."""
+
+    QUEUED = "queued"
+    WAITING = "waiting"
+    ANSWERING = "answering"
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Call:
+    """A request on its way. `model` is what the client asked for, and what it is answered under.
+
+    `notes` are headers of the answer that admission adds (`x-fleet-downgraded`). Times are monotonic seconds.
+    """
 
     request_id: str
     key: str
-    request: Mapping[str, Any]
+    dialect: Dialect
+    asked: Asked
     route: Route
     model: str
-    stream: bool
-    wants_usage: bool
+    shape: Shape
+    headers: Mapping[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     tried: list[str] = field(default_factory=list)
     upstream: str = ""
+    node: str = ""
     served: str = ""
+    phase: Phase = Phase.QUEUED
+    started: float = field(default_factory=time.monotonic)
+    first_token_at: float | None = None
+    chunks: int = 0
+    usage: Mapping[str, Any] | None = None
 
-    def headers(self) -> dict[str, str]:
+    def answer_headers(self) -> dict[str, str]:
         """What every answer says of itself."""
         found = {
             "x-fleet-request-id": self.request_id,
@@ -35,17 +61,20 @@ class ChatCall:
             "x-fleet-track": self.route.track.value,
         }
         if self.upstream:
-            found |= {"x-fleet-upstream": self.upstream, "x-fleet-model": self.served}
+            found["x-fleet-upstream"] = self.upstream
+            found["x-fleet-model"] = self.served
         if self.tried:
             found["x-fleet-attempts"] = str(len(self.tried))
+        if self.notes:
+            found |= self.notes
         return found
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """How a request ended: ok, refused, failed, truncated, cancelled or ended (by us). No prompt, no answer."""
 
-    call: ChatCall
+    call: Call
     word: str
     status: int
     seconds: float
@@ -56,17 +85,35 @@ class Outcome:
 
 
 class Admission(Protocol):
-    """May refuse a request, or lead it to another route, before an upstream is chosen."""
+    """The policy of the gateway, asked at three points of every request."""
 
-    async def admit(self, call: ChatCall) -> None:
-        """Returns, after changing `call.route` or not. Raises Refused."""
+    async def admit(self, call: Call) -> None:
+        """Before an upstream is chosen: returns, after changing `call.route` and `call.notes` or not. Raises Refused."""
+        ...
+
+    async def dispatch(self, call: Call, upstream: LiveUpstream) -> str | None:
+        """Before the first byte to `upstream` of each attempt (money is reserved here).
+
+        None lets it go; a reason passes this upstream over, and the next is asked. Raises Refused.
+        """
+        ...
+
+    def answered(self, call: Call, upstream: LiveUpstream, headers: Mapping[str, str]) -> None:
+        """`upstream` sent 200 and these headers (names in lower case). Must not raise, and must not wait."""
         ...
 
 
 class AdmitAll:
-    """Refuses nothing: the cap of requests in flight per upstream is all there is."""
+    """Refuses nothing: places on upstreams are all there is."""
 
-    async def admit(self, call: ChatCall) -> None:
+    async def admit(self, call: Call) -> None:
+        """See Admission."""
+
+    async def dispatch(self, call: Call, upstream: LiveUpstream) -> str | None:
+        """See Admission."""
+        return None
+
+    def answered(self, call: Call, upstream: LiveUpstream, headers: Mapping[str, str]) -> None:
         """See Admission."""
 
 
@@ -85,11 +132,23 @@ class NoAccounting:
         """See Accounting."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
+class AllBooks:
+    """Tells several."""
+
+    books: tuple[Accounting, ...]
+
+    def ended(self, outcome: Outcome) -> None:
+        """See Accounting."""
+        for book in self.books:
+            book.ended(outcome)
+
+
+@dataclass(eq=False, slots=True)
 class LiveCall:
     """A request that is being answered. `ended_by` is why we ended it ourselves, when we did."""
 
-    call: ChatCall
+    call: Call
     task: asyncio.Task[Any]
     ended_by: ApiError | None = None
 
@@ -98,7 +157,7 @@ class LiveCalls:
     """All requests in flight. `end` stops one with an error to its client; a client that leaves needs no help."""
 
     def __init__(self) -> None:
-        self._live: set[LiveCall] = set()
+        self._live: dict[LiveCall, None] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -109,20 +168,24 @@ class LiveCalls:
         return iter(tuple(self._live))
 
     @contextmanager
-    def enter(self, call: ChatCall) -> Iterator[LiveCall]:
+    def enter(self, call: Call) -> Iterator[LiveCall]:
         """The current task answers `call` until the context is left."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a call is answered by a task")
         live = LiveCall(call, task)
-        self._live.add(live)
+        self._live[live] = None
         self._idle.clear()
         try:
             yield live
         finally:
-            self._live.discard(live)
+            del self._live[live]
             if not self._live:
                 self._idle.set()
+
+    def find(self, request_id: str) -> LiveCall | None:
+        """The request of that id, when it is in flight."""
+        return next((live for live in self._live if live.call.request_id == request_id), None)
 
     def end(self, live: LiveCall, error: ApiError) -> None:
         """Stop answering `live`; its client is told `error`."""

@@ -25,14 +25,6 @@ class UpstreamFailure(Exception):
         self.error = error
 
 
-class Refused(Exception):
-    """The client gets this error instead of an answer."""
-
-    def __init__(self, error: ApiError) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
 class ClientGone(Exception):
     """The client closed its connection. There is nobody to tell."""
 

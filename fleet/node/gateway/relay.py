@@ -18,7 +18,7 @@ import msgspec
 from fleet.engines import ErrorKind, RequestRefused
 from fleet.node.gateway.call import Accounting, Admission, ChatCall, LiveCall, Outcome
 from fleet.node.gateway.caller import Bytes, Caller
-from fleet.node.gateway.failures import ClientGone, Refused, UpstreamFailure, broken, timed_out, told, told_refusal
+from fleet.node.gateway.failures import ClientGone, UpstreamFailure, broken, timed_out, told, told_refusal
 from fleet.node.gateway.sink import SignsOfLife, Sink
 from fleet.node.gateway.upstreams import LiveUpstream, Upstreams
 from fleet.traffic import sse
@@ -27,7 +27,7 @@ from fleet.traffic.chat_stream import ChatStreamReader, Chunk, Done, Fault, Part
 from fleet.traffic.choice import Choice
 from fleet.traffic.config import GatewayConfig
 from fleet.traffic.dress import StreamDress
-from fleet.traffic.openai_error import ApiError, last_event
+from fleet.traffic.openai_error import ApiError, Refused, last_event
 
 T = TypeVar("T")
 _MOST_ATTEMPTS = 3

@@ -12,9 +12,9 @@ from aiohttp import web
 
 from fleet.node.gateway.call import ChatCall
 from fleet.node.gateway.config import Loaded
-from fleet.node.gateway.failures import ClientGone, Refused
+from fleet.node.gateway.failures import ClientGone
 from fleet.node.gateway.models import model_not_found
-from fleet.traffic.openai_error import ApiError
+from fleet.traffic.openai_error import ApiError, Refused
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

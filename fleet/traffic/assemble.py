@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleet.traffic.work import Work
+
 _JOINED = ("content", "reasoning", "reasoning_content", "refusal")
 
 
@@ -28,6 +30,8 @@ class _Choice:
             for name, entries in logprobs.items():
                 if isinstance(entries, list):
                     self.logprobs.setdefault(name, []).extend(entries)
+        if isinstance(choice.get("text"), str):
+            self.texts.setdefault("text", []).append(choice["text"])
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return
@@ -73,7 +77,8 @@ class _Choice:
 class Assembler:
     """Give it every parsed chunk, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, work: Work = Work.CHAT) -> None:
+        self._work = work
         self._head: dict[str, Any] = {}
         self._choices: dict[int, _Choice] = {}
         self._usage: dict[str, Any] | None = None
@@ -91,13 +96,30 @@ class Assembler:
                 index = choice.get("index")
                 self._choices.setdefault(index if isinstance(index, int) else 0, _Choice()).add(choice)
 
-    def answer(self, *, model: str) -> dict[str, Any]:
-        """The unary answer, under the name that the client knows the model by."""
-        out: dict[str, Any] = {**self._head, "object": "chat.completion", "model": model}
+    def answer(self) -> dict[str, Any]:
+        """The unary answer of the work."""
+        if self._work is Work.COMPLETIONS:
+            return self._text_answer()
+        out: dict[str, Any] = {**self._head, "object": "chat.completion"}
         out["choices"] = [
             {
                 "index": index,
                 "message": choice.message(),
+                "logprobs": choice.logprobs or None,
+                "finish_reason": choice.finish_reason,
+            }
+            for index, choice in sorted(self._choices.items())
+        ]
+        if self._usage is not None:
+            out["usage"] = self._usage
+        return out
+
+    def _text_answer(self) -> dict[str, Any]:
+        out: dict[str, Any] = {**self._head, "object": "text_completion"}
+        out["choices"] = [
+            {
+                "index": index,
+                "text": "".join(choice.texts.get("text", ())),
                 "logprobs": choice.logprobs or None,
                 "finish_reason": choice.finish_reason,
             }

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from fleet.traffic.work import Work
 from fleet.traffic.sse import SseComment, SseEvent, SseOverflow, SseParser
 
 _PROGRESS = re.compile(rb"keepalive (\d{1,9})/(\d{1,9})")
@@ -61,10 +62,11 @@ Part = Chunk | Progress | Fault | Done
 class ChatStreamReader:
     """Feed it bytes, act on its parts; after a Fault or Done it says nothing more.
 
-    `parse_all` is for assembling one answer. `usage`, `stream_id`, `created`, `malformed` are what was seen so far.
+    `parse_all` is for who must understand every chunk. `usage`, `stream_id`, `created`, `malformed` are what was seen so far.
     """
 
-    def __init__(self, *, parse_all: bool) -> None:
+    def __init__(self, *, parse_all: bool, work: Work = Work.CHAT) -> None:
+        self._real = _real_text if work is Work.COMPLETIONS else _real
         self._sse = SseParser()
         self._parse_all = parse_all
         self._begun = False
@@ -131,7 +133,7 @@ class ChatStreamReader:
             if choice.get("finish_reason") == "":  # some servers mean "not yet" (SPEC section 3.1)
                 choice["finish_reason"] = None
             self._finished = self._finished or choice.get("finish_reason") is not None
-        real = any(_real(choice) for choice in choices)
+        real = any(self._real(choice) for choice in choices)
         self._begun = self._begun or real
         return Chunk(event.data, chunk, real=real)
 
@@ -173,3 +175,8 @@ def _real(choice: dict[str, Any]) -> bool:
     if not isinstance(delta, dict):
         return False
     return bool(delta.get("tool_calls") or delta.get("function_call")) or any(delta.get(name) for name in _TEXTS)
+
+
+def _real_text(choice: dict[str, Any]) -> bool:
+    """The same for a completion without roles."""
+    return choice.get("finish_reason") is not None or bool(choice.get("text"))

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 
-from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing
+from fleet.traffic.config import GatewayConfig
 from fleet.vocabulary.hosts import is_address
 
 INFERENCE = "inference"
 NODE = "node"
+ADMIN = "admin"
 
 
 def shown_key(headers: Mapping[str, str]) -> str | None:
     """The key that a request shows, as `Authorization: Bearer KEY` or `x-api-key: KEY`."""
-    scheme, _, key = headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and key.strip():
-        return key.strip()
+    shown = headers.get("Authorization")
+    if shown is not None:
+        scheme, _, key = shown.partition(" ")
+        if scheme.lower() == "bearer" and key.strip():
+            return key.strip()
     return headers.get("x-api-key", "").strip() or None
-
-
-def find_key(ring: KeyRing, shown: str | None) -> HashedKey | None:
-    """The key of the ring that was shown. Every one is compared, in constant time."""
-    if not shown:
-        return None
-    digest = hashlib.sha256(shown.encode("utf-8", errors="surrogateescape")).hexdigest()
-    found: HashedKey | None = None
-    for key in ring.keys:
-        if hmac.compare_digest(key.sha256.lower().encode(), digest.encode()):
-            found = key
-    return found
 
 
 def host_allowed(config: GatewayConfig, host: str) -> bool:

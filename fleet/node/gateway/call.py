@@ -72,7 +72,10 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """How a request ended: ok, refused, failed, truncated, cancelled or ended (by us). No prompt, no answer."""
+    """How a request ended: ok, refused, failed, truncated, cancelled or ended (by us). No prompt, no answer.
+
+    `cancel_seconds`: from the client's leaving until the upstream was let go.
+    """
 
     call: Call
     word: str
@@ -82,6 +85,7 @@ class Outcome:
     usage: Mapping[str, Any] | None = None
     problem: str = ""
     malformed: int = 0
+    cancel_seconds: float | None = None
 
 
 class Admission(Protocol):

@@ -1,18 +1,18 @@
 """Sending a request to an upstream: the narrow interface of the relay, and its aiohttp implementation.
 
-One connection to one upstream is one context: leaving it before the answer's end closes the socket at once, and that
-is what stops a generation (mlx/FACTS section 3).
+Cutting an answer before its end closes the socket at once, and that is what stops a generation (mlx/FACTS section 3).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
 import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
 
 from fleet.node.gateway.failures import UpstreamFailure, broken, unreachable
 from fleet.node.gateway.tls import PinnedKey, WrongKey
@@ -24,25 +24,43 @@ _RESET_WINDOW_SECONDS = 2.0
 _CONNECT_GAP_SECONDS = 0.002
 
 
-class Bytes(Protocol):
-    """The body of an upstream's answer, as it arrives."""
+class Reply(Protocol):
+    """A 200 of an upstream. `headers` have names in lower case; `events` tells an event stream from a whole body."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The head of the answer."""
+        ...
+
+    @property
+    def events(self) -> bool:
+        """Whether the body is an event stream."""
+        ...
 
     async def read(self) -> bytes:
-        """The next bytes; b"" at the end, however it ended: only [DONE] proves that an answer is complete."""
+        """The next bytes; b"" at the end, however it ended: only [DONE] proves that a stream is complete."""
+        ...
+
+    async def whole(self, *, longest_bytes: int) -> bytes:
+        """The whole body. Raises UpstreamFailure when it is cut, or longer."""
         ...
 
     async def finish(self) -> None:
         """The answer was complete: let the connection serve again, where it can."""
         ...
 
+    def cut(self) -> None:
+        """Leave: the connection goes back when the body was read to its end, else it is closed at once."""
+        ...
+
 
 class Caller(Protocol):
     """What sends requests to upstreams."""
 
-    def stream(
-        self, upstream: LiveUpstream, path: str, body: bytes, *, request_id: str, connect_seconds: float
-    ) -> AbstractAsyncContextManager[Bytes]:
-        """The body of a 200 event stream. Raises UpstreamFailure. No limit in time but that of the connect."""
+    async def ask(
+        self, upstream: LiveUpstream, path: str, body: bytes, *, headers: Mapping[str, str], connect_seconds: float
+    ) -> Reply:
+        """The 200 to a POST. Raises UpstreamFailure. No limit in time but that of the connect."""
         ...
 
     async def get(
@@ -52,10 +70,17 @@ class Caller(Protocol):
         ...
 
 
-class _AiohttpBytes:
+class _AiohttpReply:
+    __slots__ = ("_pooled", "_response", "events")
+
     def __init__(self, response: aiohttp.ClientResponse, *, pooled: bool) -> None:
         self._response = response
         self._pooled = pooled
+        self.events = response.headers.get("Content-Type", "").startswith("text/event-stream")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {name.lower(): value for name, value in self._response.headers.items()}
 
     async def read(self) -> bytes:
         try:
@@ -63,8 +88,22 @@ class _AiohttpBytes:
         except (aiohttp.ClientError, OSError):
             return b""
 
+    async def whole(self, *, longest_bytes: int) -> bytes:
+        content = self._response.content
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while part := await content.readany():
+                parts.append(part)
+                size += len(part)
+                if size > longest_bytes:
+                    raise broken(f"sent an answer of more than {longest_bytes} bytes", code="answer_too_large")
+        except (aiohttp.ClientError, OSError):
+            raise broken("was cut off in the middle of its answer", code="answer_truncated") from None
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
     async def finish(self) -> None:
-        if not self._pooled:
+        if not self._pooled or self._response.content.at_eof():
             return
         try:
             async with asyncio.timeout(0.05):  # the end of the body mostly comes with [DONE]
@@ -72,6 +111,9 @@ class _AiohttpBytes:
                     pass
         except (TimeoutError, aiohttp.ClientError, OSError):
             return
+
+    def cut(self) -> None:
+        _leave(self._response)
 
 
 class AiohttpCaller:
@@ -81,25 +123,18 @@ class AiohttpCaller:
         self._session = session
         self._pins: dict[str, PinnedKey] = {}
         self._next_connect: dict[str, float] = {}
+        self._urls: dict[tuple[str, str], URL] = {}
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
-    @asynccontextmanager
-    async def stream(
-        self, upstream: LiveUpstream, path: str, body: bytes, *, request_id: str, connect_seconds: float
-    ) -> AsyncIterator[Bytes]:
+    async def ask(
+        self, upstream: LiveUpstream, path: str, body: bytes, *, headers: Mapping[str, str], connect_seconds: float
+    ) -> Reply:
         """See Caller."""
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "text/event-stream",
-            "Accept-Encoding": "identity",
-            "x-fleet-request-id": request_id,
-        }
         response = await self._send(upstream, "POST", path, headers, body, connect_seconds=connect_seconds)
+        if response.status == 200:
+            return _AiohttpReply(response, pooled=upstream.engine.pooled)
         try:
-            if response.status != 200:
-                raise await _failure(upstream, response)
-            if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
-                raise await _no_stream(upstream, response)
-            yield _AiohttpBytes(response, pooled=upstream.engine.pooled)
+            raise await _failure(upstream, response)
         finally:
             _leave(response)
 
@@ -107,9 +142,7 @@ class AiohttpCaller:
         self, upstream: LiveUpstream, path: str, *, longest_bytes: int, connect_seconds: float
     ) -> tuple[int, bytes]:
         """See Caller."""
-        response = await self._send(
-            upstream, "GET", path, {"Accept-Encoding": "identity"}, None, connect_seconds=connect_seconds
-        )
+        response = await self._send(upstream, "GET", path, {}, None, connect_seconds=connect_seconds)
         try:
             return response.status, await _bounded(response, longest_bytes)
         finally:
@@ -126,19 +159,25 @@ class AiohttpCaller:
         connect_seconds: float,
     ) -> aiohttp.ClientResponse:
         """The answer's head. A connection that is reset at once is tried again: mlx_lm's listen backlog is 5."""
-        key = {"Authorization": f"Bearer {upstream.key.reveal()}"} if upstream.key is not None else {}
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        sent = CIMultiDict(headers)
+        sent.update(upstream.spec.headers)
+        sent["Accept-Encoding"] = "identity"
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        if upstream.key is not None:
+            sent["Authorization"] = f"Bearer {upstream.key.reveal()}"
+        started = 0.0
         for attempt in range(_RESET_TRIES):
-            await self._pace(upstream)
+            if not upstream.engine.pooled:
+                await self._pace(upstream)
             try:
                 return await self._session.request(
                     method,
-                    upstream.spec.url.rstrip("/") + path,
+                    self._url(upstream, path),
                     data=body,
-                    headers={**headers, **key},
+                    headers=sent,
                     ssl=self._pin(upstream),
-                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
+                    timeout=self._timeout(connect_seconds),
                     allow_redirects=False,
                 )
             except WrongKey as error:
@@ -148,20 +187,34 @@ class AiohttpCaller:
             except aiohttp.ConnectionTimeoutError as error:
                 raise unreachable(f"no connection within {connect_seconds:g} s") from error
             except (aiohttp.ClientError, OSError) as error:
-                if attempt + 1 == _RESET_TRIES or loop.time() - started > _RESET_WINDOW_SECONDS:
+                now = asyncio.get_running_loop().time()
+                started = started or now
+                if attempt + 1 == _RESET_TRIES or now - started > _RESET_WINDOW_SECONDS:
                     raise broken("closed the connection without an answer") from error
                 await asyncio.sleep(0.02 * 2**attempt)
         raise broken("closed the connection without an answer")
 
     async def _pace(self, upstream: LiveUpstream) -> None:
         """Space connects to a server that cannot queue them."""
-        if upstream.engine.pooled:
-            return
         now = asyncio.get_running_loop().time()
         at = max(now, self._next_connect.get(upstream.name, 0.0))
         self._next_connect[upstream.name] = at + _CONNECT_GAP_SECONDS
         if at > now:
             await asyncio.sleep(at - now)
+
+    def _url(self, upstream: LiveUpstream, path: str) -> URL:
+        base = upstream.spec.url
+        url = self._urls.get((base, path))
+        if url is None:
+            url = self._urls[base, path] = URL(base.rstrip("/").removesuffix("/v1") + path)
+        return url
+
+    def _timeout(self, connect_seconds: float) -> aiohttp.ClientTimeout:
+        found = self._timeouts.get(connect_seconds)
+        if found is None:
+            found = aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds)
+            self._timeouts[connect_seconds] = found
+        return found
 
     def _pin(self, upstream: LiveUpstream) -> PinnedKey | bool:
         pin = upstream.spec.pin
@@ -199,14 +252,6 @@ async def _failure(upstream: LiveUpstream, response: aiohttp.ClientResponse) -> 
     if after.isascii() and after.isdigit() and len(after) < 6:
         error = replace(error, retry_after_seconds=float(after))
     return UpstreamFailure(error)
-
-
-async def _no_stream(upstream: LiveUpstream, response: aiohttp.ClientResponse) -> UpstreamFailure:
-    """200 with a body that is no stream: an error in disguise (SPEC section 3.1), or another surface altogether."""
-    body = await _bounded(response, _ERROR_BODY_BYTES)
-    if b'"error"' in body:
-        return UpstreamFailure(replace(upstream.engine.map_error(500, body), retryable=True))
-    return broken("answered with something that is no event stream")
 
 
 def _connect_problem(error: aiohttp.ClientConnectorError) -> str:

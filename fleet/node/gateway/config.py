@@ -15,7 +15,7 @@ import msgspec
 
 from fleet.engines import engine
 from fleet.errors import ConfigError
-from fleet.traffic.config import GatewayConfig, KeyRing, Route, Upstream
+from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing, Route, Upstream
 from fleet.vocabulary.hosts import is_loopback
 from fleet.vocabulary.secret import Secret
 
@@ -33,6 +33,13 @@ class Loaded:
     sha256: str
     upstream_keys: Mapping[str, Secret] = field(default_factory=dict)
     routes: Mapping[str, Route] = field(default_factory=dict)
+    keys_by_sha256: Mapping[str, HashedKey] = field(default_factory=dict)
+
+    def find_key(self, shown: str | None) -> HashedKey | None:
+        """The key that was shown. It is looked up by its digest: timing says nothing of a key's text."""
+        if not shown:
+            return None
+        return self.keys_by_sha256.get(hashlib.sha256(shown.encode("utf-8", errors="surrogateescape")).hexdigest())
 
     def route(self, model: str | None) -> Route | None:
         """The route that a client means by `model`; `default` and nothing mean the first one."""
@@ -63,6 +70,7 @@ def load(path: Path) -> Loaded:
         sha256=hashlib.sha256(content).hexdigest(),
         upstream_keys=shown,
         routes=_routes(config),
+        keys_by_sha256={key.sha256.lower(): key for key in keys.keys},
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fleet.engines import ErrorKind, RequestRefused, UpstreamError
 from fleet.traffic.openai_error import ApiError
 
@@ -18,11 +20,11 @@ _RETRY_AFTER_SECONDS = {ErrorKind.BUSY: 2.0, ErrorKind.UNAVAILABLE: 5.0}
 
 
 class UpstreamFailure(Exception):
-    """An upstream failed."""
+    """An upstream failed. `retryable` overrides what the error says of asking another one."""
 
-    def __init__(self, error: UpstreamError) -> None:
+    def __init__(self, error: UpstreamError, *, retryable: bool | None = None) -> None:
         super().__init__(error.message)
-        self.error = error
+        self.error = error if retryable is None else replace(error, retryable=retryable)
 
 
 class ClientGone(Exception):
@@ -42,6 +44,16 @@ def unreachable(message: str) -> UpstreamFailure:
 def timed_out(message: str) -> UpstreamFailure:
     """An upstream that said nothing for too long."""
     return UpstreamFailure(UpstreamError(kind=ErrorKind.TIMEOUT, message=message, retryable=True))
+
+
+def too_late(seconds: float) -> UpstreamFailure:
+    """An upstream that did not begin to answer in time."""
+    return timed_out(f"no answer had begun after {seconds:g} s")
+
+
+def fell_silent(seconds: float) -> UpstreamFailure:
+    """An upstream that stopped in the middle of its answer."""
+    return timed_out(f"said nothing for {seconds:g} s")
 
 
 def told(error: UpstreamError, *, upstream: str) -> ApiError:

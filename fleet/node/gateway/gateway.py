@@ -6,7 +6,8 @@ import aiohttp
 from aiohttp import web
 
 from fleet.node.gateway.app import Front
-from fleet.node.gateway.call import Accounting, Admission, LiveCalls
+from fleet.node.gateway.attempts import Attempts
+from fleet.node.gateway.call import Accounting, Admission, Call, LiveCalls
 from fleet.node.gateway.caller import AiohttpCaller
 from fleet.node.gateway.probing import Prober
 from fleet.node.gateway.relay import Relay
@@ -23,17 +24,16 @@ class Gateway:
     ) -> None:
         self._current = current
         self.calls = LiveCalls()
-        self.upstreams = Upstreams()
+        self.upstreams = Upstreams(queue=self._config().queue)
         caller = AiohttpCaller(session)
         self._prober = Prober(caller=caller, upstreams=self.upstreams, config=self._config)
-        relay = Relay(
-            caller=caller,
-            upstreams=self.upstreams,
-            admission=admission,
-            accounting=accounting,
-            config=self._config,
+        self.attempts = Attempts(
+            caller=caller, upstreams=self.upstreams, admission=admission, config=self._config
         )
-        self.front = Front(current=current, upstreams=self.upstreams, relay=relay, calls=self.calls, session=session)
+        relay = Relay(attempts=self.attempts, accounting=accounting, config=self._config)
+        self.front = Front(
+            current=current, upstreams=self.upstreams, relay=relay, calls=self.calls, session=session
+        )
         self.runner = _runner(self.front, self._config())
 
     def follow(self) -> None:
@@ -51,19 +51,24 @@ class Gateway:
 
 
 def new_session() -> aiohttp.ClientSession:
-    """The one client session: no cap of its own (places on upstreams are the cap), nothing decompressed."""
+    """The one client session: no cap of its own (places on upstreams are the cap), nothing decompressed, no cookies."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
-    return aiohttp.ClientSession(connector=connector, auto_decompress=False)
+    return aiohttp.ClientSession(
+        connector=connector,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("User-Agent", "Accept"),
+    )
 
 
-def _runner(front: Front, config: GatewayConfig) -> web.AppRunner:
+def _runner(front: Front, config: GatewayConfig) -> web.ServerRunner:
     """A handler is cancelled when its client leaves: that is how a generation ends (SPEC section 0, fact 8)."""
-    return web.AppRunner(
-        front.application(),
+    server = web.Server(
+        front.handle,
         handler_cancellation=True,
         access_log=None,
-        keepalive_timeout=75.0,
+        keepalive_timeout=75.0,  # also for a connection that never sends a whole head
         max_field_size=config.limits.header_bytes,
         lingering_time=2.0,
-        shutdown_timeout=1.0,
     )
+    return web.ServerRunner(server, shutdown_timeout=1.0)

@@ -1,341 +1,250 @@
-"""The hot path: a chat request to an upstream, its answer back. Knows nothing of the HTTP server in front of it.
-
-The commit point is the first real delta (SPEC section 3.1): before it another upstream may be asked, after it the
-client gets the rest of this answer or a clear error, never a splice.
-"""
+"""The hot path: a call to an upstream, its answer back. Knows no HTTP server and no dialect."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from fleet.engines import ErrorKind, RequestRefused
-from fleet.node.gateway.call import Accounting, Admission, ChatCall, LiveCall, Outcome
-from fleet.node.gateway.caller import Bytes, Caller
-from fleet.node.gateway.failures import ClientGone, UpstreamFailure, broken, timed_out, told, told_refusal
+from fleet.node.gateway.attempts import Answering, Attempts
+from fleet.node.gateway.call import Accounting, Call, LiveCall, Outcome, Phase
+from fleet.node.gateway.failures import ClientGone, UpstreamFailure, broken, fell_silent, told
 from fleet.node.gateway.sink import SignsOfLife, Sink
-from fleet.node.gateway.upstreams import LiveUpstream, Upstreams
-from fleet.traffic import sse
+from fleet.node.gateway.watch import Watch, Watches
 from fleet.traffic.assemble import Assembler
-from fleet.traffic.chat_stream import ChatStreamReader, Chunk, Done, Fault, Part
-from fleet.traffic.choice import Choice
-from fleet.traffic.config import GatewayConfig
-from fleet.traffic.dress import StreamDress
-from fleet.traffic.openai_error import ApiError, Refused, last_event
-
-T = TypeVar("T")
-_MOST_ATTEMPTS = 3
-
-
-@dataclass(eq=False)
-class _Answering:
-    """An upstream that has begun to answer: what it said so far, and where the rest comes from."""
-
-    upstream: LiveUpstream
-    body: Bytes
-    reader: ChatStreamReader
-    parts: list[Part]
-
-
-@dataclass(eq=False)
-class _Progress:
-    """What is known of a call while it is answered."""
-
-    started: float = field(default_factory=time.monotonic)
-    first_token_at: float | None = None
-    reader: ChatStreamReader | None = None
+from fleet.traffic.chat_stream import Chunk, Done, Fault, Part, Progress
+from fleet.traffic.config import GatewayConfig, Timeouts
+from fleet.traffic.dialects.dialect import Said, Voice
+from fleet.traffic.openai_error import ApiError, Refused
+from fleet.traffic.work import Work
 
 
 class Relay:
-    """Answers chat calls. `config` gives the configuration of the moment."""
+    """Answers calls. `config` gives the configuration of the moment."""
 
-    def __init__(
-        self,
-        *,
-        caller: Caller,
-        upstreams: Upstreams,
-        admission: Admission,
-        accounting: Accounting,
-        config: Callable[[], GatewayConfig],
-    ) -> None:
-        self._caller = caller
-        self._upstreams = upstreams
-        self._admission = admission
+    def __init__(self, *, attempts: Attempts, accounting: Accounting, config: Callable[[], GatewayConfig]) -> None:
+        self._attempts = attempts
         self._accounting = accounting
         self._config = config
+        self._watches = Watches()
 
     async def unary(self, live: LiveCall) -> bytes:
         """The whole answer as JSON. Raises Refused, and CancelledError when the client is gone."""
-        progress = _Progress()
+        call = live.call
+        timeouts = self._timeouts(call)
+        watch = self._watch(live, timeouts)
+        answering: Answering | None = None
         try:
-            answer = await self._within_total(self._unary(live.call, progress), live)
-        except Refused as refused:
-            self._ended(live.call, progress, _word(live, progress, refused.error), refused.error)
-            raise
-        except asyncio.CancelledError:
-            self._ended(live.call, progress, "cancelled")
-            raise
-        self._ended(live.call, progress, "ok")
-        return answer
+            answering = await self._attempts.commit(call, watch, timeouts)
+            self._begun(call)
+            answer = answering.whole
+            if answer is None:
+                answer = await self._assembled(call, answering, watch, timeouts)
+            usage = answer.get("usage")
+            if isinstance(usage, dict):
+                call.usage = usage
+                answering.place.learned(usage)
+            answering.place.upstream.proved(time.monotonic())
+            body = msgspec.json.encode(call.dialect.answer(answer, call.asked, self._said(call, answering)))
+            await answering.reply.finish()
+        except BaseException as error:
+            raise self._failed(live, watch, error, answering) from None
+        finally:
+            self._watches.stop(watch)
+            if answering is not None:
+                answering.close()
+        self._ended(call, "ok", answering)
+        return body
 
     async def stream(self, live: LiveCall, sink: Sink) -> None:
         """The answer as it comes. Raises Refused while the status is still ours to choose.
 
-        After that a failure is the last event of the stream, without [DONE].
+        After that a failure is the last event of the stream, and no end.
         """
-        progress = _Progress()
+        call = live.call
+        timeouts = self._timeouts(call)
+        watch = self._watch(live, timeouts)
+        answering: Answering | None = None
+        voice: Voice | None = None
         try:
-            await self._within_total(self._stream(live.call, progress, sink), live)
-        except (ClientGone, asyncio.CancelledError):
-            self._ended(live.call, progress, "cancelled")
-            raise
-        except Refused as refused:
-            self._ended(live.call, progress, _word(live, progress, refused.error), refused.error)
-            if not sink.begun:
-                raise
-            reader = progress.reader
-            final = last_event(
-                refused.error,
-                stream_id=(reader.stream_id if reader else "") or live.call.request_id,
-                created=(reader.created if reader else 0) or int(time.time()),
-                model=live.call.model,
-            )
-            await sink.write(sse.event(final))
-            return
-        self._ended(live.call, progress, "ok")
-
-    async def _within_total(self, work: Awaitable[T], live: LiveCall) -> T:
-        """`work` within the total time. Ours to end: by the clock, and by `LiveCalls.end`. Raises Refused."""
-        total = self._config().timeouts.total_seconds
-        try:
-            async with asyncio.timeout(total):
-                return await work
-        except TimeoutError:
-            problem = f"the answer took more than {total:g} s"
-            raise Refused(ApiError(status=504, message=problem, type="upstream_error", code="timeout")) from None
-        except UpstreamFailure as failure:
-            raise Refused(told(failure.error, upstream=live.call.upstream or live.call.route.name)) from failure
-        except asyncio.CancelledError:
-            if live.ended_by is None:
-                raise
-            live.task.uncancel()
-            raise Refused(live.ended_by) from None
-
-    async def _unary(self, call: ChatCall, progress: _Progress) -> bytes:
-        assembler = Assembler()
-        async with AsyncExitStack() as stack:
-            answering = await self._commit(call, progress, stack, parse_all=True)
-            idle_seconds = self._config().timeouts.idle_seconds
-            try:
-                async with asyncio.timeout(idle_seconds) as idle:
-                    while not _assemble(assembler, answering.parts):
-                        answering.parts = await _more(answering)
-                        idle.reschedule(asyncio.get_running_loop().time() + idle_seconds)
-            except TimeoutError:
-                raise self._noted(answering, timed_out(f"said nothing for {idle_seconds:g} s")) from None
-            except UpstreamFailure as failure:
-                raise self._noted(answering, failure) from None
-            answering.upstream.proved(time.monotonic())
-            await answering.body.finish()
-        return msgspec.json.encode(assembler.answer(model=call.model))
-
-    async def _stream(self, call: ChatCall, progress: _Progress, sink: Sink) -> None:
-        timeouts = self._config().timeouts
-        async with AsyncExitStack() as stack:
             async with SignsOfLife(sink, call, after=timeouts.commit_seconds, every=timeouts.keepalive_seconds):
-                answering = await self._commit(call, progress, stack, parse_all=False)
-            dress = StreamDress(
-                shown=call.model,
-                sent=answering.upstream.spec.model,
-                usage=call.wants_usage,
-                role_once=call.request.get("n") in (None, 1),
-            )
-            await sink.begin(call.headers())
-            try:
-                async with asyncio.timeout(timeouts.idle_seconds) as idle:
-                    while not await _pass_on(answering.parts, dress, sink):
-                        answering.parts = await _more(answering)
-                        idle.reschedule(asyncio.get_running_loop().time() + timeouts.idle_seconds)
-            except TimeoutError:
-                raise self._noted(answering, timed_out(f"said nothing for {timeouts.idle_seconds:g} s")) from None
-            except UpstreamFailure as failure:
-                raise self._noted(answering, failure) from None
-            answering.upstream.proved(time.monotonic())
-            await answering.body.finish()
-
-    async def _commit(
-        self, call: ChatCall, progress: _Progress, stack: AsyncExitStack, *, parse_all: bool
-    ) -> _Answering:
-        """The first upstream that begins to answer; `stack` holds its place and connection. Raises Refused."""
-        await self._admission.admit(call)
-        failures: list[UpstreamFailure] = []
-        while True:
-            upstream = await self._place(call, failures)
-            call.tried.append(upstream.name)
-            call.upstream, call.served = upstream.name, upstream.spec.serves
-            async with AsyncExitStack() as attempt:
-                attempt.callback(self._upstreams.leave, upstream)
-                try:
-                    answering = await self._begin(call, upstream, progress, attempt, parse_all=parse_all)
-                except UpstreamFailure as failure:
-                    self._note(upstream, failure)
-                    if not failure.error.retryable:
-                        raise Refused(told(failure.error, upstream=upstream.name)) from failure
-                    failures.append(failure)
-                    continue
-                progress.first_token_at = time.monotonic()
-                await stack.enter_async_context(attempt.pop_all())
-                return answering
-
-    async def _place(self, call: ChatCall, failures: list[UpstreamFailure]) -> LiveUpstream:
-        """A place on the best upstream that was not tried yet. Raises Refused with what was tried and why not."""
-        if len(failures) < _MOST_ATTEMPTS:
-            wait = self._config().timeouts.queue_seconds
-            found = await self._upstreams.take(call.route, without=frozenset(call.tried), wait_seconds=wait)
-            if isinstance(found, LiveUpstream):
-                return found
-            if not failures:
-                raise Refused(_nobody(call, found))
-        error = failures[-1].error
-        before = "".join(f"{name}: {failure}; " for name, failure in zip(call.tried, failures[:-1], strict=False))
-        raise Refused(told(error, upstream=before + call.tried[-1]))
-
-    async def _begin(
-        self, call: ChatCall, upstream: LiveUpstream, progress: _Progress, attempt: AsyncExitStack, *, parse_all: bool
-    ) -> _Answering:
-        """Ask one upstream, and wait for its first real delta. Raises UpstreamFailure, Refused."""
-        config = self._config()
-        try:
-            request = upstream.engine.normalize(call.request, upstream.facts(config.limits))
-        except RequestRefused as refusal:
-            raise Refused(told_refusal(refusal)) from refusal
-        seconds = config.timeouts.first_token_seconds
-        reader = progress.reader = ChatStreamReader(parse_all=parse_all)
-        parts: list[Part] = []
-        try:
-            async with asyncio.timeout(seconds):
-                body = await attempt.enter_async_context(
-                    self._caller.stream(
-                        upstream,
-                        "/v1/chat/completions",
-                        msgspec.json.encode(request),
-                        request_id=call.request_id,
-                        connect_seconds=config.timeouts.connect_seconds,
-                    )
-                )
-                while True:
-                    data = await body.read()
-                    more = reader.feed(data) if data else reader.end()
-                    parts += (part for part in more if isinstance(part, Chunk | Fault | Done))
-                    if any(isinstance(part, Chunk) and part.real for part in more):
-                        return _Answering(upstream, body, reader, parts)
-                    for part in more:
-                        if isinstance(part, Fault):
-                            raise broken(part.message, code=part.code)
-        except TimeoutError:
-            raise timed_out(f"no answer had begun after {seconds:g} s") from None
-
-    def _noted(self, answering: _Answering, failure: UpstreamFailure) -> UpstreamFailure:
-        self._note(answering.upstream, failure)
-        return failure
-
-    def _note(self, upstream: LiveUpstream, failure: UpstreamFailure) -> None:
-        """What a failure says of the upstream. A request's own fault says nothing."""
-        error = failure.error
-        if error.kind in (ErrorKind.BAD_REQUEST, ErrorKind.BUSY):
+                answering = await self._attempts.commit(call, watch, timeouts)
+            self._begun(call)
+            voice = call.dialect.voice(call.asked, self._said(call, answering))
+            if call.asked.work is Work.EMBEDDINGS:
+                raise broken("embeddings are not streamed")
+            await sink.begin(call.answer_headers())
+            await self._pass_on(call, answering, voice, sink, watch, timeouts)
+            answering.place.upstream.proved(time.monotonic())
+            await answering.reply.finish()
+        except BaseException as error:
+            told_error = self._failed(live, watch, error, answering)
+            if not isinstance(told_error, Refused) or not sink.begun:
+                raise told_error from None
+            if voice is None:
+                voice = call.dialect.voice(call.asked, self._said(call, None))
+            await self._last_words(voice.fail(told_error.error), sink)
             return
-        upstream.failed(error.message, out=error.eject, limit=self._config().probing.failures + 1)
-        self._upstreams.wake()
+        finally:
+            self._watches.stop(watch)
+            if answering is not None:
+                answering.close()
+        self._ended(call, "ok", answering)
 
-    def _ended(self, call: ChatCall, progress: _Progress, word: str, error: ApiError | None = None) -> None:
+    async def _pass_on(
+        self, call: Call, answering: Answering, voice: Voice, sink: Sink, watch: Watch, timeouts: Timeouts
+    ) -> None:
+        """Write what arrives, in one piece, until the end. Raises UpstreamFailure, ClientGone."""
+        reply, reader = answering.reply, answering.reader
+        parts: Sequence[Part] = answering.parts or ()
+        if reader is None:
+            raise broken("the whole answer of a stream")
+        idle_seconds, reader_seconds = timeouts.idle_seconds, timeouts.reader_seconds
+        try:
+            while True:
+                last = parts[-1] if parts else None
+                out = voice.say(parts)
+                if out:
+                    call.chunks += len(parts)
+                    watch.within(reader_seconds, _reader_stalled)
+                    await sink.write(out)
+                    watch.within(idle_seconds, lambda: fell_silent(idle_seconds))
+                elif not isinstance(last, Progress):
+                    watch.within(idle_seconds, lambda: fell_silent(idle_seconds))
+                if isinstance(last, Done):
+                    break
+                if isinstance(last, Fault):
+                    raise broken(last.message, code=last.code)
+                data = await reply.read()
+                parts = reader.feed(data) if data else reader.end()
+        except asyncio.CancelledError as cancelled:
+            raise watch.meant(cancelled) from None
+        finally:
+            if reader.usage is not None:
+                call.usage = reader.usage
+                answering.place.learned(reader.usage)
+
+    async def _assembled(self, call: Call, answering: Answering, watch: Watch, timeouts: Timeouts) -> dict[str, object]:
+        """A unary answer from an upstream that streams. Raises UpstreamFailure."""
+        assembler = Assembler(work=call.asked.work)
+        reply, reader = answering.reply, answering.reader
+        parts: Sequence[Part] = answering.parts or ()
+        idle_seconds = timeouts.idle_seconds
+        if reader is None:
+            raise broken("no stream to assemble")
+        try:
+            while True:
+                for part in parts:
+                    if isinstance(part, Chunk):
+                        if part.parsed is None:
+                            raise broken("sent an event that is no JSON", code="malformed_event")
+                        assembler.add(part.parsed)
+                        call.chunks += 1
+                    elif isinstance(part, Fault):
+                        raise broken(part.message, code=part.code)
+                    elif isinstance(part, Done):
+                        return assembler.answer()
+                watch.within(idle_seconds, lambda: fell_silent(idle_seconds))
+                data = await reply.read()
+                parts = reader.feed(data) if data else reader.end()
+        except asyncio.CancelledError as cancelled:
+            raise watch.meant(cancelled) from None
+
+    async def _last_words(self, words: bytes, sink: Sink) -> None:
+        try:
+            async with asyncio.timeout(1.0):
+                await sink.write(words)
+        except TimeoutError:
+            raise ClientGone from None
+
+    def _timeouts(self, call: Call) -> Timeouts:
+        return call.route.timeouts or self._config().timeouts
+
+    def _watch(self, live: LiveCall, timeouts: Timeouts) -> Watch:
+        total = timeouts.total_seconds
+        return self._watches.start(live.task, seconds=total, late=lambda: _took_too_long(total))
+
+    def _begun(self, call: Call) -> None:
+        call.phase = Phase.ANSWERING
+        call.first_token_at = time.monotonic()
+
+    def _said(self, call: Call, answering: Answering | None) -> Said:
+        return Said(
+            shown=call.model,
+            sent=answering.place.upstream.spec.model if answering is not None else call.model,
+            request_id=call.request_id,
+            created_seconds=int(time.time()),
+        )
+
+    def _failed(
+        self, live: LiveCall, watch: Watch, error: BaseException, answering: Answering | None
+    ) -> BaseException:
+        """Book the failure; what to raise for it. The upstream is let go first: that is what a cancel is for."""
+        call = live.call
+        left = time.monotonic()
+        if answering is not None:
+            answering.close()
+        if isinstance(error, asyncio.CancelledError):
+            if live.ended_by is not None:
+                live.task.uncancel()
+                error = Refused(live.ended_by)
+            else:
+                error = watch.meant(error)
+        if isinstance(error, UpstreamFailure):
+            if answering is not None:
+                self._attempts.note(answering.place.upstream, error)
+            error = Refused(told(error.error, upstream=call.upstream or call.route.name))
+        if isinstance(error, Refused):
+            self._ended(call, _word(live, error.error), answering, error=error.error)
+        elif isinstance(error, ClientGone | asyncio.CancelledError):
+            self._ended(call, "cancelled", answering, cancel_seconds=time.monotonic() - left)
+        else:
+            bug = ApiError(status=500, message="the gateway failed", type="upstream_error", code="internal_error")
+            self._ended(call, "failed", answering, error=bug)
+        return error
+
+    def _ended(
+        self,
+        call: Call,
+        word: str,
+        answering: Answering | None,
+        *,
+        error: ApiError | None = None,
+        cancel_seconds: float | None = None,
+    ) -> None:
         now = time.monotonic()
-        first = progress.first_token_at
+        first = call.first_token_at
+        reader = answering.reader if answering is not None else None
         self._accounting.ended(
             Outcome(
                 call=call,
                 word=word,
-                status=499 if word == "cancelled" else error.status if error else 200,
-                seconds=now - progress.started,
-                first_token_seconds=None if first is None else first - progress.started,
-                usage=progress.reader.usage if progress.reader else None,
-                problem=error.message if error else "",
-                malformed=progress.reader.malformed if progress.reader else 0,
+                status=499 if word == "cancelled" else error.status if error is not None else 200,
+                seconds=now - call.started,
+                first_token_seconds=None if first is None else first - call.started,
+                usage=call.usage,
+                problem=error.message if error is not None else "",
+                malformed=reader.malformed if reader is not None else 0,
+                cancel_seconds=cancel_seconds,
             )
         )
 
 
-def _word(live: LiveCall, progress: _Progress, error: ApiError) -> str:
+def _word(live: LiveCall, error: ApiError) -> str:
     if live.ended_by is not None:
         return "ended"
-    if progress.first_token_at is not None:
+    if live.call.first_token_at is not None:
         return "truncated"
     return "refused" if error.status < 500 else "failed"
 
 
-async def _more(answering: _Answering) -> list[Part]:
-    data = await answering.body.read()
-    return answering.reader.feed(data) if data else answering.reader.end()
+def _reader_stalled() -> ClientGone:
+    """A client that reads nothing for so long is treated as gone."""
+    return ClientGone()
 
 
-def _assemble(assembler: Assembler, parts: list[Part]) -> bool:
-    """Whether the answer is complete. Raises UpstreamFailure."""
-    for part in parts:
-        match part:
-            case Chunk(parsed=None):
-                raise broken("sent an event that is no JSON", code="malformed_event")
-            case Chunk(parsed=dict(chunk)):
-                assembler.add(chunk)
-            case Fault():
-                raise broken(part.message, code=part.code)
-            case Done():
-                return True
-    return False
-
-
-async def _pass_on(parts: list[Part], dress: StreamDress, sink: Sink) -> bool:
-    """Write what arrived in one piece. Whether the stream is complete. Raises UpstreamFailure, ClientGone."""
-    out: list[bytes] = []
-    fault: Fault | None = None
-    done = False
-    for part in parts:
-        match part:
-            case Chunk():
-                data = dress.dress(part)
-                if data is not None:
-                    out.append(sse.event(data))
-            case Fault():
-                fault = part
-            case Done():
-                done = True
-                out.append(sse.DONE)
-    if out:
-        await sink.write(b"".join(out))
-    if fault is not None:
-        raise broken(fault.message, code=fault.code)
-    return done
-
-
-def _nobody(call: ChatCall, choice: Choice) -> ApiError:
-    """Nobody may serve now: all full, or all out."""
-    if choice.full:
-        return ApiError(
-            status=429,
-            message=f"{call.route.name}: every upstream is full ({', '.join(choice.full)})",
-            type="rate_limit_error",
-            code="upstream_busy",
-            retry_after_seconds=2,
-        )
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in choice.refused.items())
-    return ApiError(
-        status=503,
-        message=f"{call.route.name}: no upstream can serve now ({reasons or 'none is configured'})",
-        type="upstream_error",
-        code="no_upstream",
-        retry_after_seconds=5,
-    )
+def _took_too_long(seconds: float) -> Refused:
+    problem = f"the answer took more than {seconds:g} s"
+    return Refused(ApiError(status=504, message=problem, type="upstream_error", code="timeout"))

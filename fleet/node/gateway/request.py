@@ -1,45 +1,52 @@
-"""From an HTTP body to a chat call: bounded reading, total parsing, errors in the caller's terms."""
+"""From an HTTP body to a call: bounded reading, total parsing, errors in the caller's terms."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from fleet.node.gateway.call import ChatCall
+from fleet.node.gateway.call import Call
 from fleet.node.gateway.config import Loaded
 from fleet.node.gateway.failures import ClientGone
 from fleet.node.gateway.models import model_not_found
+from fleet.node.gateway.upstreams import Upstreams
+from fleet.traffic.dialects.dialect import Asked, Dialect
 from fleet.traffic.openai_error import ApiError, Refused
+from fleet.vocabulary.names import Lane
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def request_id(request: web.Request) -> str:
+def request_id(headers: Mapping[str, str]) -> str:
     """The id that a front gave the request, else a new one: one id in the logs of every gateway on the way."""
-    given = request.headers.get("x-fleet-request-id", "")
-    return given if _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    given = headers.get("x-fleet-request-id")
+    return given if given is not None and _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
 
 
-async def read_body(request: web.Request, *, longest_bytes: int, seconds: float) -> bytes:
+async def read_body(request: web.BaseRequest, *, longest_bytes: int, seconds: float) -> bytes:
     """The whole body. Raises Refused (413, 408) and ClientGone."""
-    too_long = Refused(
-        ApiError(status=413, message=f"the request is longer than {longest_bytes} bytes", code="request_too_large")
-    )
     if (request.content_length or 0) > longest_bytes:
-        raise too_long
+        raise _too_long(longest_bytes)
+    content = request.content
     parts: list[bytes] = []
     size = 0
     try:
+        if content.is_eof():  # a small body arrives with its head: no timer for it
+            part = content.read_nowait(-1)
+            if len(part) > longest_bytes:
+                raise _too_long(longest_bytes)
+            return part
         async with asyncio.timeout(seconds):
-            while part := await request.content.readany():
+            while part := await content.readany():
                 size += len(part)
                 if size > longest_bytes:
-                    raise too_long
+                    raise _too_long(longest_bytes)
                 parts.append(part)
     except TimeoutError:
         raise Refused(ApiError(status=408, message="the request did not arrive in time", code="timeout")) from None
@@ -59,26 +66,45 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return data
 
 
-def chat_call(data: dict[str, Any], loaded: Loaded, *, key: str, named: str) -> ChatCall:
+def call_of(
+    body: Mapping[str, Any],
+    headers: Mapping[str, str],
+    *,
+    dialect: Dialect,
+    loaded: Loaded,
+    upstreams: Upstreams,
+    key: str,
+    named: str,
+    size_bytes: int,
+) -> Call:
     """What the client wants, on which route. Raises Refused."""
-    model = data.get("model")
-    if model is not None and not isinstance(model, str):
-        raise Refused(ApiError(status=400, message="'model' must be a string", param="model", code="invalid_type"))
-    route = loaded.route(model)
+    asked = dialect.read(body)
+    route = loaded.route(asked.model)
     if route is None:
-        raise Refused(model_not_found(loaded, model or "default"))
-    stream = data.get("stream")
-    if stream is not None and not isinstance(stream, bool):
-        raise Refused(
-            ApiError(status=400, message="'stream' must be true or false", param="stream", code="invalid_type")
-        )
-    options = data.get("stream_options")
-    return ChatCall(
+        raise Refused(model_not_found(loaded, asked.model or "default"))
+    return Call(
         request_id=named,
         key=key,
-        request=data,
+        dialect=dialect,
+        asked=asked,
         route=route,
-        model=model or route.name,
-        stream=bool(stream),
-        wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
+        model=asked.model or route.name,
+        shape=upstreams.shape(asked, route, headers, lane=lane_of(asked, headers), size_bytes=size_bytes),
+        headers=headers,
     )
+
+
+def lane_of(asked: Asked, headers: Mapping[str, str]) -> Lane:
+    """`x-fleet-lane: batch`, `{"fleet": {"lane": "batch"}}` or `"service_tier": "flex"`; else interactive."""
+    said = headers.get("x-fleet-lane")
+    if said is None:
+        fleet = asked.original.get("fleet")
+        said = fleet.get("lane") if isinstance(fleet, Mapping) else None
+        if said is None and asked.original.get("service_tier") == "flex":
+            said = Lane.BATCH
+    return Lane.BATCH if said == Lane.BATCH else Lane.INTERACTIVE
+
+
+def _too_long(longest_bytes: int) -> Refused:
+    message = f"the request is longer than {longest_bytes} bytes"
+    return Refused(ApiError(status=413, message=message, code="request_too_large"))

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol
 
-from fleet.node.gateway.call import ChatCall
+from fleet.node.gateway.call import Call
 from fleet.node.gateway.failures import ClientGone
-from fleet.traffic import sse
 
 
 class Sink(Protocol):
@@ -35,7 +34,7 @@ class SignsOfLife:
     It keeps clients patient through a long prefill, and another upstream can still be asked (SPEC section 3.1).
     """
 
-    def __init__(self, sink: Sink, call: ChatCall, *, after: float, every: float) -> None:
+    def __init__(self, sink: Sink, call: Call, *, after: float, every: float) -> None:
         self._sink = sink
         self._call = call
         self._after = after
@@ -64,10 +63,9 @@ class SignsOfLife:
 
     async def _run(self) -> None:
         try:
-            headers = self._call.headers()
-            await self._sink.begin({name: headers[name] for name in ("x-fleet-request-id", "x-fleet-route")})
+            await self._sink.begin(_early(self._call.answer_headers()))
             while not self._stop.is_set():
-                await self._sink.write(sse.comment(b"keepalive"))
+                await self._sink.write(self._call.dialect.keepalive())
                 try:
                     async with asyncio.timeout(self._every):
                         await self._stop.wait()
@@ -75,3 +73,11 @@ class SignsOfLife:
                     continue
         except ClientGone:
             return
+
+
+def _early(headers: dict[str, str]) -> dict[str, str]:
+    """What is certain before an upstream has begun to answer: another one may still be asked."""
+    return {name: value for name, value in headers.items() if name not in _LATE}
+
+
+_LATE = frozenset(("x-fleet-upstream", "x-fleet-model", "x-fleet-attempts"))

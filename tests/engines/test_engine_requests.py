@@ -9,13 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.engines import ENGINE_NAMES, RequestRefused, UpstreamFacts, engine
+from fleet.traffic.work import Work
 
 HELLO = [{"role": "user", "content": "hi"}]
 FACTS = UpstreamFacts(model="default_model", context_tokens=1000, default_max_tokens=300)
 
 
-def sent(request: dict[str, Any], *, name: str = "mlx_lm", facts: UpstreamFacts = FACTS) -> dict[str, Any]:
-    return engine(name).normalize(request, facts)
+def sent(
+    request: dict[str, Any],
+    *,
+    name: str = "mlx_lm",
+    facts: UpstreamFacts = FACTS,
+    work: Work = Work.CHAT,
+    stream: bool = True,
+) -> dict[str, Any]:
+    return engine(name).normalize(request, facts, work=work, stream=stream)
 
 
 @pytest.mark.parametrize("name", ENGINE_NAMES)
@@ -115,8 +123,8 @@ def test_a_server_that_gives_one_choice_is_not_asked_for_two() -> None:
 @pytest.mark.parametrize("name", ENGINE_NAMES)
 def test_readiness_is_proven_by_an_answer(name: str) -> None:
     probe = engine(name).ready("m")
-    if name == "edge":
-        assert probe.path == "/v1/models"
+    if name in ("edge", "openrouter"):
+        assert (probe.method, probe.body) == ("GET", None)
     else:
         assert probe.body is not None
         assert probe.body["max_tokens"] == 1
@@ -130,14 +138,24 @@ json_values = st.recursive(
 )
 
 
-@given(request=st.dictionaries(st.text(max_size=12) | st.sampled_from(["messages", "max_tokens", "n"]), json_values))
-def test_any_request_is_refused_or_normalised_and_never_changed_itself(request: dict[str, Any]) -> None:
+@given(
+    request=st.dictionaries(
+        st.text(max_size=12) | st.sampled_from(["messages", "max_tokens", "n", "prompt", "input", "tools", "user"]),
+        json_values,
+    ),
+    work=st.sampled_from(Work),
+    stream=st.booleans(),
+)
+def test_any_request_is_refused_or_normalised_and_never_changed_itself(
+    request: dict[str, Any], work: Work, stream: bool
+) -> None:
     before = repr(request)
     for name in ENGINE_NAMES:
         try:
-            out = sent(request, name=name)
+            out = sent(request, name=name, work=work, stream=stream)
         except RequestRefused:
             continue
-        assert out["stream"] is True
+        assert work in engine(name).capabilities.works
+        assert ("stream_options" in out) is ("stream" in out)
         assert "fleet" not in out
     assert repr(request) == before

@@ -29,4 +29,14 @@ show-mac: test-mac ## 8: on a Mac, the suite that only a Mac can run
 show-readme: $(VENV)/.dev ## 9: README, links, reference; import directions; no module-level mutable state
 	@$(BIN)/python -m pytest -v tests/docs tests/architecture
 
-.PHONY: show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme
+show-clients: $(VENV)/.dev ## OpenAI's SDKs (Python, Node), Anthropic's and llm through a gateway: text, stream, tools, errors
+	@$(BIN)/python -m pytest -v tests/clients
+	@$(BIN)/python -m tests.clients.rig sh -c '$(BIN)/python tests/clients/rig/sdk_check.py $$PORT'
+
+show-errprobe: $(VENV)/.dev ## What a client gets, on every surface, when the upstream fails in every way
+	@$(BIN)/python -m tests.clients.rig sh -c 'tests/clients/rig/errprobe.sh $$PORT'
+
+show-agents: $(VENV)/.dev ## OpenClaw, opencode, Claude Code and Codex through a gateway: a text turn and a tool turn (1.8 GB)
+	@bash tests/clients/agents/show.sh
+
+.PHONY: show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme

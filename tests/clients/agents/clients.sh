@@ -17,6 +17,7 @@ mkdir -p "$work" "$home/.codex" "$home/oc" "$home/llm"
 cd "$work" || exit 2
 git init -q .
 passed=0 failed=0
+within=(perl -e 'alarm shift; exec @ARGV') # SECONDS COMMAND: macOS has no timeout(1)
 
 bare() { env -i PATH="$agents/node/bin:/usr/bin:/bin" HOME="$home" TERM=dumb LANG=C.UTF-8 "$@" </dev/null 2>&1; }
 
@@ -42,7 +43,7 @@ turn_of() { # CLIENT FUNCTION: a note of its own, then the client's turn; its an
 claude_code() {
     bare ANTHROPIC_BASE_URL="http://127.0.0.1:$port" ANTHROPIC_AUTH_TOKEN="$key" \
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 DISABLE_TELEMETRY=1 DISABLE_AUTOUPDATER=1 \
-        timeout 60 "$others/claude" -p "$prompt" --model "$model"
+        "${within[@]}" 60 "$others/claude" -p "$prompt" --model "$model"
 }
 
 codex() { # its own sandbox wants user namespaces, which a container may lack: the folder is thrown away anyhow
@@ -58,7 +59,7 @@ wire_api = "responses"
 [analytics]
 enabled = false
 TOML
-    bare FLEET_KEY="$key" timeout 60 "$others/codex" exec --skip-git-repo-check \
+    bare FLEET_KEY="$key" "${within[@]}" 60 "$others/codex" exec --skip-git-repo-check \
         --dangerously-bypass-approvals-and-sandbox "$prompt"
 }
 
@@ -80,13 +81,13 @@ opencode() {
 }
 JSON
     bare OPENCODE_DISABLE_AUTOUPDATE=1 OPENCODE_DISABLE_MODELS_FETCH=1 \
-        timeout 90 "$others/opencode" run --model "fleet/$model" "$prompt"
+        "${within[@]}" 90 "$others/opencode" run --model "fleet/$model" "$prompt"
 }
 
 openclaw() { # API BASE
     sed "s#API#$1#; s#BASE#$2#; s#KEY#$key#; s#MODEL#$model#" "$here/openclaw.json" >"$home/oc/$1.json"
     bare OPENCLAW_STATE_DIR="$home/oc" OPENCLAW_CONFIG_PATH="$home/oc/$1.json" \
-        timeout 120 "$openclaw" agent --local --agent main --session-id "$1" --message "$prompt" --json
+        "${within[@]}" 120 "$openclaw" agent --local --agent main --session-id "$1" --message "$prompt" --json
 }
 openclaw_chat() { openclaw openai-completions "http://127.0.0.1:$port/v1"; }
 openclaw_responses() { openclaw openai-responses "http://127.0.0.1:$port/v1"; }
@@ -104,7 +105,7 @@ YAML
     "Read a file."
     return open(path).read()'
     bare LLM_USER_PATH="$home/llm" "$root/.venv/bin/llm" keys set fleet --value "$key"
-    bare LLM_USER_PATH="$home/llm" timeout 30 "$root/.venv/bin/llm" -m fleet-mock --functions "$read_a_file" "$prompt"
+    bare LLM_USER_PATH="$home/llm" "${within[@]}" 30 "$root/.venv/bin/llm" -m fleet-mock --functions "$read_a_file" "$prompt"
 }
 
 turn_of claude-code claude_code

@@ -113,5 +113,20 @@ def sidecar(folder: Path, model: Path, *, serves: str, context_tokens: int) -> I
         )  # fmt: skip
 
 
+@contextmanager
+def openrouter(folder: Path, *, model: str) -> Iterator[Upstream]:
+    """The simulated OpenRouter; `model` is one of its models."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    argv = ("-m", "fleet.sim.upstreams.openrouter", "--port", str(port), "--state", str(folder / "openrouter"))
+    with running(folder / "openrouter.log", *argv, answers=lambda: body_of(f"{url}/v1/models") is not None):
+        key = folder / "openrouter.key"
+        key.write_text("sk-or-rig")
+        key.chmod(0o600)
+        yield Upstream(
+            name="openrouter", kind="api", url=url, engine="openrouter", serves=model, model=model, key_file=str(key),
+        )  # fmt: skip
+
+
 def _sha256(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()

@@ -84,6 +84,6 @@ class Dialect(Protocol):
         """A unary answer: `answer` is OpenAI's of the same work, complete."""
         ...
 
-    def error(self, error: ApiError) -> bytes:
-        """The body of an error answer."""
+    def error(self, error: ApiError, *, request_id: str = "") -> bytes:
+        """The body of an error answer; `request_id` where the dialect says it in the body."""
         ...

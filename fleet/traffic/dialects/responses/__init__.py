@@ -1,0 +1,1 @@
+"""OpenAI's Responses, stateless: the request as a chat, the answer as items."""

@@ -63,7 +63,9 @@ class Probe:
 def node_ports(node: Node) -> tuple[int, ...]:
     """The ports that fleet's services will want on a node, as far as the inventory says."""
     settings = node.settings
-    return tuple(dict.fromkeys((settings.gateway_port, settings.agent_port, settings.sidecar_port)))
+    return tuple(
+        dict.fromkeys((settings.gateway_port, settings.gateway_admin_port, settings.agent_port, settings.sidecar_port))
+    )
 
 
 def probe_command(node: Node, *, python_digest: str) -> str:
@@ -226,7 +228,7 @@ def _ports(node: Node, probe: Probe) -> list[Problem]:
     return [
         Problem(
             f"port {found.port} is held by {found.command} (pid {found.pid}, {found.user})",
-            "stop it, or give fleet other ports: gateway_port, agent_port",
+            "stop it, or give fleet other ports: gateway_port, gateway_admin_port, agent_port",
             serious=False,
         )
         for found in probe.ports

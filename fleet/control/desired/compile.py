@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fleet.control.desired.expand import expand, refuse_tags
+from fleet.control.desired.manifests import manifests_of
 from fleet.control.desired.nodestate import NodeCompiler
 from fleet.control.desired.roster import Roster, rosters
 from fleet.control.desired.states import Compiled
@@ -38,8 +39,9 @@ def compile_states(
     books = expand(inventory, playbook, facts=facts, templates=Templates(project))
     lists = rosters(books)
     elsewhere = daemon_names(playbook, lists)
+    manifests = manifests_of(books, project)
     return {
-        node.name: NodeCompiler(books[node.name], lists, supplies, project, elsewhere).compile()
+        node.name: NodeCompiler(books[node.name], lists, supplies, project, elsewhere, manifests).compile()
         for node in nodes
         if node.name in books
     }

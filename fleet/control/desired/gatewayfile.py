@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
-from fleet.control.desired.keys import edges_of, reference_of, upstream_key_files
-from fleet.control.desired.roster import Roster, Sidecar
-from fleet.control.inventory.nearest import did_you_mean
-from fleet.errors import InventoryError, NotAdopted
-from fleet.traffic.config import GatewayConfig, Listen, Route, Upstream
-from fleet.vocabulary.contracts.model import ModelManifest
+from fleet.control.desired.apiupstreams import api_upstreams
+from fleet.control.desired.gatewayroutes import queue_of, routes_of, timeouts_of
+from fleet.control.desired.manifests import Manifests
+from fleet.control.desired.roster import Roster
+from fleet.control.desired.sidecarupstreams import edge_upstreams, own_upstream
+from fleet.errors import InventoryError
+from fleet.traffic.config import GatewayConfig, Listen, Timeouts
 from fleet.vocabulary.hosts import is_address, is_loopback
 from fleet.vocabulary.names import GatewayRole, NodeName
 
 DRAIN_SECONDS = 20.0
+STATE_DIR = "gateway"
+"""Below var/ of the node: what must outlive a restart of the gateway, the operator's intent first of all."""
 
 
 def gateway_config(
@@ -23,25 +26,31 @@ def gateway_config(
     rosters: Mapping[NodeName, Roster],
     *,
     role: GatewayRole,
-    manifests: Mapping[str, ModelManifest],
+    manifests: Manifests,
     agent: bool,
 ) -> GatewayConfig:
-    """The configuration of a node's gateway. `manifests` are its own models by name. Raises ConfigError, NotAdopted."""
+    """The configuration of a node's gateway. `manifests` are of all nodes. Raises ConfigError, NotAdopted."""
     settings, layout = own.node.settings, own.layout
-    upstreams = [_own(own, sidecar, manifests) for sidecar in own.sidecars]
+    models = manifests.get(own.node.name, {})
+    upstreams = [own_upstream(own, sidecar, models.get(sidecar.model)) for sidecar in own.sidecars]
     if role is GatewayRole.FRONT:
-        upstreams += _edges(own, rosters)
+        upstreams += edge_upstreams(own, rosters, manifests)
+        upstreams += api_upstreams(own)
     return GatewayConfig(
         node=own.node.name,
         role=role,
         listen=_listen(own),
         keys_file=layout.etc("keys.json"),
         upstreams=tuple(upstreams),
-        routes=_routes(own, upstreams),
+        routes=routes_of(own, upstreams),
         agent_port=settings.agent_port if agent else None,
         agent_token_file=layout.etc("agent.token") if agent else None,
         allowed_hosts=_host_names(own),
+        timeouts=timeouts_of(settings.gateway_timeouts, Timeouts()),
+        queue=queue_of(settings.gateway_queue),
         drain_seconds=DRAIN_SECONDS,
+        admin_port=settings.gateway_admin_port,
+        state_dir=layout.var(STATE_DIR),
         log_file=layout.log("gateway.log"),
     )
 
@@ -68,79 +77,6 @@ def _listen(own: Roster) -> Listen:
             hint="leave gateway_tls out, or bind 127.0.0.1",
         )
     return Listen(host=settings.gateway_bind, port=settings.gateway_port)
-
-
-def _own(own: Roster, sidecar: Sidecar, manifests: Mapping[str, ModelManifest]) -> Upstream:
-    manifest = manifests.get(sidecar.model)
-    return Upstream(
-        name=sidecar.service,
-        kind="sidecar",
-        url=sidecar.url,
-        engine=sidecar.engine,
-        serves=sidecar.serves,
-        model=sidecar.asked,
-        node=own.node.name,
-        context_tokens=sidecar.context_tokens or (manifest.context_tokens if manifest else None),
-        max_in_flight=sidecar.max_in_flight,
-    )
-
-
-def _edges(front: Roster, rosters: Mapping[NodeName, Roster]) -> Iterator[Upstream]:
-    files = upstream_key_files(front, rosters)
-    for other in edges_of(front, rosters):
-        settings = other.node.settings
-        if settings.gateway_tls and not settings.edge_key:
-            raise NotAdopted(
-                f"{front.node.name} routes to its edge, and its edge_key is not pinned",
-                node=other.node.name,
-                hint=f"fleet adopt {other.node.name}",
-            )
-        for serves in dict.fromkeys(sidecar.serves for sidecar in other.sidecars):
-            same = [sidecar for sidecar in other.sidecars if sidecar.serves == serves]
-            contexts = [sidecar.context_tokens for sidecar in same if sidecar.context_tokens]
-            yield Upstream(
-                name=f"{other.node.name}/{serves}",
-                kind="edge",
-                url=other.gateway_url,
-                engine="openai_compatible",
-                serves=serves,
-                model=serves,
-                node=other.node.name,
-                pin=settings.edge_key if settings.gateway_tls else None,
-                key_file=files[reference_of(other.node, "fleet_key")],
-                context_tokens=min(contexts) if len(contexts) == len(same) else None,
-                max_in_flight=sum(sidecar.max_in_flight for sidecar in same),
-            )
-
-
-def _routes(own: Roster, upstreams: list[Upstream]) -> tuple[Route, ...]:
-    """The inventory's routes, then one for every served model; the default one first."""
-    served: dict[str, list[str]] = {}
-    for upstream in upstreams:
-        served.setdefault(upstream.serves, []).append(upstream.name)
-    settings, found = own.node.settings, {}
-    if own.role is GatewayRole.FRONT:
-        for name, models in settings.routes.items():
-            unknown = [model for model in models if model not in served]
-            if unknown:
-                raise InventoryError(
-                    f"routes: {name!r} names {unknown[0]!r}, which no sidecar serves",
-                    node=own.node.name,
-                    place=own.node.place,
-                    hint=did_you_mean(unknown[0], served) or f"served: {', '.join(served) or 'nothing'}",
-                )
-            found[name] = tuple(dict.fromkeys(upstream for model in models for upstream in served[model]))
-    found |= {name: tuple(names) for name, names in served.items() if name not in found}
-    first = settings.default_route if own.role is GatewayRole.FRONT else None
-    if first is not None and first not in found:
-        raise InventoryError(
-            f"default_route {first!r} is neither a route nor a served model",
-            node=own.node.name,
-            place=own.node.place,
-            hint=did_you_mean(first, found) or f"there is: {', '.join(found) or 'nothing'}",
-        )
-    order = sorted(found, key=lambda name: name != first)
-    return tuple(Route(name=name, upstreams=found[name]) for name in order)
 
 
 def _host_names(own: Roster) -> tuple[str, ...]:

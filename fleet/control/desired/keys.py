@@ -1,6 +1,7 @@
 """Who shows which key to whom: the key rings of gateways, the keys fronts show edges, the agent's token. Pure.
 
-A front takes the clients' key (inference) and the fleet key (inference, node, admin); an edge takes the fleet key only.
+A front takes the clients' key (inference) and the fleet key; an edge takes the fleet key only. The fleet key may do all
+(inference, node, admin): the laptop drains an edge with it. An API is shown its own key, which is neither of them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from fleet.control.desired.apiupstreams import api_key_files
 from fleet.control.desired.expand import NodePlaybook
 from fleet.control.desired.roster import Roster
 from fleet.control.inventory import Node
@@ -48,6 +50,7 @@ def secret_references(book: NodePlaybook, rosters: Mapping[NodeName, Roster]) ->
     if own.role is GatewayRole.FRONT:
         yield reference_of(book.node, "gateway_key")
         yield from upstream_key_files(own, rosters)
+        yield from (reference for reference, _ in api_key_files(own).values())
 
 
 def upstream_key_files(front: Roster, rosters: Mapping[NodeName, Roster]) -> Mapping[str, str]:
@@ -71,7 +74,7 @@ def key_ring(roster: Roster, secrets: Mapping[str, Secret]) -> Secret:
     """The content of a gateway's keys.json. Raises InventoryError when two keys are the same."""
     fleet = secrets[reference_of(roster.node, "fleet_key")]
     if roster.role is not GatewayRole.FRONT:
-        return _ring(HashedKey(name="fleet", sha256=_sha256(fleet), scopes=("inference", "node")))
+        return _ring(HashedKey(name="fleet", sha256=_sha256(fleet), scopes=("inference", "node", "admin")))
     clients = secrets[reference_of(roster.node, "gateway_key")]
     if clients == fleet:
         raise InventoryError(
@@ -83,6 +86,19 @@ def key_ring(roster: Roster, secrets: Mapping[str, Secret]) -> Secret:
         HashedKey(name="clients", sha256=_sha256(clients), scopes=("inference",)),
         HashedKey(name="fleet", sha256=_sha256(fleet), scopes=("inference", "node", "admin")),
     )
+
+
+def api_key(front: Roster, api: str, secrets: Mapping[str, Secret]) -> Secret:
+    """What a front shows to an API. Raises InventoryError when it is a key of the fleet's own."""
+    shown = secrets[api_key_files(front)[api][0]]
+    for name in _MEANINGS:
+        if secrets[reference_of(front.node, name)] == shown:
+            raise InventoryError(
+                f"upstreams.{api}.key and {name} are the same secret: {api} would be told {_MEANINGS[name]}",
+                node=front.node.name,
+                place=front.node.place_of("upstreams", api, "key"),
+            )
+    return shown
 
 
 def _ring(*keys: HashedKey) -> Secret:

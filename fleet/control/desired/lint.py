@@ -10,6 +10,7 @@ from pathlib import Path
 from fleet.control.desired.compile import daemon_names
 from fleet.control.desired.expand import NodePlaybook, expand
 from fleet.control.desired.keys import edges_of
+from fleet.control.desired.manifests import manifests_of
 from fleet.control.desired.needs import missing_files, model_need, model_tasks, needs_of
 from fleet.control.desired.nodestate import NodeCompiler
 from fleet.control.desired.plists import check_plist
@@ -59,11 +60,12 @@ def lint(inventory: Inventory, playbook: Playbook, *, project: Project, facts: M
         return Lint(findings=(*findings, finding_of(error)), fits={})
     findings += [Finding(t.place, "warning", text, hint) for t, text, hint in missing_files([*books.values()], project)]
     elsewhere = daemon_names(playbook, lists)
+    manifests = manifests_of(books, project)
     for name, book in books.items():
         weighed = all(model_need(model, project).manifest_path.is_file() for _, model in model_tasks(book))
         try:
             supplies = rehearsal_supplies(needs_of([book], lists, project))
-            compiled = NodeCompiler(book, lists, supplies, project, elsewhere).compile()
+            compiled = NodeCompiler(book, lists, supplies, project, elsewhere, manifests).compile()
         except FleetError as error:
             if not isinstance(error, FitError):
                 findings.append(finding_of(error, place=book.node.place))

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 
 from fleet.control.desired import daemonjobs as jobs
 from fleet.control.desired.agentfile import agent_config, agent_json
+from fleet.control.desired.apiupstreams import api_key_files
 from fleet.control.desired.contents import Contents
 from fleet.control.desired.daemonitem import daemon_item
 from fleet.control.desired.expand import NodePlaybook
 from fleet.control.desired.files import NodeFiles
 from fleet.control.desired.fitting import memory_bytes, reserve_bytes
-from fleet.control.desired.gatewayfile import gateway_config, gateway_json
+from fleet.control.desired.gatewayfile import STATE_DIR, gateway_config, gateway_json
 from fleet.control.desired.jobs import Job, render_job
-from fleet.control.desired.keys import key_ring, reference_of, upstream_key_files
+from fleet.control.desired.keys import api_key, key_ring, reference_of, upstream_key_files
+from fleet.control.desired.manifests import Manifests
 from fleet.control.desired.roster import Roster
 from fleet.control.desired.states import ServiceSpec
 from fleet.control.desired.trees import Trees
@@ -85,6 +87,7 @@ class NodeDaemons:
         *,
         services: tuple[ServiceSpec, ...],
         secrets: Mapping[str, Secret],
+        manifests: Manifests,
     ) -> None:
         self._book = book
         self._layout = book.layout
@@ -95,6 +98,8 @@ class NodeDaemons:
         self._files = files
         self._services = services
         self._secrets = secrets
+        # Its own as they were supplied: lint has stand-ins for what is not there yet.
+        self._manifests = {**manifests, book.node.name: trees.manifests}
         self._has_agent = any(service.kind == ServiceKind.AGENT for service in services)
 
     def directories(self) -> Iterator[Directory]:
@@ -144,7 +149,7 @@ class NodeDaemons:
     def _gateway(self, task: Task, action: GatewayDaemon) -> Iterator[Item]:
         own, settings = self._own, self._own.node.settings
         role = GatewayRole(action.role)
-        config = gateway_config(own, self._rosters, role=role, manifests=self._trees.manifests, agent=self._has_agent)
+        config = gateway_config(own, self._rosters, role=role, manifests=self._manifests, agent=self._has_agent)
         files = [self._files.config("keys.json", key_ring(own, self._secrets), task=task.name)]
         if self._has_agent:
             files.append(self._files.config("agent.token", self._agent_token(), task=task.name))
@@ -152,7 +157,11 @@ class NodeDaemons:
             for reference, path in upstream_key_files(own, self._rosters).items():
                 name = path.rpartition("/")[2]
                 files.append(self._files.config(name, self._secrets[reference], task=task.name))
+            for api, (_, path) in api_key_files(own).items():
+                key = api_key(own, api, self._secrets)
+                files.append(self._files.config(path.rpartition("/")[2], key, task=task.name))
         files.append(self._files.config("gateway.json", gateway_json(config), task=task.name))
+        yield self._directory(self._layout.var(STATE_DIR), 0o700)
         yield from files
         env = self._trees.env(action.env, place=task.place)
         job = jobs.service_job(
@@ -163,10 +172,12 @@ class NodeDaemons:
             environment=action.environment,
             exit_timeout_seconds=jobs.GATEWAY_EXIT_SECONDS,
         )
-        listen = digest_of([settings.gateway_bind, settings.gateway_port, settings.gateway_tls])
+        listen = digest_of(
+            [settings.gateway_bind, settings.gateway_port, settings.gateway_tls, settings.gateway_admin_port]
+        )
         yield self._daemon(
             task, "gateway", job, "launchd/gateway.plist.j2",
-            ports=(settings.gateway_port,),
+            ports=(settings.gateway_port, settings.gateway_admin_port),
             inputs={**_digests(env, self._trees.app), "listen": listen},
             reload={item.path: item.blob.digest for item in files},
         )  # fmt: skip

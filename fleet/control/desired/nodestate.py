@@ -14,6 +14,7 @@ from fleet.control.desired.files import NodeFiles
 from fleet.control.desired.fitting import node_fit
 from fleet.control.desired.gates import gates_of
 from fleet.control.desired.jobs import render_job
+from fleet.control.desired.manifests import Manifests
 from fleet.control.desired.nodedaemons import NodeDaemons, services_of
 from fleet.control.desired.roster import Roster, last_gateway
 from fleet.control.desired.states import Compiled
@@ -39,6 +40,7 @@ class NodeCompiler:
         supplies: Supplies,
         project: Project,
         elsewhere: Collection[str],
+        manifests: Manifests,
     ) -> None:
         self._book = book
         self._own = rosters[book.node.name]
@@ -52,7 +54,14 @@ class NodeCompiler:
         }
         self._files = NodeFiles(book, self._contents, values=self._values, secrets=supplies.secrets, project=project)
         self._daemons = NodeDaemons(
-            book, rosters, self._trees, self._contents, self._files, services=self._services, secrets=supplies.secrets
+            book,
+            rosters,
+            self._trees,
+            self._contents,
+            self._files,
+            services=self._services,
+            secrets=supplies.secrets,
+            manifests=manifests,
         )
         self._made: dict[str, list[str]] = {}
 

@@ -6,21 +6,24 @@ from collections.abc import Callable, Iterable, Iterator
 
 from fleet.control.inventory.finding import Finding
 from fleet.control.inventory.node import Node
+from fleet.control.inventory.servingchecks import check_serving
 from fleet.errors import InventoryError
 from fleet.vocabulary.hosts import is_loopback
 
 Place = Callable[[Node, str], str]
 """Where a node got a variable from, as `file:line:column`; the node's own place for a default."""
 
-_PORTS = ("ssh_port", "gateway_port", "agent_port")
+_PORTS = ("ssh_port", "gateway_port", "gateway_admin_port", "agent_port")
 
 
 def check_nodes(nodes: Iterable[Node], place: Place) -> Iterator[Finding]:
     """Check every node alone, then all of them together. Yields warnings; raises InventoryError."""
     nodes = tuple(nodes)
+    names = frozenset(node.name for node in nodes)
     for node in nodes:
         _check_ports(node, place)
         _check_tls(node, place)
+        check_serving(node, names)
     yield from _check_addresses(nodes, place)
 
 
@@ -62,7 +65,7 @@ def _check_addresses(nodes: Iterable[Node], place: Place) -> Iterator[Finding]:
         if first is not node:
             message = f"{node.name} and {first.name} are both {address} port {node.settings.ssh_port or 22}"
             yield Finding(place(node, "address"), "warning", message, "is it one Mac under two names?")
-        for name in ("gateway_port", "agent_port"):
+        for name in ("gateway_port", "gateway_admin_port", "agent_port"):
             other = ports.setdefault((address, name, getattr(node.settings, name)), node)
             if other is not node:
                 yield from _same_port(node, other, name, place)

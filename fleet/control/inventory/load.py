@@ -49,6 +49,9 @@ def build_inventory(
     )
 
 
+_Merged = tuple[dict[str, Candidate], dict[str, object], NodeSettings, dict[str, Written]]
+
+
 class _Merger:
     """Merges once for all nodes that are in the same groups and have the same variables: a range is one merge."""
 
@@ -56,19 +59,19 @@ class _Merger:
         self._structure = structure
         self._overrides = overrides
         self._settings = frozenset(setting_names())
-        self._merged: dict[object, tuple[dict[str, Candidate], dict[str, object], NodeSettings]] = {}
+        self._merged: dict[object, _Merged] = {}
         self._groups: dict[tuple[GroupName, ...], tuple[tuple[GroupName, ...], Candidates]] = {}
 
     def node(self, entry: NodeEntry) -> Node:
         groups, _ = self._of_groups(entry)
-        _, variables, settings = self._of(entry)
-        return Node(entry.name, groups, variables, settings, entry.place)
+        _, variables, settings, written = self._of(entry)
+        return Node(entry.name, groups, variables, settings, entry.place, written)
 
     def place(self, node: Node, variable: str) -> str:
-        winners, _, _ = self._of(self._structure.nodes[node.name])
+        winners, *_ = self._of(self._structure.nodes[node.name])
         return winners[variable].place if variable in winners else node.place
 
-    def _of(self, entry: NodeEntry) -> tuple[dict[str, Candidate], dict[str, object], NodeSettings]:
+    def _of(self, entry: NodeEntry) -> _Merged:
         key = (entry.parents, *map(id, entry.variables))
         if key not in self._merged:
             _, layer = self._of_groups(entry)
@@ -77,7 +80,8 @@ class _Merger:
             values = {name: candidate.value for name, candidate in winners.items()}
             own = {name: value for name, value in values.items() if name in self._settings}
             settings = msgspec.convert(own, NodeSettings)
-            self._merged[key] = winners, _variables(values, settings), settings
+            written = {name: one.written for name, one in winners.items() if name in own and one.written}
+            self._merged[key] = winners, _variables(values, settings), settings, written
         return self._merged[key]
 
     def _of_groups(self, entry: NodeEntry) -> tuple[tuple[GroupName, ...], Candidates]:
@@ -89,7 +93,7 @@ class _Merger:
 
 def _variables(values: dict[str, object], settings: NodeSettings) -> dict[str, object]:
     """What templates see: fleet's own with their defaults, users' own, and Ansible's spellings of fleet's."""
-    typed = {name: value for name, value in msgspec.structs.asdict(settings).items() if value is not None}
+    typed = {name: value for name, value in msgspec.to_builtins(settings).items() if value is not None}
     aliases = {alias: typed[name] for alias, name in ANSIBLE_ALIASES.items() if name in typed}
     return {**typed, **values, **typed, **aliases}
 

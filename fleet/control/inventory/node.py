@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fleet.control.inventory.settings import NodeSettings
+from fleet.control.inventory.structure import Written
 from fleet.vocabulary.names import GroupName, NodeName
 
 
@@ -14,7 +15,7 @@ class Node:
     """A Mac. `groups` are all it is in, `all` first and the deepest last; `place` is where it is named first.
 
     `variables` are the users' own and fleet's, merged, with fleet's defaults (but none that is null), and Ansible's
-    spellings beside fleet's. `settings` are fleet's own, typed.
+    spellings beside fleet's. `settings` are fleet's own, typed; `written` is where each was written.
     """
 
     name: NodeName
@@ -22,11 +23,17 @@ class Node:
     variables: Mapping[str, object]
     settings: NodeSettings
     place: str
+    written: Mapping[str, Written] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def address(self) -> str:
         """Where the node is reached: its `address`, else its own name."""
         return self.settings.address or self.name
+
+    def place_of(self, variable: str, *steps: object) -> str:
+        """`file:line:column` of one of fleet's variables or of a part of it; the node's own place for a default."""
+        found = self.written.get(variable)
+        return found.at(*steps) if found else self.place
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from fleet.control.inventory.spot import Spot
 from fleet.control.inventory.structure import Written
 from fleet.control.inventory.typed import check_variables, setting_types
 from fleet.control.inventory.yamlsource import parse_yaml
@@ -32,4 +33,4 @@ def _parse(text: str) -> Written:
         raise UsageError(
             f"--set {text}: the value is not YAML", detail=problem.detail, hint=f"quotes help: --set '{name}=\"...\"'"
         ) from None
-    return Written(name, source.value, place, raw=source.raw(()))
+    return Written(name, source.value, place, raw=source.raw(()), spot=Spot(source))

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from fleet.control.inventory.nearest import did_you_mean
 from fleet.control.inventory.ranges import MAX_NODES, NAME, BadRange, expand, is_range
+from fleet.control.inventory.spot import Spot
 from fleet.control.inventory.structure import ALL, UNGROUPED, GroupEntry, NodeEntry, Structure, Written
 from fleet.control.inventory.wording import kind_of
 from fleet.control.inventory.yamlsource import KeyPath, Positioned
@@ -165,7 +166,8 @@ class _Draft:
                 hint = f'YAML reads it so; put it in quotes if it is a name: "{self._source.key_raw(here)}"'
                 self.fail(here, f"found {kind_of(name)} where a variable's name is expected", hint)
             place = self._source.place(here)
-            yield Written(name, value, place, raw=self._source.raw(here), explicit=explicit)
+            spot = Spot(self._source, here)
+            yield Written(name, value, place, raw=self._source.raw(here), explicit=explicit, spot=spot)
 
     def _names(self, path: KeyPath) -> Iterator[Any]:
         """The keys of a hosts or children mapping; Ansible takes a lone text for one name as well."""

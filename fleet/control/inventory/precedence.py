@@ -31,7 +31,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One value that a variable could have. `spelling` is the name it was written under, `source` for people."""
+    """One value that a variable could have.
+
+    `spelling` is the name it was written under, `source` for people; `written` is None for a default.
+    """
 
     value: object
     level: Level
@@ -40,6 +43,7 @@ class Candidate:
     spelling: str
     rank: tuple[int, ...]
     wins: bool = False
+    written: Written | None = None
 
 
 Candidates = Mapping[str, Sequence[Candidate]]
@@ -78,7 +82,7 @@ def of_overrides(overrides: Sequence[Written]) -> dict[str, list[Candidate]]:
 def _add(
     found: dict[str, list[Candidate]], variable: Written, level: Level, source: str, rank: tuple[int, ...]
 ) -> None:
-    candidate = Candidate(typed_value(variable), level, source, variable.place, variable.name, rank)
+    candidate = Candidate(typed_value(variable), level, source, variable.place, variable.name, rank, written=variable)
     found.setdefault(canonical(variable.name), []).append(candidate)
 
 

@@ -24,7 +24,7 @@ def variables_table() -> str:
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
     match field.default:
-        case msgspec.NODEFAULT | None:
+        case msgspec.NODEFAULT | None | msgspec.Struct():
             return ""
         case bool():
             return f"`{str(field.default).lower()}`"

@@ -12,6 +12,7 @@ from fleet.control.inventory.structure import ALL
 
 def inventory_schema() -> dict[str, Any]:
     """The schema of a whole inventory file."""
+    variables, parts = _variables()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "fleet inventory",
@@ -35,9 +36,10 @@ def inventory_schema() -> dict[str, Any]:
             "variables": {
                 "description": "fleet's own variables, and any of your own.",
                 "type": ["object", "null"],
-                "properties": _variables(),
+                "properties": variables,
                 "additionalProperties": True,
             },
+            **parts,
         },
     }
 
@@ -50,7 +52,8 @@ def _named(description: str, item: str) -> dict[str, Any]:
     }
 
 
-def _variables() -> dict[str, Any]:
+def _variables() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The variables, and the structs that they refer to."""
     _, components = msgspec.json.schema_components([NodeSettings])
     settings: dict[str, Any] = dict(components["NodeSettings"]["properties"])
     tags = {"description": "Words to select the node by: --on @canary.", "type": ["array", "string"]}
@@ -62,7 +65,8 @@ def _variables() -> dict[str, Any]:
         }
         for alias, name in ANSIBLE_ALIASES.items()
     }
-    return {**settings, **aliases, "tags": tags}
+    parts = {name: schema for name, schema in components.items() if name != NodeSettings.__name__}
+    return {**settings, **aliases, "tags": tags}, parts
 
 
 def _undescribed(schema: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from fleet.control.inventory.serving import QueueSetting, RouteSetting, TimeoutSetting, UpstreamSetting
 from fleet.vocabulary.layout import NodeLayout
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -84,13 +85,26 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     fleet_key: Annotated[
         str | None, Meta(description="Secret reference of the key that fronts and the laptop show to edges.")
     ] = None
+    gateway_admin_port: Annotated[
+        Port, Meta(description="Loopback port of the gateway's admin door; the laptop comes over SSH.")
+    ] = 8792
+    gateway_timeouts: Annotated[
+        TimeoutSetting, Meta(description="How long the gateway waits for what; spans like 90s or 5m.")
+    ] = TimeoutSetting()
+    gateway_queue: Annotated[
+        QueueSetting, Meta(description="How many requests may wait for a place when all upstreams are full.")
+    ] = QueueSetting()
     agent_port: Annotated[Port, Meta(description="Loopback port of the agent.")] = 8791
     sidecar_port: Annotated[Port, Meta(description="Loopback port of the node's (first) sidecar.")] = 8800
     sidecar_environment: Annotated[
         dict[str, str], Meta(description="Environment variables that every sidecar of the node gets.")
     ] = {}
+    upstreams: Annotated[
+        dict[str, UpstreamSetting],
+        Meta(description="APIs that fronts may send requests to, by name: OpenRouter, or any OpenAI-compatible URL."),
+    ] = {}
     routes: Annotated[
-        dict[str, list[str]],
+        dict[str, list[str] | RouteSetting],
         Meta(
             description="Route name -> served model names, in order. Every served model is a route of its own name as well."
         ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from fleet.control.inventory.spot import Spot
 from fleet.vocabulary.names import GroupName, NodeName
 
 ALL = GroupName("all")
@@ -19,7 +20,7 @@ UNGROUPED = GroupName("ungrouped")
 class Written:
     """A variable as it was written somewhere. `raw` is the scalar's own text (`010`), empty for lists and mappings.
 
-    `explicit` is False where it was given to a whole range.
+    `explicit` is False where it was given to a whole range. `spot` knows the places of its parts.
     """
 
     name: str
@@ -27,6 +28,11 @@ class Written:
     place: str
     raw: str = ""
     explicit: bool = True
+    spot: Spot | None = None
+
+    def at(self, *steps: object) -> str:
+        """`file:line:column` of a part of it."""
+        return self.spot.at(*steps) if self.spot and steps else self.place
 
 
 @dataclass(frozen=True, slots=True)

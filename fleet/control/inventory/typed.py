@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from fleet.control.inventory.misfit import Misfit, misfit
 from fleet.control.inventory.nearest import did_you_mean
 from fleet.control.inventory.settings import ANSIBLE_ALIASES, NodeSettings, describe
 from fleet.control.inventory.structure import Structure, Written
-from fleet.control.inventory.wording import convert_problem, expected_of, kind_of
+from fleet.control.inventory.wording import expected_of
 from fleet.errors import InventoryError
 
 
@@ -54,25 +55,22 @@ def check_variables(variables: Iterable[Written], types: Mapping[str, object]) -
 
 
 def _check(variable: Written, kind: object) -> None:
-    problem = convert_problem(typed_value(variable), kind)
-    if problem is None:
+    found = misfit(typed_value(variable), kind)
+    if found is None:
         return
-    said, _, inside = problem.partition(" - at `$")
-    part = "one of its values" if "..." in inside else inside.rstrip("`").lstrip(".")
+    where = ".".join(str(step) for step in (variable.name, *found.path))
     raise InventoryError(
-        f"{variable.name}: expected {expected_of(kind)}, found {kind_of(variable.value)}",
-        place=variable.place,
-        detail=f"{part}: {said.lower()}" if inside else "",
-        hint=_hint(variable, expected_of(kind)),
+        f"{where}: {found.said}", place=variable.at(*found.path), hint=found.hint or _hint(variable, found)
     )
 
 
-def _hint(variable: Written, expected: str) -> str:
-    value = variable.value
+def _hint(variable: Written, found: Misfit) -> str:
+    value, expected = found.value, expected_of(found.kind)
+    raw = variable.spot.source.raw((*variable.spot.path, *found.path)) if variable.spot else variable.raw
     if isinstance(value, str) and "{{" in value:
         return "fleet does not evaluate {{ }} in an inventory: write the value itself"
     if isinstance(value, bool | int | float) and expected.startswith("text"):
-        return f'YAML does not read {variable.raw or value} as text: put it in quotes, "{variable.raw or value}"'
+        return f'YAML does not read {raw or value} as text: put it in quotes, "{raw or value}"'
     if isinstance(value, str) and "number" in expected and value.strip().isdecimal():
         return f"write {value.strip()} without quotes"
     if isinstance(value, str) and "`" in expected:

@@ -7,6 +7,11 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from fleet.control.inventory.serving import SPAN
+
+IN_WORDS = {SPAN: "a span of time like 90s or 5m"}
+"""What patterns mean, for messages."""
+
 
 def kind_of(value: object) -> str:
     """What a person calls a value that was found: `the text 'x'`, `a list`, `nothing`."""
@@ -37,16 +42,21 @@ def _expected(info: inspect.Type) -> str:
         case inspect.Metadata(type=inner):
             return _expected(inner)
         case inspect.UnionType(types=types):
-            return " or ".join(_expected(one) for one in types if not isinstance(one, inspect.NoneType))
+            words = [_expected(one) for one in types if not isinstance(one, inspect.NoneType)]
+            return IN_WORDS[SPAN] if IN_WORDS[SPAN] in words else " or ".join(words)
         case inspect.BoolType():
             return "true or false"
         case inspect.IntType(ge=low, le=high) | inspect.FloatType(ge=low, le=high):
             kind = "a whole number" if isinstance(info, inspect.IntType) else "a number"
             return f"{kind} from {low} to {high}" if low is not None and high is not None else kind
         case inspect.StrType(pattern=pattern):
-            return f"text like {pattern}" if pattern else "text"
+            return IN_WORDS.get(pattern or "", f"text like {pattern}" if pattern else "text")
         case inspect.LiteralType(values=values):
             return " or ".join(f"`{value}`" for value in values)
+        case inspect.EnumType(cls=words):
+            return " or ".join(f"`{word.value}`" for word in words)
+        case inspect.StructType(fields=fields):
+            return f"a mapping ({', '.join(field.name for field in fields)})"
         case inspect.DictType(value_type=inner):
             return f"a mapping of names to {_expected(inner)}"
         case inspect.ListType(item_type=inner) | inspect.VarTupleType(item_type=inner):

@@ -210,7 +210,7 @@ def test_front_and_edge_take_the_keys_that_they_should(tmp_path: Path) -> None:
         "clients": ("inference",),
         "fleet": ("inference", "node", "admin"),
     }
-    assert {key.name: key.scopes for key in rings["mini-1"].keys} == {"fleet": ("inference", "node")}
+    assert {key.name: key.scopes for key in rings["mini-1"].keys} == {"fleet": ("inference", "node", "admin")}
 
 
 def test_the_agents_token_follows_from_fleet_key_and_node(tmp_path: Path) -> None:

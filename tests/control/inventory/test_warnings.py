@@ -68,8 +68,8 @@ def test_two_names_for_one_door_are_a_warning() -> None:
         all:
           vars: {address: mac.example}
           hosts:
-            a: {gateway_port: 1, agent_port: 2}
-            b: {gateway_port: 3, agent_port: 4}
+            a: {gateway_port: 1, agent_port: 2, gateway_admin_port: 5}
+            b: {gateway_port: 3, agent_port: 4, gateway_admin_port: 6}
     """
     assert warned(text) == [
         "fleet.yml:3:19: warning: b and a are both mac.example port 22\n  hint: is it one Mac under two names?"
@@ -97,8 +97,8 @@ def test_simulated_nodes_share_loopback_with_ports_of_their_own() -> None:
         all:
           vars: {address: 127.0.0.1}
           hosts:
-            a: {ssh_port: 2201, gateway_port: 9001, agent_port: 9101}
-            b: {ssh_port: 2202, gateway_port: 9002, agent_port: 9102}
+            a: {ssh_port: 2201, gateway_port: 9001, agent_port: 9101, gateway_admin_port: 9201}
+            b: {ssh_port: 2202, gateway_port: 9002, agent_port: 9102, gateway_admin_port: 9202}
     """
     assert warned(text) == []
 

@@ -8,7 +8,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 port=$1 key=${2:-${KEY:-sk-fleet-test}} model=${MODEL:-mock} turn=${TURN:-text}
-agents=${AGENTS:-$root/.bench/agents} only=" ${ONLY:-claude-code codex opencode openclaw-chat openclaw-responses openclaw-messages llm} "
+agents=${AGENTS:-$root/.cache/agents} only=" ${ONLY:-claude-code codex opencode openclaw-chat openclaw-responses openclaw-messages llm} "
 openclaw=$agents/openclaw/node_modules/.bin/openclaw others=$agents/others/node_modules/.bin
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# install.sh [FOLDER]: OpenClaw, opencode, Codex and Claude Code into FOLDER (.bench/agents), in the versions that
+# install.sh [FOLDER]: OpenClaw, opencode, Codex and Claude Code into FOLDER (.cache/agents), in the versions that
 # docs/clients.md speaks of, under the Node of .venv: OpenClaw wants 24.16 or later. 1.3 GB; nothing outside FOLDER.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../../.." && pwd)
-home=${1:-$root/.bench/agents}
+home=${1:-$root/.cache/agents}
 mkdir -p "$home"
 cd "$home"
 

@@ -83,6 +83,7 @@ fmt: $(VENV)/.dev ## Format and fix
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
 include show.mk
+include bench.mk
 
 clean: demo-down ## Remove what was set up here
 	@rm -rf $(VENV) $(DEMO) dist build

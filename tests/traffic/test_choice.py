@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +12,7 @@ from fleet.vocabulary.names import Intent
 
 
 def a_state(name: str, serves: str = "smol", **changes: object) -> UpstreamState:
-    return replace(UpstreamState(name=name, serves=serves), **changes)  # type: ignore[arg-type]
+    return msgspec.structs.replace(UpstreamState(name=name, serves=serves), **changes)
 
 
 def chosen(*states: UpstreamState) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Proving upstreams: a sidecar by a completion of one token, an edge by what it says of its own.
+"""Proving upstreams: a sidecar by a completion of one token, an edge by what it says of its own, an API for free.
 
 A probe is skipped while real answers prove the same. It runs beside the traffic and takes no place from it.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from fleet.engines import Probe
 from fleet.node.gateway.caller import Caller
 from fleet.node.gateway.failures import UpstreamFailure, broken, timed_out
 from fleet.node.gateway.upstreams import LiveUpstream, Upstreams
@@ -20,7 +21,7 @@ from fleet.traffic.choice import Readiness
 from fleet.traffic.config import GatewayConfig
 
 _LIST_BYTES = 1024 * 1024
-_PROBE_ID = "probe"
+_PROBE_HEADERS = {"x-fleet-request-id": "probe"}
 
 
 class Prober:
@@ -49,10 +50,14 @@ class Prober:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, upstream: LiveUpstream) -> None:
+        missed = 0
         while True:
-            await self._probe(upstream)
+            missed = await self._probe(upstream, missed)
             probing = self._config().probing
             upstream.changed.clear()
+            if upstream.spec.kind == "api":
+                await asyncio.sleep(probing.idle_seconds)
+                continue
             if upstream.readiness is not Readiness.READY:
                 await asyncio.sleep(probing.down_seconds)
                 continue
@@ -64,48 +69,68 @@ class Prober:
                 continue
             await asyncio.sleep(probing.down_seconds)
 
-    async def _probe(self, upstream: LiveUpstream) -> None:
+    async def _probe(self, upstream: LiveUpstream, missed: int) -> int:
+        """Prove it now, where it is not fresh. `missed` probes failed in a row before; how many have now."""
         probing = self._config().probing
-        edge = upstream.spec.kind == "edge"
-        if not edge and _fresh(upstream, probing.idle_seconds):
-            return
+        kind = upstream.spec.kind
+        if kind != "edge" and _fresh(upstream, probing.idle_seconds):
+            return 0
         try:
             async with asyncio.timeout(probing.timeout_seconds):
-                await (self._ask_edge(upstream) if edge else self._ask_model(upstream))
+                await self._ask(upstream)
         except TimeoutError:
-            # A busy server answers its requests first; their own limits judge it.
-            if upstream.in_flight == 0:
-                failure = timed_out(f"no answer within {probing.timeout_seconds:g} s")
-                upstream.failed(failure.error.message, out=False, limit=probing.failures)
-        except UpstreamFailure as failure:
-            out = failure.error.eject or edge
-            upstream.failed(failure.error.message, out=out, limit=probing.failures)
+            if upstream.in_flight:  # a busy server answers its requests first; their own limits judge it
+                return missed
+            failure = timed_out(f"no answer within {probing.timeout_seconds:g} s")
+        except UpstreamFailure as found:
+            failure = found
         else:
-            upstream.proved(time.monotonic())
-            self._upstreams.wake()
+            if kind == "api":
+                upstream.reached(time.monotonic())
+            else:
+                upstream.proved(time.monotonic())
+            return 0
+        error = failure.error
+        if kind == "api":
+            if error.eject:
+                upstream.failed(time.monotonic(), error.message, out=True)
+        elif error.eject or kind == "edge" or missed + 1 >= probing.failures:
+            upstream.refuted(error.message)
+        return missed + 1
 
-    async def _ask_model(self, upstream: LiveUpstream) -> None:
-        """A real completion. Raises UpstreamFailure."""
+    async def _ask(self, upstream: LiveUpstream) -> None:
+        """What proves most of it, and costs no money: an API gets no completions. Raises UpstreamFailure."""
         probe = upstream.engine.ready(upstream.spec.model)
+        if upstream.spec.kind == "api" and probe.method != "GET":
+            probe = upstream.engine.live
+        if probe.method == "GET":
+            await self._get(upstream, probe)
+        else:
+            await self._complete(upstream, probe)
+
+    async def _complete(self, upstream: LiveUpstream, probe: Probe) -> None:
+        """A real completion. Raises UpstreamFailure."""
         reader = ChatStreamReader(parse_all=False)
-        async with self._caller.stream(
+        reply = await self._caller.ask(
             upstream,
             probe.path,
             msgspec.json.encode(probe.body),
-            request_id=_PROBE_ID,
+            headers=_PROBE_HEADERS,
             connect_seconds=self._config().timeouts.connect_seconds,
-        ) as body:
+        )
+        try:
             while not reader.over:
-                data = await body.read()
+                data = await reply.read()
                 for part in reader.feed(data) if data else reader.end():
                     if isinstance(part, Fault):
                         raise broken(part.message, code=part.code)
                     if isinstance(part, Done):
-                        await body.finish()
+                        await reply.finish()
+        finally:
+            reply.cut()
 
-    async def _ask_edge(self, upstream: LiveUpstream) -> None:
-        """The edge's own word about the model. Raises UpstreamFailure."""
-        probe = upstream.engine.ready(upstream.spec.model)
+    async def _get(self, upstream: LiveUpstream, probe: Probe) -> None:
+        """A word without a completion; an edge's is believed only when it names the model. Raises UpstreamFailure."""
         status, body = await self._caller.get(
             upstream,
             probe.path,
@@ -114,7 +139,7 @@ class Prober:
         )
         if status != 200:
             raise UpstreamFailure(upstream.engine.map_error(status, body))
-        if reason := not_ready(body, upstream.spec.model):
+        if upstream.spec.kind == "edge" and (reason := not_ready(body, upstream.spec.model)):
             raise broken(reason)
 
 

@@ -1,141 +1,218 @@
-"""The upstreams of a running gateway: what we know of each now, and places on them."""
+"""The upstreams of a running gateway, and who gets a place on which: at once, or in fair order."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from fleet.engines import Engine, UpstreamFacts, engine
+from fleet.engines import engine
 from fleet.node.gateway.config import Loaded
-from fleet.traffic.choice import Choice, Readiness, UpstreamState, choose
-from fleet.traffic.config import Limits, Route, Upstream
-from fleet.vocabulary.names import Intent
-from fleet.vocabulary.secret import Secret
+from fleet.node.gateway.live_upstream import LiveUpstream
+from fleet.node.gateway.places import Place
+from fleet.traffic.choice import Choice, choose
+from fleet.traffic.config import Breaker, Queue, Route
+from fleet.traffic.dialects.dialect import Asked
+from fleet.traffic.estimate import TokenRatio
+from fleet.traffic.fair_queue import FairQueue
+from fleet.traffic.prefix import CHUNK_BYTES, chain_of, session_of
+from fleet.traffic.work import Shape, Work
+from fleet.vocabulary.names import Lane
+
+__all__ = ["LiveUpstream", "Place", "Upstreams"]
+
+_ANY = Shape()
+_NOT_BEFORE_SECONDS = 0.005
 
 
-@dataclass(eq=False)
-class LiveUpstream:
-    """One upstream with what was last proven of it. Times are monotonic seconds."""
-
-    spec: Upstream
-    engine: Engine
-    key: Secret | None = None
-    in_flight: int = 0
-    readiness: Readiness = Readiness.UNKNOWN
-    reason: str = "not proven yet"
-    intent: Intent = Intent.SERVING
-    failures: int = 0
-    proven_at: float | None = None
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+class Asking(Protocol):
+    """What a request for a place says of itself: a Call, for one."""
 
     @property
-    def name(self) -> str:
-        """Its name in the configuration."""
-        return self.spec.name
+    def route(self) -> Route:
+        """Where it may go."""
+        ...
 
-    def state(self) -> UpstreamState:
-        """What choice must know."""
-        return UpstreamState(
-            name=self.spec.name,
-            serves=self.spec.serves,
-            in_flight=self.in_flight,
-            max_in_flight=self.spec.max_in_flight,
-            readiness=self.readiness,
-            intent=self.intent,
-            reason=self.reason,
-        )
+    @property
+    def shape(self) -> Shape:
+        """How large it is."""
+        ...
 
-    def facts(self, limits: Limits) -> UpstreamFacts:
-        """What the engine must know to shape a request."""
-        return UpstreamFacts(
-            model=self.spec.model,
-            context_tokens=self.spec.context_tokens,
-            default_max_tokens=limits.default_max_tokens,
-        )
+    @property
+    def key(self) -> str:
+        """Whose it is."""
+        ...
 
-    def proved(self, now: float) -> None:
-        """It answered."""
-        self.readiness, self.reason, self.failures, self.proven_at = Readiness.READY, "", 0, now
 
-    def failed(self, reason: str, *, out: bool, limit: int) -> None:
-        """It did not answer. `out`, or `limit` failures in a row, take it out until a probe succeeds."""
-        self.failures += 1
-        self.reason = reason
-        if out or self.failures >= limit:
-            self.readiness = Readiness.DOWN
-            self.changed.set()
+class _Waiter:
+    """A request without a place yet. Its future gets a place, or the choice that says why there will be none."""
+
+    __slots__ = ("asking", "future", "without")
+
+    def __init__(self, asking: Asking, without: frozenset[str]) -> None:
+        self.asking = asking
+        self.without = without
+        self.future: asyncio.Future[Place | Choice] = asyncio.get_running_loop().create_future()
+
+    @property
+    def waits_for(self) -> tuple[str, Work, frozenset[str]]:
+        """Requests that wait for the same thing stand in one line."""
+        return self.asking.route.name, self.asking.shape.work, self.without
 
 
 class Upstreams:
-    """All upstreams of the gateway, and the places on them.
+    """All upstreams of the gateway. Between a check and a place nothing else runs: there is no await."""
 
-    A place is taken at once or waited for; who waits too long, or finds too many waiting, is sent away.
-    """
-
-    def __init__(self, *, longest_queue: int = 256) -> None:
+    def __init__(
+        self,
+        *,
+        queue: Queue | None = None,
+        breaker: Breaker | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.live: Mapping[str, LiveUpstream] = {}
-        self._waiting: list[asyncio.Future[None]] = []
-        self._longest_queue = longest_queue
+        self._clock = clock
+        self._breaker = breaker or Breaker()
+        self._queue: FairQueue[_Waiter] = FairQueue(queue)
+        self._timer: asyncio.TimerHandle | None = None
 
     def follow(self, loaded: Loaded) -> None:
         """Become the upstreams of `loaded`. One that did not change keeps all that is known of it, and its load."""
+        self._breaker, self._queue.bounds = loaded.config.breaker, loaded.config.queue
         live: dict[str, LiveUpstream] = {}
         for spec in loaded.config.upstreams:
             old, key = self.live.get(spec.name), loaded.upstream_keys.get(spec.name)
             if old is not None and old.spec == spec and old.key == key:
                 live[spec.name] = old
+                old.breaker = self._breaker
                 continue
             name = "edge" if spec.kind == "edge" else spec.engine
-            live[spec.name] = LiveUpstream(spec=spec, engine=engine(name), key=key)
+            live[spec.name] = LiveUpstream(spec, engine(name), key, breaker=self._breaker, noticed=self.wake)
             if old is not None:
-                live[spec.name].intent = old.intent
+                live[spec.name].keep_of(old)
         self.live = live
         self.wake()
 
-    def choose(self, route: Route, *, without: frozenset[str] = frozenset()) -> Choice:
-        """Where a request of `route` may go now, leaving out what was tried already."""
-        wanted = tuple(name for name in route.upstreams if name not in without)
-        states = {name: self.live[name].state() for name in wanted if name in self.live}
-        return choose(Route(name=route.name, upstreams=wanted, track=route.track), states)
+    def waiting(self, lane: Lane) -> int:
+        """How many requests of a lane wait for a place."""
+        return self._queue.waiting(lane)
 
-    async def take(self, route: Route, *, without: frozenset[str], wait_seconds: float) -> LiveUpstream | Choice:
-        """A place on the best upstream, or the choice that explains why there is none. Give it back with `leave`."""
-        deadline = asyncio.get_running_loop().time() + wait_seconds
-        while True:
-            choice = self.choose(route, without=without)
-            if choice.attempts:
-                upstream = self.live[choice.attempts[0]]
-                upstream.in_flight += 1
-                return upstream
-            if not choice.full or not await self._room(deadline):
-                return choice
+    def choose(self, route: Route, shape: Shape = _ANY, *, without: frozenset[str] = frozenset()) -> Choice:
+        """Where a request may go now, leaving out what was tried already."""
+        if without:
+            left = tuple(name for name in route.upstreams if name not in without)
+            route = Route(name=route.name, upstreams=left, track=route.track)
+        live = self.live
+        states = {name: live[name].state(shape) for name in route.upstreams if name in live}
+        return choose(route, states, shape, now=self._clock())
 
-    def leave(self, upstream: LiveUpstream) -> None:
-        """Give a place back; who waits looks again, in the order of arrival."""
-        upstream.in_flight -= 1
-        self.wake()
+    def ratio(self, route: Route) -> TokenRatio:
+        """Tokens per byte of the model that the route prefers."""
+        return next((self.live[name].ratio for name in route.upstreams if name in self.live), TokenRatio())
+
+    def tokens_per_byte(self, route: Route) -> float:
+        """The same as a number."""
+        return self.ratio(route).tokens_per_byte
+
+    def shape(self, asked: Asked, route: Route, headers: Mapping[str, str], *, lane: Lane, size_bytes: int) -> Shape:
+        """How large a request is. The hashes of its prompt are made only where there is something to choose."""
+        request, several = asked.request, len(route.upstreams) > 1
+        wanted = several and asked.work is not Work.EMBEDDINGS
+        chain, prompt_bytes = chain_of(request, route.name, wanted=wanted and size_bytes > CHUNK_BYTES)
+        allowed = request.get("max_completion_tokens") or request.get("max_tokens")
+        return Shape(
+            work=asked.work,
+            prompt_bytes=prompt_bytes,
+            prompt_tokens=self.ratio(route).tokens(prompt_bytes),
+            output_tokens=allowed if isinstance(allowed, int) and allowed > 0 else 0,
+            chain=chain,
+            session=session_of(headers, asked.original, request) if several else "",
+            lane=lane,
+        )
+
+    async def take(
+        self, asking: Asking, *, without: frozenset[str] = frozenset(), wait_seconds: float = 0.0
+    ) -> Place | Choice:
+        """A place on the best upstream, or the choice that says why there is none within `wait_seconds`."""
+        choice = self.choose(asking.route, asking.shape, without=without)
+        if choice.attempts and not self._queue:
+            return self._place(choice.attempts[0], asking.shape)
+        if not choice.attempts and (not choice.full or wait_seconds <= 0):
+            return choice
+        waiter = _Waiter(asking, without)
+        shape = asking.shape
+        if not self._queue.push(waiter, lane=shape.lane, key=asking.key, route=waiter.waits_for):
+            return choice if not choice.attempts else self._place(choice.attempts[0], shape)
+        if choice.attempts:
+            self.wake()
+        else:
+            self._look_later()
+        if not waiter.future.done() and wait_seconds <= 0:
+            self._expire(waiter)
+        if waiter.future.done():
+            return waiter.future.result()
+        expiry = asyncio.get_running_loop().call_later(wait_seconds, self._expire, waiter)
+        try:
+            return await waiter.future
+        except asyncio.CancelledError:
+            self._give_up(waiter)
+            raise
+        finally:
+            expiry.cancel()
 
     def wake(self) -> None:
-        """Something changed: who waits looks again."""
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
+        """Something changed: who waits looks again, in fair order."""
+        if self._queue:
+            while self._queue.pop_if(self._settled) is not None:
+                pass
+            self._look_later()
 
-    async def _room(self, deadline: float) -> bool:
-        loop = asyncio.get_running_loop()
-        remaining = deadline - loop.time()
-        if remaining <= 0 or len(self._waiting) >= self._longest_queue:
-            return False
-        future = loop.create_future()
-        self._waiting.append(future)
-        try:
-            async with asyncio.timeout(remaining):
-                await future
-        except TimeoutError:
-            return False
-        finally:
-            if future in self._waiting:
-                self._waiting.remove(future)
-        return True
+    def _place(self, name: str, shape: Shape) -> Place:
+        return Place(self.live[name], shape, now=self._clock(), freed=self.wake)
+
+    def _settled(self, waiter: _Waiter) -> bool:
+        """Whether `waiter` need not wait any longer: it got a place, or there is none to wait for, or it left."""
+        if waiter.future.done():
+            return True
+        shape = waiter.asking.shape
+        choice = self.choose(waiter.asking.route, shape, without=waiter.without)
+        if choice.attempts:
+            waiter.future.set_result(self._place(choice.attempts[0], shape))
+        elif not choice.full:
+            waiter.future.set_result(choice)
+        return waiter.future.done()
+
+    def _expire(self, waiter: _Waiter) -> None:
+        """It waited as long as it may: a place that is free for it now, or none."""
+        if self._queue.remove(waiter):
+            if not self._settled(waiter):
+                asking = waiter.asking
+                waiter.future.set_result(self.choose(asking.route, asking.shape, without=waiter.without))
+            self.wake()
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        """Its client left: it stands in nobody's way, and a place that it just got is the next one's."""
+        if self._queue.remove(waiter):
+            self.wake()
+        elif not waiter.future.cancelled() and isinstance(place := waiter.future.result(), Place):
+            place.leave()
+
+    def _look_later(self) -> None:
+        """Time alone frees those that are busy or left alone: look again when the first of them is."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._queue:
+            return
+        now = self._clock()
+        times = [one.busy_until for one in self.live.values()]
+        times += [one.circuit.opens_at for one in self.live.values() if one.circuit.opens_at is not None]
+        soonest = min((at - now for at in times if at > now), default=None)
+        if soonest is not None:
+            delay = max(soonest, _NOT_BEFORE_SECONDS)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self.wake()

@@ -1,0 +1,65 @@
+"""A place on an upstream: what one request takes there, and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fleet.node.gateway.live_upstream import LiveUpstream
+from fleet.traffic.estimate import expected_output_tokens
+from fleet.traffic.work import Shape
+
+
+class Place:
+    """Taken when it is made. `leave` gives it back, once; what is called after that does nothing."""
+
+    __slots__ = ("_chain", "_freed", "_held", "_matched", "_output", "_prefill", "_prompt_bytes", "_trial", "upstream")
+
+    def __init__(self, upstream: LiveUpstream, shape: Shape, *, now: float, freed: Callable[[], None]) -> None:
+        self.upstream = upstream
+        self._freed: Callable[[], None] | None = freed
+        self._chain = shape.chain
+        self._prompt_bytes = size = shape.prompt_bytes
+        prompt = upstream.ratio.tokens(size) if size else shape.prompt_tokens
+        seen = upstream.prefixes.matched_bytes(shape.chain) if shape.chain else 0
+        self._matched: int | None = min(upstream.ratio.tokens(seen), prompt)
+        self._output = expected_output_tokens(shape)
+        self._prefill = prompt - self._matched
+        self._held = prompt + self._output
+        self._trial = 0
+        upstream.in_flight += 1
+        upstream.outstanding_tokens += self._prefill + self._output
+        upstream.held_tokens += self._held
+        if upstream.circuit.opens_at is not None and upstream.circuit.lets_through(now):
+            upstream.circuit = upstream.circuit.tried(now)
+            self._trial = upstream.circuit.trial
+
+    def began(self) -> None:
+        """The first token came: the prompt is done, and the server has it in memory."""
+        if self._freed is None:
+            return
+        self.upstream.outstanding_tokens -= self._prefill
+        self._prefill = 0
+        if self._chain:
+            self.upstream.prefixes.remember(self._chain)
+            self._chain = ()
+
+    def learned(self, usage: Mapping[str, Any]) -> None:
+        """What the upstream counted; the first time counts."""
+        if self._matched is None:
+            return
+        self.upstream.learned(usage, prompt_bytes=self._prompt_bytes, matched_tokens=self._matched)
+        self._matched = None
+
+    def leave(self) -> None:
+        """Give it back; who waits looks again."""
+        freed, self._freed = self._freed, None
+        if freed is None:
+            return
+        upstream = self.upstream
+        upstream.in_flight -= 1
+        upstream.outstanding_tokens -= self._prefill + self._output
+        upstream.held_tokens -= self._held
+        if self._trial:
+            upstream.circuit = upstream.circuit.lost(self._trial)
+        freed()

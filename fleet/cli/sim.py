@@ -94,20 +94,23 @@ def status(folder: Path, as_json: bool) -> None:
     simulation = _simulation(folder)
     plan = simulation.plan
     running = simulation.running
-    nodes: dict[str, Any] = simulation.status()["nodes"] if running else {}
+    found = simulation.status() if running else {}
+    nodes: dict[str, Any] = found.get("nodes", {})
+    upstreams: dict[str, Any] = found.get("upstreams", {})
     if as_json:
         ports = {node.name: {"ssh_port": node.ssh_port, "gateway_port": node.gateway_port} for node in plan.nodes}
         rows = {name: {**port, **nodes.get(name, {})} for name, port in ports.items()}
-        print_json({"simulation": True, "running": running, "dir": str(folder), "nodes": rows})
+        print_json({"simulation": True, "running": running, "dir": str(folder), "nodes": rows, "upstreams": upstreams})
         return
     click.echo(f"the simulation{_where(folder)} is {'up' if running else 'down'}")
     for node in plan.nodes:
-        found = nodes.get(node.name, {"power": "off", "faults": {}, "services": {}})
-        faults = " ".join(name if value == "1" else f"{name}={value}" for name, value in found["faults"].items())
-        click.echo(f"{node.name:8} {found['power']:7} ssh 127.0.0.1:{node.ssh_port}  {faults}".rstrip())
-        for label, service in found["services"].items():
+        seen = nodes.get(node.name, {"power": "off", "faults": {}, "services": {}})
+        click.echo(f"{node.name:8} {seen['power']:7} ssh 127.0.0.1:{node.ssh_port}  {_faults(seen)}".rstrip())
+        for label, service in seen["services"].items():
             pid = f"pid {service['pid']}" if service["pid"] else "no process"
             click.echo(f"         {label}: {service['state']}, {pid}, runs {service['runs']}")
+    for name, api in upstreams.items():
+        click.echo(f"{name} {api['state']}, simulated: {api['url']}  {_faults(api)}".rstrip())
 
 
 @sim.command()
@@ -117,13 +120,15 @@ def status(folder: Path, as_json: bool) -> None:
 @click.option("--list", "show", is_flag=True, help="List the kinds.", is_eager=True)
 @_DIR
 def fault(folder: Path, node: str | None, faults: tuple[str, ...], clear: bool, show: bool) -> None:
-    """Bring trouble to a simulated Mac, or end it. `fleet sim fault --list` shows the kinds."""
+    """Bring trouble to a simulated Mac or to `openrouter`, or end it. `fleet sim fault --list` shows the kinds."""
     simulation = _simulation(folder)
+    from fleet.sim.api import OPENROUTER
     from fleet.sim.faults import KINDS, parse_fault
 
     if show:
         for kind in KINDS.values():
             click.echo(f"{kind.name + ('=' + kind.value if kind.value else ''):36} {kind.meaning}")
+        click.echo(f"of {OPENROUTER}: down, err=429, delay=MS, first=MS, gap=MS, cut=BYTES, hang, drop, ...")
         return
     if node is None or not (faults or clear):
         raise UsageError(
@@ -133,6 +138,11 @@ def fault(folder: Path, node: str | None, faults: tuple[str, ...], clear: bool, 
         for name in faults or (None,):
             simulation.clear(node, name.partition("=")[0] if name else None)
         narrate(f"{node}: cleared")
+        return
+    if node == OPENROUTER:
+        for text in faults:
+            simulation.fault(node, text)
+            narrate(f"{node}: {text}")
         return
     for parsed in [parse_fault(text) for text in faults]:
         simulation.fault(node, f"{parsed.name}={parsed.value}")
@@ -153,6 +163,10 @@ def down(folder: Path, purge: bool) -> None:
         narrate(f"the simulation{where} is {'gone' if purge else 'down'}")
     else:
         narrate(f"there is no simulation{where}")
+
+
+def _faults(found: dict[str, Any]) -> str:
+    return " ".join(name if value == "1" else f"{name}={value}" for name, value in found["faults"].items())
 
 
 def _where(folder: Path) -> str:

@@ -9,22 +9,27 @@ import msgspec
 
 
 class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One node and its ports of 127.0.0.1."""
+    """One node and its ports of 127.0.0.1. A plan of an older fleet has no `admin_port`."""
 
     name: str
     ssh_port: int
     gateway_port: int
     agent_port: int
     sidecar_port: int
+    admin_port: int = 0
 
 
 class SimPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A simulation. `id` marks its processes; `token` opens its control port. The scales are those of Conditions."""
+    """A simulation. `id` marks its processes; `token` opens its control port.
+
+    The scales are those of Conditions. `openrouter_port` is the simulated OpenRouter's.
+    """
 
     id: str
     token: str
     nodes: tuple[NodePlan, ...]
     models: tuple[str, ...] = ()
+    openrouter_port: int = 0
     throttle_scale: float = 1.0
     exit_scale: float = 1.0
     enforce_root: bool = True
@@ -40,6 +45,7 @@ def plan_nodes(count: int, ports: Iterator[int]) -> tuple[NodePlan, ...]:
             gateway_port=next(ports),
             agent_port=next(ports),
             sidecar_port=next(ports),
+            admin_port=next(ports),
         )
         for number in range(1, count + 1)
     )

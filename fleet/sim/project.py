@@ -14,6 +14,7 @@ from typing import Any
 import asyncssh
 import yaml
 
+from fleet.sim.api import OPENROUTER
 from fleet.sim.hardware import GIB, Hardware
 from fleet.sim.plan import NodePlan, SimPlan
 from fleet.sim.tree import NodeTree, base_interpreter, make_tree
@@ -25,10 +26,17 @@ COMMANDS = (
     "xcode-select", "lsof", "shasum", "openssl", "log", "ioreg", "systemsetup", "dscl",
 )  # fmt: skip
 
+API_MODELS = {
+    "deepseek-v4-flash": "deepseek/deepseek-v4-flash",
+    "gemini-3-flash": "google/gemini-3-flash-preview",
+}
+"""Served name -> the name at the simulated OpenRouter."""
+
 _HEAD = """\
 # yaml-language-server: $schema=../.fleet/inventory.schema.json
 # Simulated Macs on this machine, made by `fleet sim up`. Each node is a folder below nodes/, with an SSH server, a
 # launchd and the macOS commands that fleet calls. `fleet adopt --all` pins their keys here, as it does for real ones.
+# The upstream openrouter is simulated, too: it answers on this machine, and nothing leaves it and nothing is billed.
 """
 
 
@@ -38,7 +46,7 @@ def write_project(folder: Path, plan: SimPlan) -> None:
         (folder / name).mkdir(exist_ok=True)
     (folder / "secrets").chmod(0o700)
     (folder / "keys").chmod(0o700)
-    for name in ("gateway", "fleet"):
+    for name in ("gateway", "fleet", OPENROUTER):
         _secret(folder / "secrets" / f"{name}.key")
     public = _user_key(folder / USER_KEY)
     for node in plan.nodes:
@@ -76,10 +84,21 @@ def inventory_text(folder: Path, plan: SimPlan) -> str:
         "model": model,
         "sidecar_environment": {"MLX_DISABLE_COMPILE": "1"},
     }
+    routes: dict[str, Any] = {}
+    if plan.openrouter_port:
+        routes["upstreams"] = {
+            OPENROUTER: {
+                "url": f"http://127.0.0.1:{plan.openrouter_port}/api",
+                "key": f"file:secrets/{OPENROUTER}.key",
+                "models": API_MODELS,
+            }
+        }
+        first = next(iter(API_MODELS))
+        routes |= {"routes": {"token-track": [model, first], "api": [first]}, "default_route": model}
     fronts = {node.name: _host(folder, node) for node in plan.nodes[:1]}
     serving = {node.name: _host(folder, node) for node in plan.nodes[1:]}
     children = {
-        "front": {"hosts": fronts},
+        "front": {"hosts": fronts, **({"vars": routes} if routes else {})},
         "mlx": {
             "hosts": serving or {plan.nodes[0].name: {}},
             "vars": {"wired_limit_mb": Hardware().memory_bytes * 3 // 4 // MIB},
@@ -94,6 +113,7 @@ def _host(folder: Path, node: NodePlan) -> dict[str, Any]:
     return {
         "ansible_port": node.ssh_port,
         "gateway_port": node.gateway_port,
+        "gateway_admin_port": node.admin_port,
         "agent_port": node.agent_port,
         "sidecar_port": node.sidecar_port,
         "root": str(tree.root),

@@ -3,6 +3,7 @@
 DIR/
   inventory/, secrets/, models/, keys/   a complete fleet project (project.py)
   nodes/NAME/                            the simulated Macs (tree.py)
+  upstreams/openrouter/                  the simulated OpenRouter (api.py)
   sim.json, sim.lock, sim.log            the plan, the supervisor's lock, its log
 """
 
@@ -80,11 +81,11 @@ class Simulation:
         return self._ask({"verb": "status"})
 
     def fault(self, node: str, fault: str) -> None:
-        """Bring trouble to a node. Raises FleetError."""
+        """Bring trouble to a node, or to `openrouter`. Raises FleetError."""
         self._ask({"verb": "fault", "node": node, "fault": fault})
 
     def clear(self, node: str, fault: str | None = None) -> None:
-        """End one kind of trouble on a node, or all. Raises FleetError."""
+        """End one kind of trouble on a node or on `openrouter`, or all. Raises FleetError."""
         self._ask({"verb": "clear", "node": node, "fault": fault})
 
     def down(self, *, purge: bool = False) -> None:
@@ -106,10 +107,12 @@ class Simulation:
     def _plan_for(self, nodes: int, models: tuple[str, ...], *, throttle_scale: float, exit_scale: float) -> SimPlan:
         old = read_plan(self.folder / PLAN)
         if old is None:
+            ports = free_ports()
             return SimPlan(
                 id=uuid.uuid4().hex,
                 token=uuid.uuid4().hex,
-                nodes=plan_nodes(nodes, free_ports()),
+                nodes=plan_nodes(nodes, ports),
+                openrouter_port=next(ports),
                 models=models,
                 throttle_scale=throttle_scale,
                 exit_scale=exit_scale,
@@ -118,6 +121,11 @@ class Simulation:
             raise UsageError(
                 f"the simulation in {self.folder} has {len(old.nodes)} nodes, not {nodes}",
                 hint="fleet sim down --purge makes room for another; --dir names another folder",
+            )
+        if not old.openrouter_port or not all(node.admin_port for node in old.nodes):
+            raise UsageError(
+                f"the simulation in {self.folder} was made by an older fleet",
+                hint="fleet sim down --purge makes room for a new one",
             )
         taken = [node for node in old.nodes if not is_free(node.ssh_port)]
         if taken:
@@ -129,6 +137,7 @@ class Simulation:
             id=old.id,
             token=old.token,
             nodes=old.nodes,
+            openrouter_port=old.openrouter_port,
             models=models or old.models,
             throttle_scale=throttle_scale,
             exit_scale=exit_scale,

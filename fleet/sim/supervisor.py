@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.errors import UsageError
+from fleet.sim.api import OPENROUTER, SimulatedApi
 from fleet.sim.control import ControlPort
 from fleet.sim.faults import parse_fault
 from fleet.sim.launchd.conditions import Conditions
@@ -27,7 +28,7 @@ PLAN = "sim.json"
 
 
 class Supervisor:
-    """All nodes of one simulation on one event loop."""
+    """All nodes of one simulation on one event loop, and the simulated OpenRouter beside them."""
 
     def __init__(self, folder: Path, plan: SimPlan) -> None:
         self._plan = plan
@@ -45,9 +46,14 @@ class Supervisor:
             )
             for node in plan.nodes
         }
+        self._api = (
+            SimulatedApi(folder / "upstreams" / OPENROUTER, port=plan.openrouter_port) if plan.openrouter_port else None
+        )
 
     async def start(self) -> int:
         """Switch every node on; the control port. Raises OSError."""
+        if self._api:
+            await self._api.start()
         for node in self._nodes.values():
             await node.start()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -58,12 +64,19 @@ class Supervisor:
         """Until somebody stops it; then every node is shut down in good order."""
         await self._stop.wait()
         self._control.close()
-        await asyncio.gather(*(node.stop() for node in self._nodes.values()), return_exceptions=True)
+        ends = [node.stop() for node in self._nodes.values()] + ([self._api.stop()] if self._api else [])
+        await asyncio.gather(*ends, return_exceptions=True)
 
     async def _handle(self, request: dict[str, Any]) -> dict[str, Any]:
         match request.get("verb"):
             case "status":
-                return {"nodes": {name: _status(node) for name, node in self._nodes.items()}}
+                nodes = {name: _status(node) for name, node in self._nodes.items()}
+                return {"nodes": nodes, "upstreams": {OPENROUTER: self._api.status()} if self._api else {}}
+            case "fault" if self._api and request.get("node") == OPENROUTER:
+                await self._api.inject(str(request.get("fault")))
+            case "clear" if self._api and request.get("node") == OPENROUTER:
+                name = request.get("fault")
+                await self._api.clear(str(name) if name else None)
             case "fault":
                 await self._node(request).inject(parse_fault(str(request.get("fault"))))
             case "clear":
@@ -78,7 +91,10 @@ class Supervisor:
     def _node(self, request: dict[str, Any]) -> SimNode:
         name = str(request.get("node"))
         if name not in self._nodes:
-            raise UsageError(f"no simulated node is called {name!r}", hint=f"there are {', '.join(self._nodes)}")
+            raise UsageError(
+                f"no simulated node is called {name!r}",
+                hint=f"there are {', '.join([*self._nodes, *([OPENROUTER] if self._api else [])])}",
+            )
         return self._nodes[name]
 
 

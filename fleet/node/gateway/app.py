@@ -126,7 +126,7 @@ class Front:
             **self.extra,
         }
         self._model_door = Door(self._model, INFERENCE, self._plain)
-        self._nowhere = Door(self._not_found, None, self._plain)
+        self._nowhere = Door(self._not_found, INFERENCE, self._plain)
 
     def _surface(self, name: str) -> Door:
         spoken = dialect(name)
@@ -183,9 +183,7 @@ class Front:
                 )
             if door.scope not in key.scopes:
                 message = f"the key {key.name!r} is not for this: it lacks the scope {door.scope!r}"
-                raise Refused(
-                    ApiError(status=403, message=message, type="permission_error", code="insufficient_scope")
-                )
+                raise Refused(ApiError(status=403, message=message, type="permission_error", code="insufficient_scope"))
         if request.method != door.method and not (request.method == "HEAD" and door.method == "GET"):
             if door is self._nowhere:
                 return

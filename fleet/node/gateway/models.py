@@ -54,7 +54,7 @@ def model_entry(route: Route, live: Mapping[str, LiveUpstream], *, since: int) -
         "display_name": route.name,
         "created_at": datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    contexts = [one.context_tokens for one in mine if one.context_tokens is not None]
+    contexts = [one.spec.context_tokens for one in mine if one.spec.context_tokens is not None]
     if contexts:
         entry["context_length"] = min(contexts)
     price = _price(serving or mine)
@@ -68,7 +68,7 @@ def _price(upstreams: Sequence[LiveUpstream]) -> Price | None:
     if not upstreams:
         return None
     first = upstreams[0]
-    return first.price if first.spec.kind == "api" else _FREE
+    return first.spec.price if first.spec.kind == "api" else _FREE
 
 
 def reasons(upstreams: Sequence[LiveUpstream]) -> str:

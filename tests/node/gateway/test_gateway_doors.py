@@ -11,7 +11,8 @@ from aiohttp import web
 from fake_mlx import hangs, head, recorded, sends
 from gateway_harness import KEY, NODE_KEY, sidecar, until
 
-from fleet.node.gateway.auth import find_key, host_allowed, shown_key
+from fleet.node.gateway.auth import host_allowed, shown_key
+from fleet.node.gateway.config import Loaded
 from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing, Limits, Listen, Route
 from fleet.vocabulary.hosts import is_loopback
 from fleet.vocabulary.names import GatewayRole
@@ -89,10 +90,12 @@ def test_a_host_is_ours_or_it_is_not(host: str, *, allowed: bool) -> None:
 
 
 def test_a_key_is_found_by_its_digest_and_nothing_else() -> None:
-    ring = KeyRing(keys=(HashedKey(name="a", sha256="A" * 64), HashedKey(name="b", sha256="é")))
-    assert find_key(ring, "A" * 64) is None
-    assert find_key(ring, None) is None
-    assert find_key(ring, "\udcff") is None
+    config = GatewayConfig(node="n", role=GatewayRole.EDGE, listen=Listen(host="127.0.0.1", port=1), keys_file="k")
+    ring = {"A" * 64: HashedKey(name="a", sha256="A" * 64), "é": HashedKey(name="b", sha256="é")}
+    loaded = Loaded(config=config, keys=KeyRing(), sha256="", keys_by_sha256=ring)
+    assert loaded.find_key("A" * 64) is None
+    assert loaded.find_key(None) is None
+    assert loaded.find_key("\udcff") is None
     assert shown_key({"Authorization": "Bearer"}) is None
 
 

@@ -1,0 +1,82 @@
+"""Deadlines by one ticker: they end what they watch, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from fleet.node.gateway.watch import Watch, Watches
+
+
+class LateError(Exception):
+    pass
+
+
+class SilentError(Exception):
+    pass
+
+
+async def work(watches: Watches, *, seconds: float, within: float | None, started: list[Watch]) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    watch = watches.start(task, seconds=seconds, late=LateError)
+    started.append(watch)
+    if within is not None:
+        watch.within(within, SilentError)
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError as cancelled:
+        raise watch.meant(cancelled) from None
+    finally:
+        watches.stop(watch)
+
+
+async def test_the_whole_has_its_deadline_and_what_is_waited_for_its_own() -> None:
+    watches = Watches()
+    with pytest.raises(LateError):
+        await work(watches, seconds=0.05, within=None, started=[])
+    with pytest.raises(SilentError):
+        await work(watches, seconds=60, within=0.05, started=[])
+    with pytest.raises(LateError):
+        await work(watches, seconds=0.05, within=60, started=[])
+
+
+async def test_progress_moves_a_deadline_and_never_brings_it_nearer() -> None:
+    watches, started = Watches(), list[Watch]()
+    task = asyncio.create_task(work(watches, seconds=60, within=0.2, started=started))
+    await asyncio.sleep(0.05)
+    started[0].extend(30)
+    started[0].extend(0.01)
+    await asyncio.sleep(0.4)
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancellation_from_outside_stays_one() -> None:
+    watches, started = Watches(), list[Watch]()
+    task = asyncio.create_task(work(watches, seconds=60, within=None, started=started))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_client_that_leaves_as_the_deadline_passes_has_left() -> None:
+    watches, started = Watches(), list[Watch]()
+    task = asyncio.create_task(work(watches, seconds=60, within=None, started=started))
+    await asyncio.sleep(0)
+    started[0].fire()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_nothing_ticks_when_nothing_is_watched() -> None:
+    watches = Watches()
+    with pytest.raises(LateError):
+        await work(watches, seconds=0.02, within=None, started=[])
+    await asyncio.sleep(0.12)
+    assert watches._ticker is None

@@ -32,6 +32,7 @@ class Call:
     """A request on its way. `model` is what the client asked for, and what it is answered under.
 
     `notes` are headers of the answer that admission adds (`x-fleet-downgraded`). Times are monotonic seconds.
+    `queued_seconds`: how long it waited for places, over all attempts.
     """
 
     request_id: str
@@ -49,6 +50,7 @@ class Call:
     served: str = ""
     phase: Phase = Phase.QUEUED
     started: float = field(default_factory=time.monotonic)
+    queued_seconds: float = 0.0
     first_token_at: float | None = None
     chunks: int = 0
     usage: Mapping[str, Any] | None = None

@@ -73,17 +73,6 @@ class Series:
         self.retries = 0
 
 
-class Prefix:
-    """Prompts of one upstream whose usage named cached tokens: predicted against real."""
-
-    __slots__ = ("predicted_tokens", "prompt_tokens", "real_tokens")
-
-    def __init__(self) -> None:
-        self.prompt_tokens = 0
-        self.predicted_tokens = 0
-        self.real_tokens = 0
-
-
 class Metrics:
     """The books of one gateway process. An Accounting; everything else is told by who knows it."""
 
@@ -92,10 +81,8 @@ class Metrics:
         self._raw: dict[SeriesKey, Series] = {}
         self._names: set[str] = set()
         self.series: dict[SeriesKey, Series] = {}
-        self.prefixes: dict[tuple[str, str], Prefix] = {}
         self.cancel = Histogram(CANCEL_SECONDS)
         self.queue = {lane: Histogram(QUEUE_SECONDS) for lane in Lane}
-        self.retries_refused = 0
         self.reloads_failed = 0
         self.turned_away: dict[int, int] = {}
         self.recent = Recent(FIRST_TOKEN_SECONDS)
@@ -137,28 +124,12 @@ class Metrics:
                 series.per_token.add((seconds - first) / (completion - 1))
             if call.chunks > 1:
                 series.per_chunk.add((seconds - first) / (call.chunks - 1))
+        if call.queued_seconds:
+            self.queue[call.shape.lane].add(call.queued_seconds)
         if outcome.cancel_seconds is not None:
             self.cancel.add(outcome.cancel_seconds)
         failed = word in ("failed", "truncated", "ended")
         self.recent.add(self._now(), failed=failed, prompt=prompt, completion=completion, first_token_seconds=first)
-
-    def waited(self, lane: Lane, seconds: float) -> None:
-        """A request that found no place at once waited for one, and got it or not."""
-        self.queue[lane].add(seconds)
-
-    def predicted(self, node: str, upstream: str, *, prompt: int, predicted: int, real: int) -> None:
-        """An answer said how much of its prompt was cached; choice had `predicted` so much."""
-        key = (node if node in self._names or not node else OTHER, upstream if upstream in self._names else OTHER)
-        prefix = self.prefixes.get(key)
-        if prefix is None:
-            prefix = self.prefixes[key] = Prefix()
-        prefix.prompt_tokens += prompt
-        prefix.predicted_tokens += predicted
-        prefix.real_tokens += real
-
-    def retry_refused(self) -> None:
-        """A request was not asked again elsewhere because the budget of retries was spent."""
-        self.retries_refused += 1
 
     def reload_failed(self) -> None:
         """A new configuration was refused."""

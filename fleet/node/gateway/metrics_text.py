@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from fleet.node.gateway.call import Phase
 from fleet.node.gateway.metrics import (
@@ -17,48 +16,22 @@ from fleet.node.gateway.metrics import (
     SeriesKey,
 )
 from fleet.node.gateway.metrics_process import ProcessReading
-from fleet.vocabulary.contracts.gateway_admin import RouteReport, UpstreamReport
+from fleet.node.gateway.metrics_view import STATES, GatewayView
+from fleet.traffic.breaker import Phase as Breaker
+from fleet.vocabulary.contracts.gateway_admin import UpstreamReport
 from fleet.vocabulary.exposition import Exposition, Labels
 from fleet.vocabulary.names import Lane
 
-STATES = ("ready", "unknown", "down", "full", "draining", "drained")
-BREAKERS = ("closed", "half_open", "open")
-
-
-@dataclass(frozen=True, kw_only=True)
-class GatewayView:
-    """A gateway as it stands now. `breakers`: upstream -> closed, half_open or open. Nothing here names a request."""
-
-    node: str
-    role: str
-    version: str
-    config_sha256: str
-    uptime_seconds: float
-    draining: bool = False
-    config_problem: str = ""
-    default_route: str = ""
-    routes: tuple[RouteReport, ...] = ()
-    phases: Mapping[Phase, int] = field(default_factory=dict)
-    waiting: Mapping[Lane, int] = field(default_factory=dict)
-    breakers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def upstreams(self) -> tuple[UpstreamReport, ...]:
-        """Every upstream once, in the order of the routes."""
-        found: dict[str, UpstreamReport] = {}
-        for route in self.routes:
-            for one in route.upstreams:
-                found.setdefault(one.name, one)
-        return tuple(found.values())
+BREAKERS = (Breaker.CLOSED, Breaker.HALF_OPEN, Breaker.OPEN)
 
 
 def render(metrics: Metrics, view: GatewayView, process: ProcessReading) -> bytes:
     """The text of `/metrics`."""
     text = Exposition()
     _requests(text, metrics.series)
-    _waits(text, metrics)
+    _waits(text, metrics, view)
     _moment(text, view)
-    _prefixes(text, metrics)
+    _prefixes(text, view)
     _gateway(text, metrics, view)
     _process(text, process)
     return text.encode()
@@ -149,7 +122,7 @@ def _truncated(series: Mapping[SeriesKey, Series]) -> Iterable[tuple[Labels, flo
     return [(tuple(zip(("route", "upstream", "model"), key, strict=True)), count) for key, count in found.items()]
 
 
-def _waits(text: Exposition, metrics: Metrics) -> None:
+def _waits(text: Exposition, metrics: Metrics, view: GatewayView) -> None:
     text.histogram(
         "fleet_queue_wait_seconds",
         "How long requests waited that found no place at once.",
@@ -166,7 +139,7 @@ def _waits(text: Exposition, metrics: Metrics) -> None:
         "fleet_retries_refused_total",
         "counter",
         "Requests that were not asked again because the budget of retries was spent.",
-        metrics.retries_refused,
+        view.retries_refused,
     )
     text.family(
         "fleet_refused_at_the_door_total",
@@ -232,12 +205,12 @@ def _moment(text: Exposition, view: GatewayView) -> None:
     )
 
 
-def _prefixes(text: Exposition, metrics: Metrics) -> None:
-    labelled = [((("node", node), ("upstream", name)), one) for (node, name), one in metrics.prefixes.items()]
+def _prefixes(text: Exposition, view: GatewayView) -> None:
+    labelled = [((("node", one.node), ("upstream", one.upstream)), one) for one in view.prefixes if one.prompt_tokens]
     text.family(
         "fleet_prefix_prompt_tokens_total",
         "counter",
-        "Prompt tokens of answers that said how many were cached.",
+        "Prompt tokens, as the upstream counted them.",
         [(labels, one.prompt_tokens) for labels, one in labelled],
     )
     both = [

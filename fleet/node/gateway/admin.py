@@ -1,0 +1,185 @@
+"""The admin door (contracts/gateway_admin.py): a small application for a listener on loopback.
+
+It answers under a loopback name only (a page under a rebound DNS name is not one of ours), to keys with the scope
+`admin`, and has no CORS. What it can do is see, explain, end a request, and drain this node's own sidecars.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from fleet.node.gateway.auth import ADMIN, shown_key
+from fleet.node.gateway.call import LiveCalls
+from fleet.node.gateway.intent import NoSuchSidecar
+from fleet.node.gateway.intents import Intents
+from fleet.node.gateway.journal import Journal
+from fleet.node.gateway.ps import killed, live_request, live_requests
+from fleet.node.gateway.reload import Current
+from fleet.traffic.openai_error import ApiError, Refused
+from fleet.vocabulary.contracts.gateway_admin import (
+    ExplainRequest,
+    Explanation,
+    IntentRequest,
+    KillRequest,
+    LiveRequest,
+    LiveRequests,
+    NodeIntent,
+    RouteReport,
+    RouteReports,
+)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+T = TypeVar("T")
+_HOST = re.compile(r"(?i:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?")
+_SMALL_BYTES = 64 * 1024
+_PROMPT_BYTES = 8 * 1024 * 1024
+_BODY_SECONDS = 30.0
+_KEY_NAME = web.RequestKey("fleet.admin_key", str)
+
+
+class AdminDoor:
+    """The handlers. `routes` and `explain` are asked anew each time; `explain` may raise Refused."""
+
+    def __init__(
+        self,
+        *,
+        current: Current,
+        calls: LiveCalls,
+        intents: Intents,
+        journal: Journal,
+        routes: Callable[[], tuple[RouteReport, ...]],
+        explain: Callable[[ExplainRequest], Explanation],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._current = current
+        self._calls = calls
+        self._intents = intents
+        self._journal = journal
+        self._reports = routes
+        self._explanation = explain
+        self._now = now
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(middlewares=[self._guard], client_max_size=_PROMPT_BYTES)
+        app.router.add_get("/admin/requests", self._requests)
+        app.router.add_post("/admin/requests/{id}/kill", self._kill)
+        app.router.add_get("/admin/routes", self._routes)
+        app.router.add_post("/admin/explain", self._explain)
+        app.router.add_get("/admin/intent", self._intent)
+        app.router.add_post("/admin/intent", self._want)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Host and key before anything else; every error in our shape."""
+        try:
+            self._check(request)
+            return await handler(request)
+        except Refused as refused:
+            error = refused.error
+        except web.HTTPException as answer:
+            if answer.status < 400:
+                raise
+            error = ApiError(status=answer.status, message=f"{request.method} {request.path}: {answer.reason}".lower())
+        headers = {**error.headers, **({"WWW-Authenticate": "Bearer"} if error.status == 401 else {})}
+        return web.Response(status=error.status, body=error.json, content_type="application/json", headers=headers)
+
+    def _check(self, request: web.Request) -> None:
+        if not _HOST.fullmatch(request.headers.get("Host", "")):
+            raise _refused(421, "the admin door answers under localhost, 127.0.0.1 and [::1] only", code="wrong_host")
+        key = self._current.loaded.find_key(shown_key(request.headers))
+        if key is None:
+            raise _refused(401, "missing or unknown key: send `Authorization: Bearer KEY`", code="invalid_api_key")
+        if ADMIN not in key.scopes:
+            message = f"the key {key.name!r} is not for this: it lacks the scope 'admin'"
+            raise _refused(403, message, code="insufficient_scope")
+        request[_KEY_NAME] = key.name
+
+    async def _requests(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp's signature)
+        requests = live_requests((live.call for live in self._calls), now=self._now())
+        return _json(LiveRequests(node=self._node, requests=requests))
+
+    async def _kill(self, request: web.Request) -> web.Response:
+        asked = await _read(request, KillRequest, empty=KillRequest())
+        named = request.match_info["id"]
+        live = self._calls.find(named)
+        if live is None:
+            message = f"no request {named!r} is in flight here: it may have ended; `fleet ps` lists those that are"
+            raise _refused(404, message, code="request_not_found")
+        said: LiveRequest = live_request(live.call, now=self._now())
+        self._calls.end(live, killed(asked.reason))
+        self._journal.event("killed", id=said.id, key=said.key, by=request[_KEY_NAME], reason=asked.reason or None)
+        return _json(said)
+
+    async def _routes(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp's signature)
+        loaded = self._current.loaded
+        self._intents.follow()
+        return _json(RouteReports(node=self._node, config_sha256=loaded.sha256, routes=self._reports()))
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        asked = await _read(request, ExplainRequest, longest_bytes=_PROMPT_BYTES)
+        self._intents.follow()
+        return _json(self._explanation(asked))
+
+    async def _intent(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp's signature)
+        return _json(NodeIntent(node=self._node, sidecars=self._intents.report()))
+
+    async def _want(self, request: web.Request) -> web.Response:
+        asked = await _read(request, IntentRequest)
+        try:
+            self._intents.want(asked)
+        except NoSuchSidecar as error:
+            raise _refused(404, str(error), code="sidecar_not_found") from None
+        except OSError as error:
+            message = f"the intent could not be kept ({error.strerror or error}), so nothing changed"
+            raise _refused(500, message, code="state_not_saved") from error
+        sidecar = asked.sidecar or "all"
+        self._journal.event("intent", wanted=asked.intent.value, sidecar=sidecar, by=asked.by or request[_KEY_NAME])
+        return _json(NodeIntent(node=self._node, sidecars=self._intents.report()))
+
+    @property
+    def _node(self) -> str:
+        return self._current.loaded.config.node
+
+
+async def _read(request: web.Request, kind: type[T], *, empty: T | None = None, longest_bytes: int = _SMALL_BYTES) -> T:
+    """The body as `kind`; `empty` stands for no body. Raises Refused."""
+    if (request.content_length or 0) > longest_bytes:
+        raise _too_long(longest_bytes)
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_long(longest_bytes) from None
+    except TimeoutError:
+        raise _refused(408, "the request did not arrive in time", code="timeout") from None
+    if len(body) > longest_bytes:
+        raise _too_long(longest_bytes)
+    if not body and empty is not None:
+        return empty
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _refused(400, f"the request cannot be read: {error}", code="invalid_request") from None
+
+
+def _too_long(longest_bytes: int) -> Refused:
+    return _refused(413, f"the request is longer than {longest_bytes} bytes", code="request_too_large")
+
+
+def _refused(status: int, message: str, *, code: str) -> Refused:
+    return Refused(ApiError(status=status, message=message, code=code))
+
+
+def _json(data: object) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(data), content_type="application/json", headers={"Cache-Control": "no-store"}
+    )

@@ -171,16 +171,15 @@ class Front:
         size = sum(map(len, (text for header in request.raw_headers for text in header)))
         if size > loaded.config.limits.header_bytes:
             raise Refused(ApiError(status=431, message="the headers are too long", code="headers_too_large"))
-        if not self._host_allowed(request.headers.get("Host", "")):
+        host = request.headers.get("Host")
+        if host is not None and not self._host_allowed(host):  # no browser leaves it out: only HTTP/1.0 does
             message = "this gateway does not answer under that Host name; add it to its allowed hosts"
             raise Refused(ApiError(status=421, message=message, code="wrong_host"))
         if door.scope is not None:
             visit.key = key = loaded.find_key(shown_key(request.headers))
             if key is None:
                 message = "missing or unknown key: send `Authorization: Bearer KEY` or `x-api-key: KEY`"
-                raise Refused(
-                    ApiError(status=401, message=message, type="authentication_error", code="invalid_api_key")
-                )
+                raise Refused(ApiError(status=401, message=message, code="invalid_api_key"))
             if door.scope not in key.scopes:
                 message = f"the key {key.name!r} is not for this: it lacks the scope {door.scope!r}"
                 raise Refused(ApiError(status=403, message=message, type="permission_error", code="insufficient_scope"))

@@ -174,12 +174,12 @@ async def test_another_upstream_is_asked_before_the_first_token(start: Any, mlx:
     good = await mlx()
     gateway = await start(sidecar(dead, "a"), sidecar(good, "b"))
     await until(lambda: gateway.gateway.upstreams.live["b"].readiness == "ready")
-    gateway.gateway.upstreams.live["b"].in_flight = 5  # so that `a` is asked first
+    gateway.gateway.upstreams.live["b"].outstanding_tokens = 5000  # so that `a` is asked first
     answer = await gateway.chat()
     assert answer.status == 200
     assert answer.headers["x-fleet-upstream"] == "b"
     assert answer.headers["x-fleet-attempts"] == "2"
-    assert gateway.gateway.upstreams.live["a"].readiness == "down"
+    assert gateway.gateway.upstreams.live["a"].circuit.opens_at is not None
 
 
 async def test_after_the_first_token_nobody_else_is_asked(start: Any, mlx: Any) -> None:
@@ -260,9 +260,9 @@ async def test_a_long_prefill_is_bridged_by_comments_and_a_late_failure_is_in_th
     gateway = await start(sidecar(fake), timeouts=Timeouts(commit_seconds=0.05, keepalive_seconds=0.05))
     answer = await gateway.chat(stream=True)
     assert answer.status == 200
-    assert await answer.content.readline() == b": keepalive\n"
+    assert await answer.content.readline() == b": fleet-keepalive\n"
     await answer.content.readline()
-    assert await answer.content.readline() == b": keepalive\n"
+    assert await answer.content.readline() == b": fleet-keepalive\n"
     exchange = await fake.next()
     await exchange.send(STREAM_HEAD + recorded("chat-stream.sse.txt"))
     exchange.gone.set()
@@ -271,7 +271,7 @@ async def test_a_long_prefill_is_bridged_by_comments_and_a_late_failure_is_in_th
     late = await gateway.chat(stream=True)
     assert late.status == 200
     lost = await fake.next()
-    await lost.send(STREAM_HEAD + b": keepalive 1/9\n\n")
+    await lost.send(STREAM_HEAD + b": fleet-keepalive 1/9\n\n")
     lost.writer.transport.abort()
     got = events(await late.read())
     assert got[-1]["error"]["message"]
@@ -286,7 +286,7 @@ async def test_another_upstream_is_still_asked_after_the_comments(start: Any, ml
     gateway.gateway.upstreams.live["b"].in_flight = 5
     answer = await gateway.chat(stream=True)
     body = await answer.read()
-    assert body.startswith(b": keepalive")
+    assert body.startswith(b": fleet-keepalive")
     assert text_of(body) == SAID
 
 

@@ -63,7 +63,7 @@ async def test_a_client_that_leaves_after_the_keepalive_comments_is_noticed_too(
     fake = await mlx(hangs)
     gateway = await start(sidecar(fake), timeouts=PATIENT)
     answer = await gateway.chat(stream=True)
-    assert await answer.content.readline() == b": keepalive\n"
+    assert await answer.content.readline() == b": fleet-keepalive\n"
     exchange = await fake.next()
     answer.close()
     async with asyncio.timeout(1):

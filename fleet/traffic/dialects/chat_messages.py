@@ -28,7 +28,10 @@ class ChatMessages:
             last["content"] = flat([*unflat(last["content"]), *parts])
             return
         self._show()
-        self._messages.append({"role": role, "content": flat(parts)})
+        content = flat(parts)
+        if role == "system" and all(part["type"] == "text" for part in parts):
+            content = "\n\n".join(part["text"] for part in parts)  # the templates of many models know no parts here
+        self._messages.append({"role": role, "content": content})
 
     def call(self, call_id: str, name: str, arguments: str) -> None:
         """A tool call of the assistant, in one message with what it said before and called beside."""

@@ -9,77 +9,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from enum import StrEnum
 
 import msgspec
 
-from fleet.traffic.breaker import Circuit, Phase
 from fleet.traffic.config import Route
-from fleet.traffic.estimate import expected_output_tokens
-from fleet.traffic.work import Shape, Work
-from fleet.vocabulary.names import Intent
+from fleet.traffic.upstream_state import Readiness, UpstreamState, Why, keeps_out, room, sentence
+from fleet.traffic.work import Shape
+
+__all__ = ["Choice", "Readiness", "UpstreamState", "Why", "choose", "keeps_out", "rank", "sentence"]
 
 AFFINITY_SHARE = 0.5
 ESCAPE_RATIO = 1.5
 ESCAPE_TOKENS = 2000
 _ANY = Shape()
-
-
-class Readiness(StrEnum):
-    """What the last proof said. An upstream of which nothing is known is tried; one that is down is not."""
-
-    UNKNOWN = "unknown"
-    READY = "ready"
-    DOWN = "down"
-
-
-class Why(StrEnum):
-    """What keeps a request from an upstream."""
-
-    UNCONFIGURED = "unconfigured"
-    INTENT = "intent"
-    WORK = "work"
-    CONTEXT = "context"
-    DOWN = "down"
-    OPEN = "open"
-    BUSY = "busy"
-    FULL = "full"
-    MEMORY = "memory"
-
-
-class UpstreamState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What choice must know of one upstream now. Times are monotonic seconds.
-
-    `readiness` down is a proof (a probe failed) and is believed; `circuit` is what live requests met: open, it is still
-    asked when there is nobody else. `outstanding_tokens` is the work that waits there, `held_tokens` what those in
-    flight fill in memory. Of the request at hand are `prompt_tokens` (predicted), `least_prompt_tokens` (certain) and
-    `matched_bytes` (what the server's prompt cache should hold of it). `works` None = everything.
-    """
-
-    name: str
-    serves: str
-    node: str = ""
-    in_flight: int = 0
-    max_in_flight: int = 16
-    readiness: Readiness = Readiness.UNKNOWN
-    intent: Intent = Intent.SERVING
-    reason: str = ""
-    circuit: Circuit = Circuit()
-    busy_until: float = 0.0
-    works: tuple[Work, ...] | None = None
-    context_tokens: int | None = None
-    kv_bytes: int | None = None
-    kv_bytes_per_token: int | None = None
-    outstanding_tokens: int = 0
-    held_tokens: int = 0
-    prompt_tokens: int = 0
-    least_prompt_tokens: int = 0
-    matched_bytes: int = 0
-
-    @property
-    def may_serve(self) -> bool:
-        """Whether a new request may go there at all, as far as operator and probes know."""
-        return self.readiness is not Readiness.DOWN and self.intent is Intent.SERVING
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,17 +61,9 @@ def choose(route: Route, states: Mapping[str, UpstreamState], shape: Shape = _AN
             able.append(state)
     if not why:
         return Choice(attempts=_ordered(able, shape.session))
-    waits = tuple(name for name, kept in why.items() if kept is Why.FULL or kept is Why.MEMORY)
-    if not able and not waits:
-        for last in (Why.BUSY, Why.OPEN):
-            able = [states[name] for name, kept in why.items() if kept is last]
-            if able:
-                with_room = [state for state in able if room(state, shape) is None]
-                waits = tuple(state.name for state in able if room(state, shape) is not None)
-                why = {name: kept for name, kept in why.items() if kept is not last}
-                why |= dict.fromkeys(waits, Why.FULL)
-                able = with_room
-                break
+    if not able and not any(kept is Why.FULL or kept is Why.MEMORY for kept in why.values()):
+        able = _last_resort(why, states, shape)
+    waits = tuple([name for name, kept in why.items() if kept is Why.FULL or kept is Why.MEMORY])
     return Choice(
         attempts=_ordered(able, shape.session),
         full=waits,
@@ -139,76 +73,15 @@ def choose(route: Route, states: Mapping[str, UpstreamState], shape: Shape = _AN
     )
 
 
-def keeps_out(state: UpstreamState, shape: Shape, now: float) -> Why | None:
-    """What keeps a request of `shape` from an upstream at `now`; what waiting cannot change comes first."""
-    if state.works is not None and shape.work not in state.works:
-        return Why.WORK
-    if state.context_tokens is not None and state.least_prompt_tokens > state.context_tokens:
-        return Why.CONTEXT
-    if state.intent is not Intent.SERVING:
-        return Why.INTENT
-    if state.readiness is Readiness.DOWN:
-        return Why.DOWN
-    if not state.circuit.lets_through(now):
-        return Why.OPEN
-    if state.busy_until > now:
-        return Why.BUSY
-    return room(state, shape)
-
-
-def room(state: UpstreamState, shape: Shape) -> Why | None:
-    """What keeps a request from going there at once. One request always fits an idle server: it knows better."""
-    if state.in_flight >= state.max_in_flight:
-        return Why.FULL
-    if state.kv_bytes is None or state.kv_bytes_per_token is None or not state.in_flight:
-        return None
-    tokens = state.held_tokens + state.prompt_tokens + expected_output_tokens(shape)
-    return Why.MEMORY if tokens * state.kv_bytes_per_token > state.kv_bytes else None
-
-
-def sentence(why: Why, state: UpstreamState | None, shape: Shape, now: float) -> str:
-    """What keeps the request from it, for people."""
-    if state is None:
-        return "not configured"
-    match why:
-        case Why.UNCONFIGURED:
-            return "not configured"
-        case Why.INTENT:
-            return state.intent.value
-        case Why.WORK:
-            return f"does not offer {shape.work.value}"
-        case Why.CONTEXT:
-            return f"the prompt is at least {state.least_prompt_tokens} tokens, it takes {state.context_tokens}"
-        case Why.DOWN:
-            return state.reason or "down"
-        case Why.OPEN if state.circuit.phase(now) is Phase.HALF_OPEN:
-            return f"on trial with one request: {state.reason or 'it failed'}"
-        case Why.OPEN:
-            return f"left alone for {_seconds(state.circuit.opens_in(now))}: {state.reason or 'it failed'}"
-        case Why.BUSY:
-            return f"asked not to be asked for {_seconds(state.busy_until - now)}"
-        case Why.FULL:
-            return f"full: {state.in_flight} of {state.max_in_flight} in flight"
-        case Why.MEMORY:
-            return f"no memory for it beside {state.in_flight} in flight"
-
-
 def load(state: UpstreamState, largest: int) -> float:
     """The work that waits there, in tokens as if it could take as many at once as the largest of its group."""
     return state.outstanding_tokens * largest / max(state.max_in_flight, 1)
 
 
-def affine(group: list[UpstreamState]) -> list[UpstreamState]:
+def warm(group: list[UpstreamState]) -> list[UpstreamState]:
     """Those of `group` that have enough of the prompt in memory to be preferred; none when nobody has any."""
-    best = max((state.matched_bytes for state in group), default=0)
+    best = max([state.matched_bytes for state in group], default=0)
     return [state for state in group if state.matched_bytes >= best * AFFINITY_SHARE] if best else []
-
-
-def escapes(winner: UpstreamState, group: list[UpstreamState]) -> bool:
-    """Whether a warm server has so much to do that a cold one is better."""
-    largest = max(state.max_in_flight for state in group)
-    least = min(load(state, largest) for state in group)
-    return load(winner, largest) > ESCAPE_RATIO * least + ESCAPE_TOKENS
 
 
 def rank(session: str, name: str) -> int:
@@ -233,30 +106,45 @@ def _ordered(able: list[UpstreamState], session: str) -> tuple[str, ...]:
 
 
 def _in_group(group: list[UpstreamState], session: str) -> list[str]:
+    """Who has the least to do first; the warm before the others, unless even the freest of them has much more to do."""
     if len(group) == 1:
         return [group[0].name]
     largest = max([state.max_in_flight for state in group])
-    by_load = sorted(
-        [
-            (
-                load(state, largest),
-                state.in_flight / max(state.max_in_flight, 1),
-                state.readiness is not Readiness.READY,
-                -rank(session, state.name),
-                state.name,
-                state.matched_bytes,
-            )
-            for state in group
-        ]
-    )
-    names = [entry[4] for entry in by_load]
-    best = max([entry[5] for entry in by_load])
-    if best:
-        warm = [entry for entry in by_load if entry[5] >= best * AFFINITY_SHARE]
-        if warm[0][0] <= ESCAPE_RATIO * by_load[0][0] + ESCAPE_TOKENS:
-            first = [entry[4] for entry in warm]
-            return first + [name for name in names if name not in first]
-    return names
+
+    def due(state: UpstreamState) -> tuple[float, float, bool, int, str]:
+        busy = state.in_flight / max(state.max_in_flight, 1)
+        return (
+            load(state, largest),
+            busy,
+            state.readiness is not Readiness.READY,
+            -rank(session, state.name),
+            state.name,
+        )
+
+    ordered = sorted(group, key=due)
+    first = warm(ordered)
+    if first and load(first[0], largest) <= ESCAPE_RATIO * load(ordered[0], largest) + ESCAPE_TOKENS:
+        names = [state.name for state in first]
+        return names + [state.name for state in ordered if state.name not in names]
+    return [state.name for state in ordered]
+
+
+def _last_resort(why: dict[str, Why], states: Mapping[str, UpstreamState], shape: Shape) -> list[UpstreamState]:
+    """Those to ask when nobody else could: the busy, else the open ones. They leave `why`, or stay there as full."""
+    for kind in (Why.BUSY, Why.OPEN):
+        names = [name for name, kept in why.items() if kept is kind]
+        if not names:
+            continue
+        able: list[UpstreamState] = []
+        for name in names:
+            del why[name]
+            kept = room(states[name], shape)
+            if kept is None:
+                able.append(states[name])
+            else:
+                why[name] = kept
+        return able
+    return []
 
 
 def _longest(why: Mapping[str, Why], states: Mapping[str, UpstreamState]) -> int | None:
@@ -264,7 +152,3 @@ def _longest(why: Mapping[str, Why], states: Mapping[str, UpstreamState]) -> int
     if set(why.values()) - {Why.CONTEXT, Why.WORK, Why.UNCONFIGURED}:
         return None
     return max((states[name].context_tokens or 0 for name, kept in why.items() if kept is Why.CONTEXT), default=None)
-
-
-def _seconds(seconds: float) -> str:
-    return f"{max(seconds, 0.1):.1f} s more"

@@ -16,6 +16,7 @@ from fleet.errors import SupplyError
 
 _MODULES = "node/sync/zipapp_modules.txt"
 _MAIN = b"from fleet.node.sync.main import main\nraise SystemExit(main())\n"
+_KINDS = (".py", ".html")
 _APP = ("__init__.py", "errors.py", "vocabulary", "traffic", "engines", "node")
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -75,10 +76,11 @@ def foreign_imports(files: dict[str, bytes]) -> list[str]:
 
 
 def app_archive(cache: Cache) -> Packed:
-    """The packages that daemons on nodes import, .py files only."""
+    """The packages that daemons on nodes import: modules, and the pages that they show."""
     root = package_dir()
     files: dict[str, bytes] = {}
     for name in _APP:
-        paths = [root / name] if name.endswith(".py") else sorted((root / name).rglob("*.py"))
+        paths = [root / name] if name.endswith(".py") else sorted((root / name).rglob("*"))
+        paths = [path for path in paths if path.suffix in _KINDS]
         files.update((f"fleet/{path.relative_to(root).as_posix()}", path.read_bytes()) for path in paths)
     return pack_files(files, cache=cache)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from fleet.traffic.choice import Choice, Why
 from fleet.traffic.openai_error import ApiError
 from fleet.vocabulary.contracts.gateway_admin import IntentRequest, SidecarIntent
 from fleet.vocabulary.names import Intent
@@ -65,10 +66,10 @@ def report(wishes: Wishes, in_flight: Mapping[str, int], *, now: float) -> tuple
     )
 
 
-def turned_away(intents: Iterable[Intent]) -> ApiError | None:
-    """503 when the operator has closed every one of these upstreams, so that a front asks another node; else None."""
-    wanted = tuple(intents)
-    return draining() if wanted and Intent.SERVING not in wanted else None
+def turned_away(choice: Choice) -> ApiError | None:
+    """503 when nothing but the operator's intent keeps a request out, so that a front asks another node; else None."""
+    kept = set(choice.why.values()) - {Why.UNCONFIGURED}
+    return draining() if not choice.attempts and kept == {Why.INTENT} else None
 
 
 def draining() -> ApiError:

@@ -174,4 +174,12 @@ def _quoted(text: str) -> str:
     """A value that stays one value on one line."""
     if text and text.isprintable() and not _ODD.search(text):
         return text
-    return msgspec.json.encode(text.encode("utf-8", "replace").decode()).decode()
+    quoted = msgspec.json.encode(text.encode("utf-8", "replace").decode()).decode()
+    return quoted if quoted.isprintable() else "".join(map(_shown, quoted))
+
+
+def _shown(char: str) -> str:
+    """What a terminal would obey, or a reader take for the end of a line, as a sign for it."""
+    if char.isprintable():
+        return char
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"

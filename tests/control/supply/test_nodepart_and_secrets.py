@@ -53,7 +53,8 @@ def test_the_app_holds_what_daemons_import_and_nothing_of_the_laptop(tmp_path: P
         names = tar.getnames()
     assert {"fleet/__init__.py", "fleet/errors.py", "fleet/vocabulary/pins.py"} <= set(names)
     assert not [name for name in names if name.startswith(("fleet/control", "fleet/cli", "fleet/sim"))]
-    assert all(name.endswith(".py") or "." not in name for name in names)
+    assert all(name.endswith((".py", ".html")) or "." not in name for name in names)
+    assert "fleet/node/gateway/page.html" in names
 
 
 def test_two_checkouts_make_the_same_bytes(tmp_path: Path) -> None:

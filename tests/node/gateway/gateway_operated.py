@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import msgspec
 from aiohttp import web
-from gateway_harness import KEY, RING, Books, Running, hashed, write_config
+from gateway_harness import RING, Books, Running, hashed, write_config
 
 from fleet.node.gateway.admin import AdminDoor
 from fleet.node.gateway.admin_reports import route_reports
@@ -154,6 +154,3 @@ async def _listen(stack: AsyncExitStack, runner: web.BaseRunner[Any]) -> str:
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     return f"http://127.0.0.1:{runner.addresses[0][1]}"
-
-
-CLIENT = {"Authorization": f"Bearer {KEY}"}

@@ -15,16 +15,27 @@ from tests.clients.rig.front import Front, front, openrouter, scripted_upstreams
 
 @dataclass(frozen=True, kw_only=True)
 class Speaker:
-    """A model whose answers are known: to a hello, and to a tool's result. With tools it asks for Paris's weather."""
+    """A model whose answers are known: to "hello?", and to a tool that said "sunny".
+
+    `asks` is what makes it call get_weather for Paris when that tool is offered.
+    """
 
     model: str
     hello: str
+    asks: str
     told: str
 
 
 SPEAKERS = {
-    "sidecar": Speaker(model="scripted", hello="Hello from the scripted model.", told="It is sunny in Paris."),
-    "openrouter": Speaker(model="sim/cloud", hello="Hello from the simulated OpenRouter.", told="It is sunny."),
+    "sidecar": Speaker(
+        model="scripted", hello="Hello from the scripted model.", asks="hello?", told="It is sunny in Paris."
+    ),
+    "openrouter": Speaker(
+        model="sim/echo-small",
+        hello="You said: hello?",
+        asks='@@tool=get_weather {"city": "Paris"}@@',
+        told="The tool said: sunny",
+    ),
 }
 
 

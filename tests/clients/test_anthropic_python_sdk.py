@@ -59,16 +59,17 @@ def test_a_tool_is_called_and_its_result_is_answered(
     client: anthropic.Anthropic, speaker: Speaker, streamed: bool
 ) -> None:
     fields: Any = {"model": speaker.model, "max_tokens": 256, "tools": TOOLS}
+    question: Any = [{"role": "user", "content": speaker.asks}]
     if streamed:
-        with client.messages.stream(messages=HELLO, **fields) as stream:
+        with client.messages.stream(messages=question, **fields) as stream:
             asked = stream.get_final_message()
     else:
-        asked = client.messages.create(messages=HELLO, **fields)
+        asked = client.messages.create(messages=question, **fields)
     assert asked.stop_reason == "tool_use"
     (call,) = (block for block in asked.content if block.type == "tool_use")
     assert (call.name, call.input) == ("get_weather", {"city": "Paris"})
     result = {"type": "tool_result", "tool_use_id": call.id, "content": [{"type": "text", "text": "sunny"}]}
-    turns = [*HELLO, {"role": "assistant", "content": asked.content}, {"role": "user", "content": [result]}]
+    turns = [*question, {"role": "assistant", "content": asked.content}, {"role": "user", "content": [result]}]
     told = client.messages.create(messages=turns, **fields)
     assert told.content[0].text == speaker.told
     assert told.stop_reason == "end_turn"

@@ -22,7 +22,16 @@ ENDS = {("chat", "unary"): "stop", ("chat", "stream"): "stop",
 def test_it_gets_text_stream_usage_and_a_tool_round_trip(
     gateway: Front, node_sdk: Path, speaker: Speaker, surface: str
 ) -> None:
-    cases = [{"name": way, "surface": surface, "model": speaker.model, "text": "hello?", "how": way} for way in WAYS]
+    cases = [
+        {
+            "name": way,
+            "surface": surface,
+            "model": speaker.model,
+            "text": speaker.asks if "tool" in way else "hello?",
+            "how": way,
+        }
+        for way in WAYS
+    ]
     seen = ask(node_sdk, gateway.url, gateway.key, cases)
     for way in ("unary", "stream"):
         assert (seen[way].get("text"), seen[way].get("end")) == (speaker.hello, ENDS[surface, way]), seen[way]

@@ -63,11 +63,12 @@ class TestChat:
         self, client: openai.OpenAI, speaker: Speaker, streamed: bool
     ) -> None:
         chat = client.chat.completions
+        question: Any = [{"role": "user", "content": speaker.asks}]
         if streamed:
-            with chat.stream(model=speaker.model, messages=HELLO, tools=CHAT_TOOLS) as stream:
+            with chat.stream(model=speaker.model, messages=question, tools=CHAT_TOOLS) as stream:
                 asked = stream.get_final_completion().choices[0]
         else:
-            asked = chat.create(model=speaker.model, messages=HELLO, tools=CHAT_TOOLS).choices[0]
+            asked = chat.create(model=speaker.model, messages=question, tools=CHAT_TOOLS).choices[0]
         assert asked.finish_reason == "tool_calls"
         (call,) = asked.message.tool_calls or ()
         assert call.type == "function"
@@ -80,7 +81,7 @@ class TestChat:
             "function": call.function.model_dump(include={"name", "arguments"}),
         }
         turns: Any = [
-            *HELLO,
+            *question,
             {"role": "assistant", "content": None, "tool_calls": [called]},
             {"role": "tool", "tool_call_id": call.id, "content": "sunny"},
         ]
@@ -113,15 +114,16 @@ class TestResponses:
     def test_a_tool_is_called_and_its_result_is_answered(
         self, client: openai.OpenAI, speaker: Speaker, streamed: bool
     ) -> None:
+        question: Any = [{"role": "user", "content": speaker.asks}]
         if streamed:
-            with client.responses.stream(model=speaker.model, input="hello?", tools=RESPONSE_TOOLS) as stream:
+            with client.responses.stream(model=speaker.model, input=question, tools=RESPONSE_TOOLS) as stream:
                 output = list(stream.get_final_response().output)
         else:
-            output = list(client.responses.create(model=speaker.model, input="hello?", tools=RESPONSE_TOOLS).output)
+            output = list(client.responses.create(model=speaker.model, input=question, tools=RESPONSE_TOOLS).output)
         (call,) = (item for item in output if item.type == "function_call")
         assert (call.name, json.loads(call.arguments)) == ("get_weather", {"city": "Paris"})
         turns: Any = [
-            *HELLO,
+            *question,
             {"type": "function_call", "call_id": call.call_id, "name": call.name, "arguments": call.arguments},
             {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"},
         ]

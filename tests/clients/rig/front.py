@@ -118,11 +118,14 @@ def openrouter(folder: Path, *, model: str) -> Iterator[Upstream]:
     """The simulated OpenRouter; `model` is one of its models."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
-    argv = ("-m", "fleet.sim.upstreams.openrouter", "--port", str(port), "--state", str(folder / "openrouter"))
-    with running(folder / "openrouter.log", *argv, answers=lambda: body_of(f"{url}/v1/models") is not None):
-        key = folder / "openrouter.key"
-        key.write_text("sk-or-rig")
-        key.chmod(0o600)
+    key = folder / "openrouter.key"
+    key.write_text("sk-or-rig")
+    key.chmod(0o600)
+    state = folder / "openrouter"
+    argv = ("--port", str(port), "--state", str(state), "--key-file", str(key))
+    module = "fleet.sim.upstreams.openrouter"
+    log = folder / "openrouter.log"
+    with running(log, "-m", module, *argv, answers=lambda: body_of(f"{url}/v1/models") is not None):
         yield Upstream(
             name="openrouter", kind="api", url=url, engine="openrouter", serves=model, model=model, key_file=str(key),
         )  # fmt: skip

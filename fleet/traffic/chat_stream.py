@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from fleet.traffic.work import Work
 from fleet.traffic.sse import SseComment, SseEvent, SseOverflow, SseParser
+from fleet.traffic.work import Work
 
 _PROGRESS = re.compile(rb"keepalive (\d{1,9})/(\d{1,9})")
 _FINISH = (b'"finish_reason":"', b'"finish_reason": "')
@@ -62,7 +62,8 @@ Part = Chunk | Progress | Fault | Done
 class ChatStreamReader:
     """Feed it bytes, act on its parts; after a Fault or Done it says nothing more.
 
-    `parse_all` is for who must understand every chunk. `usage`, `stream_id`, `created`, `malformed` are what was seen so far.
+    `parse_all` is for who must understand every chunk. `usage`, `stream_id`, `created`, `malformed` tell what was seen
+    so far.
     """
 
     def __init__(self, *, parse_all: bool, work: Work = Work.CHAT) -> None:

@@ -20,7 +20,7 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """USD per token as decimal text ("0.0000001"), as OpenRouter's model list says it. Text, so that nothing is lost."""
+    """USD per token as decimal text ("0.0000001"), as OpenRouter's model list says it: nothing is lost."""
 
     prompt: str = "0"
     completion: str = "0"
@@ -32,9 +32,9 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `kind`: `sidecar` (an engine on this node), `edge` (the gateway of another node, TLS pinned by `pin`), `api` (an
     OpenAI-compatible URL). `engine` names the adapter of fleet.engines. `model` is what the upstream is asked for,
     `serves` the name under which routes and clients know it. `pin` is `sha256//BASE64` of the peer's public key.
-    `works`: what it is asked for (`chat`, `completions`, `embeddings`); None = what its engine offers. A request may use
-    `kv_bytes` of memory together with those in flight, at `kv_bytes_per_token`; None = no bound but `max_in_flight`.
-    `prompt_cache_size`: how many prompts the server keeps. `headers` go with every request.
+    `works`: what it is asked for (`chat`, `completions`, `embeddings`); None = what its engine offers. A request may
+    use `kv_bytes` of memory together with those in flight, at `kv_bytes_per_token`; None = no bound but
+    `max_in_flight`. `prompt_cache_size`: how many prompts the server keeps. `headers` go with every request.
     """
 
     name: str
@@ -59,9 +59,10 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Per gateway, or per route; seconds.
 
-    `connect`, `first_token` (also of a unary answer), `idle` (between two signs of an answer) and `total` end an
-    attempt or the call. `reader`: how long a client may leave what was sent unread. `queue`: how long a request waits for room before 429. `commit`: how long the status is withheld while no answer
-    has begun; then 200 and a comment every `keepalive`. `body`: for a client to send its request.
+    `connect`, `first_token`, `idle` (between two signs of an answer) and `total` end an attempt or the call. `queue`:
+    how long a request waits for room before 429. `commit`: how long the status is withheld while no answer has begun;
+    then 200 and a comment every `keepalive`. `body`: for a client to send its request. `reader`: how long a client may
+    leave unread what was sent.
     """
 
     connect_seconds: float = 2.0
@@ -136,8 +137,9 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """How the gateway of one node runs. The first route is the default: for `default`, and when no model is named.
 
     `allowed_hosts` are names that the Host header may carry besides IP addresses, localhost and the node's own name
-    (`*` = any). `admin_port` is a loopback port for the admin door (contracts/gateway_admin.py); `state_dir` a folder for
-    what must outlive a restart (the operator's intent). `log_file` is kept below `log_bytes` (and one older file); without it everything goes to stderr.
+    (`*` = any). `admin_port` is a loopback port for the admin door (contracts/gateway_admin.py); `state_dir` a folder
+    for what must outlive a restart (the operator's intent). `log_file` is kept below `log_bytes` (and one older file);
+    without it everything goes to stderr.
     """
 
     node: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from fleet.vocabulary.names import Lane
 
@@ -28,8 +29,7 @@ _PATHS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The size and kind of a request: all that choice may know of it.
 
     `prompt_tokens` is predicted (fleet.traffic.estimate), `output_tokens` the most that the client allows. `chain` are

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import aiohttp
 import msgspec
 from aiohttp import web
+from multidict import CIMultiDict
 
 import fleet
 from fleet.node.gateway.agent_client import fetch_snapshot
@@ -168,7 +169,7 @@ class Front:
 
     def _check(self, visit: Visit, door: Door) -> None:
         request, loaded = visit.request, self.current.loaded
-        size = sum(map(len, (text for header in request.raw_headers for text in header)))
+        size = sum([len(name) + len(value) for name, value in request.raw_headers])
         if size > loaded.config.limits.header_bytes:
             raise Refused(ApiError(status=431, message="the headers are too long", code="headers_too_large"))
         host = request.headers.get("Host")
@@ -215,11 +216,16 @@ class Front:
             size_bytes=len(content),
         )
         del content
-        with self.calls.enter(call) as live:
+        live = self.calls.enter(call)
+        try:
             if call.asked.stream:
                 return await self._stream(request, live)
             answer = await self.relay.unary(live)
-            return web.Response(body=answer, content_type="application/json", headers=call.answer_headers())
+            headers = CIMultiDict(call.answer_headers())
+            headers["Content-Type"] = "application/json"
+            return web.Response(body=answer, headers=headers)
+        finally:
+            self.calls.leave(live)
 
     async def _stream(self, request: web.BaseRequest, live: LiveCall) -> web.StreamResponse:
         sink = _HttpSink(request)

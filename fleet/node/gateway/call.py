@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from fleet.traffic.config import Route
 from fleet.traffic.dialects.dialect import Asked, Dialect
@@ -27,8 +28,7 @@ class Phase(StrEnum):
     ANSWERING = "answering"
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
-class Call:
+class Call(msgspec.Struct, kw_only=True, eq=False):
     """A request on its way. `model` is what the client asked for, and what it is answered under.
 
     `notes` are headers of the answer that admission adds (`x-fleet-downgraded`). Times are monotonic seconds.
@@ -42,14 +42,14 @@ class Call:
     route: Route
     model: str
     shape: Shape
-    headers: Mapping[str, str] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
-    tried: list[str] = field(default_factory=list)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    notes: dict[str, str] = msgspec.field(default_factory=dict)
+    tried: list[str] = msgspec.field(default_factory=list)
     upstream: str = ""
     node: str = ""
     served: str = ""
     phase: Phase = Phase.QUEUED
-    started: float = field(default_factory=time.monotonic)
+    started: float = msgspec.field(default_factory=time.monotonic)
     queued_seconds: float = 0.0
     first_token_at: float | None = None
     chunks: int = 0
@@ -72,8 +72,7 @@ class Call:
         return found
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a request ended: ok, refused, failed, truncated, cancelled or ended (by us). No prompt, no answer.
 
     `cancel_seconds`: from the client's leaving until the upstream was let go.
@@ -94,7 +93,7 @@ class Admission(Protocol):
     """The policy of the gateway, asked at three points of every request."""
 
     async def admit(self, call: Call) -> None:
-        """Before an upstream is chosen: returns, after changing `call.route` and `call.notes` or not. Raises Refused."""
+        """Before an upstream is chosen. May change `call.route` and add to `call.notes`. Raises Refused."""
         ...
 
     async def dispatch(self, call: Call, upstream: LiveUpstream) -> str | None:
@@ -105,7 +104,7 @@ class Admission(Protocol):
         ...
 
     def answered(self, call: Call, upstream: LiveUpstream, headers: Mapping[str, str]) -> None:
-        """`upstream` sent 200 and these headers (names in lower case). Must not raise, and must not wait."""
+        """`upstream` sent 200 and these headers (their case does not matter). Must not raise, and must not wait."""
         ...
 
 
@@ -115,7 +114,7 @@ class AdmitAll:
     async def admit(self, call: Call) -> None:
         """See Admission."""
 
-    async def dispatch(self, call: Call, upstream: LiveUpstream) -> str | None:
+    async def dispatch(self, call: Call, upstream: LiveUpstream) -> str | None:  # noqa: ARG002 (the protocol's)
         """See Admission."""
         return None
 
@@ -173,21 +172,21 @@ class LiveCalls:
     def __iter__(self) -> Iterator[LiveCall]:
         return iter(tuple(self._live))
 
-    @contextmanager
-    def enter(self, call: Call) -> Iterator[LiveCall]:
-        """The current task answers `call` until the context is left."""
+    def enter(self, call: Call) -> LiveCall:
+        """The current task answers `call`, until it leaves."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a call is answered by a task")
         live = LiveCall(call, task)
         self._live[live] = None
         self._idle.clear()
-        try:
-            yield live
-        finally:
-            del self._live[live]
-            if not self._live:
-                self._idle.set()
+        return live
+
+    def leave(self, live: LiveCall) -> None:
+        """It is answered, one way or another."""
+        del self._live[live]
+        if not self._live:
+            self._idle.set()
 
     def find(self, request_id: str) -> LiveCall | None:
         """The request of that id, when it is in flight."""

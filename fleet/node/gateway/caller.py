@@ -11,13 +11,19 @@ from dataclasses import replace
 from typing import Protocol
 
 import aiohttp
-from multidict import CIMultiDict
 from yarl import URL
 
+import fleet
 from fleet.node.gateway.failures import UpstreamFailure, broken, unreachable
 from fleet.node.gateway.tls import PinnedKey, WrongKey
 from fleet.node.gateway.upstreams import LiveUpstream
 
+_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": f"fleet/{fleet.__version__}",
+}
 _ERROR_BODY_BYTES = 64 * 1024
 _RESET_TRIES = 4
 _RESET_WINDOW_SECONDS = 2.0
@@ -25,7 +31,7 @@ _CONNECT_GAP_SECONDS = 0.002
 
 
 class Reply(Protocol):
-    """A 200 of an upstream. `headers` have names in lower case; `events` tells an event stream from a whole body."""
+    """A 200 of an upstream. `headers` do not care for case; `events` tells an event stream from a whole body."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -80,7 +86,7 @@ class _AiohttpReply:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        return {name.lower(): value for name, value in self._response.headers.items()}
+        return self._response.headers
 
     async def read(self) -> bytes:
         try:
@@ -159,11 +165,7 @@ class AiohttpCaller:
         connect_seconds: float,
     ) -> aiohttp.ClientResponse:
         """The answer's head. A connection that is reset at once is tried again: mlx_lm's listen backlog is 5."""
-        sent = CIMultiDict(headers)
-        sent.update(upstream.spec.headers)
-        sent["Accept-Encoding"] = "identity"
-        if body is not None:
-            sent["Content-Type"] = "application/json"
+        sent = {**_HEADERS, **upstream.spec.headers, **headers}
         if upstream.key is not None:
             sent["Authorization"] = f"Bearer {upstream.key.reveal()}"
         started = 0.0

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from fleet.node.gateway.app import Front
 from fleet.node.gateway.attempts import Attempts
-from fleet.node.gateway.call import Accounting, Admission, Call, LiveCalls
+from fleet.node.gateway.call import Accounting, Admission, LiveCalls
 from fleet.node.gateway.caller import AiohttpCaller
 from fleet.node.gateway.probing import Prober
 from fleet.node.gateway.relay import Relay
@@ -27,13 +27,9 @@ class Gateway:
         self.upstreams = Upstreams(queue=self._config().queue)
         caller = AiohttpCaller(session)
         self._prober = Prober(caller=caller, upstreams=self.upstreams, config=self._config)
-        self.attempts = Attempts(
-            caller=caller, upstreams=self.upstreams, admission=admission, config=self._config
-        )
+        self.attempts = Attempts(caller=caller, upstreams=self.upstreams, admission=admission, config=self._config)
         relay = Relay(attempts=self.attempts, accounting=accounting, config=self._config)
-        self.front = Front(
-            current=current, upstreams=self.upstreams, relay=relay, calls=self.calls, session=session
-        )
+        self.front = Front(current=current, upstreams=self.upstreams, relay=relay, calls=self.calls, session=session)
         self.runner = _runner(self.front, self._config())
 
     def follow(self) -> None:
@@ -57,7 +53,6 @@ def new_session() -> aiohttp.ClientSession:
         connector=connector,
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
-        skip_auto_headers=("User-Agent", "Accept"),
     )
 
 

@@ -49,7 +49,7 @@ class Relay:
             answering.place.upstream.proved(time.monotonic())
             body = msgspec.json.encode(call.dialect.answer(answer, call.asked, self._said(call, answering)))
             await answering.reply.finish()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (booked, then raised again)
             raise self._failed(live, watch, error, answering) from None
         finally:
             self._watches.stop(watch)
@@ -79,7 +79,7 @@ class Relay:
             await self._pass_on(call, answering, voice, sink, watch, timeouts)
             answering.place.upstream.proved(time.monotonic())
             await answering.reply.finish()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (booked, then raised again)
             told_error = self._failed(live, watch, error, answering)
             if not isinstance(told_error, Refused) or not sink.begun:
                 raise told_error from None
@@ -178,9 +178,7 @@ class Relay:
             created_seconds=int(time.time()),
         )
 
-    def _failed(
-        self, live: LiveCall, watch: Watch, error: BaseException, answering: Answering | None
-    ) -> BaseException:
+    def _failed(self, live: LiveCall, watch: Watch, error: BaseException, answering: Answering | None) -> BaseException:
         """Book the failure; what to raise for it. The upstream is let go first: that is what a cancel is for."""
         call = live.call
         left = time.monotonic()

@@ -7,16 +7,16 @@ routing, fallback, cancellation and accounting are the same for every surface.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from fleet.traffic.chat_stream import Part
 from fleet.traffic.openai_error import ApiError
 from fleet.traffic.work import Work
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A client's request in OpenAI's words. `original` is what the client sent: the answer may have to repeat it.
 
     `model` is None when the client named none. `wants_usage`: the stream must carry usage.
@@ -30,8 +30,7 @@ class Asked:
     wants_usage: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Said:
+class Said(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an answer says of itself: the model under the client's name and as the upstream was asked, and our id."""
 
     shown: str

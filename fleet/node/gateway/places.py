@@ -43,6 +43,9 @@ class Place:
         if self._chain:
             self.upstream.prefixes.remember(self._chain)
             self._chain = ()
+        if self._trial:
+            self._end_trial()
+            self._freed()
 
     def learned(self, usage: Mapping[str, Any]) -> None:
         """What the upstream counted; the first time counts."""
@@ -61,5 +64,10 @@ class Place:
         upstream.outstanding_tokens -= self._prefill + self._output
         upstream.held_tokens -= self._held
         if self._trial:
-            upstream.circuit = upstream.circuit.lost(self._trial)
+            self._end_trial()
         freed()
+
+    def _end_trial(self) -> None:
+        """The next trial may go: this one said something, or nothing and never will."""
+        self.upstream.circuit = self.upstream.circuit.lost(self._trial)
+        self._trial = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -112,10 +113,18 @@ def _load(running: Running, case: Case, stage: Stage, cores: processes.Cores) ->
 def _wait(program: Program, process: subprocess.Popen[bytes], name: str) -> None:
     deadline = time.monotonic() + program.boot_seconds
     while time.monotonic() < deadline and process.poll() is None:
-        if _status(program.port, "GET", program.door) == 200:
+        if _is_up(program):
             return
         time.sleep(0.005)
     raise Broken(f"{name} did not start within {program.boot_seconds:g} s")
+
+
+def _is_up(program: Program) -> bool:
+    if not program.tls:
+        return _status(program.port, "GET", program.door) == 200
+    nobody_asks = ssl._create_unverified_context()  # noqa: SLF001 (its key is checked by the front, not by us)
+    connection = http.client.HTTPSConnection("127.0.0.1", program.port, timeout=5, context=nobody_asks)
+    return _answer(connection, "GET", program.door) == 200
 
 
 def _until_ready(target: Target, port: int) -> None:
@@ -135,7 +144,17 @@ def _until_ready(target: Target, port: int) -> None:
 def _status(
     port: int, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
 ) -> int | None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    return _answer(http.client.HTTPConnection("127.0.0.1", port, timeout=5), method, path, body, headers)
+
+
+def _answer(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> int | None:
+    """The status, or None when there was none."""
     try:
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()

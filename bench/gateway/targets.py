@@ -34,6 +34,7 @@ class Program:
     env: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
     boot_seconds: float = 30
+    tls: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def _fleet(stage: Stage, name: str, *, upstream: Upstream | None = None, listen:
     )
     (folder / "gateway.json").write_bytes(msgspec.json.encode(config))
     command = (str(python("node")), "-m", "fleet.node.gateway", "--config", str(folder / "gateway.json"))
-    return Program(command, listen.port, "/healthz", {"PYTHONPATH": str(ROOT)})
+    tls = listen.certificate_file is not None
+    return Program(command, listen.port, "/healthz", {"PYTHONPATH": str(ROOT)}, tls=tls)
 
 
 def _front_and_edge(stage: Stage) -> tuple[Program, ...]:

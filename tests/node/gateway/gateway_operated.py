@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway_harness import RING, Books, Running, hashed, write_config
 
 from fleet.node.gateway.admin import AdminDoor
+from fleet.node.gateway.admin_explain import Explainer
 from fleet.node.gateway.admin_reports import route_reports
 from fleet.node.gateway.app import Front
 from fleet.node.gateway.call import AdmitAll, AllBooks
@@ -26,7 +27,6 @@ from fleet.node.gateway.metrics import Metrics
 from fleet.node.gateway.page_doors import PageDoors
 from fleet.node.gateway.reload import Current
 from fleet.traffic.config import KeyRing, Upstream
-from fleet.vocabulary.contracts.gateway_admin import ExplainRequest, Explanation
 
 BOSS = "sk-boss-0123456789"
 
@@ -113,12 +113,6 @@ async def operated(folder: Path, *upstreams: Upstream, **changes: Any) -> AsyncI
         server = web.ServerRunner(web.Server(with_page.handle, handler_cancellation=True, access_log=None))
         url = await _listen(stack, server)
 
-        def explain(asked: ExplainRequest) -> Explanation:
-            route = current.loaded.route(asked.model)
-            assert route is not None
-            choice = gateway.upstreams.choose(route)
-            return Explanation(node="mini-1", route=route.name, track=route.track, attempts=choice.attempts)
-
         door = AdminDoor(
             current=current,
             calls=gateway.calls,
@@ -127,7 +121,7 @@ async def operated(folder: Path, *upstreams: Upstream, **changes: Any) -> AsyncI
             routes=lambda: route_reports(
                 current.loaded.routes.values(), gateway.upstreams.live, now=asyncio.get_running_loop().time()
             ),
-            explain=explain,
+            explain=Explainer(lambda: current.loaded, gateway.upstreams).explain,
         )
         admin = await _listen(stack, web.AppRunner(door.application(), access_log=None))
         gateway.follow()

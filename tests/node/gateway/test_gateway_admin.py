@@ -174,7 +174,38 @@ async def test_routes_say_how_each_upstream_does_and_why(tmp_path: Path, mlx: An
         assert found["mini-1.dead"]["reason"]
 
 
-async def test_explain_answers_as_choice_would(tmp_path: Path, mlx: Any) -> None:
+async def test_explain_says_what_the_relay_would_do_and_why(tmp_path: Path, mlx: Any) -> None:
+    well, other = await mlx(), await mlx()
+    async with operated(tmp_path, sidecar(well), sidecar(other, "mini-1.other")) as one:
+        live = one.gateway.upstreams.live
+        await until(lambda: all(each.proven_at is not None for each in live.values()))
+        await one.ask("/admin/intent", {"intent": "draining", "sidecar": "mini-1.chat"})
+        status, body = await one.ask("/admin/explain", {"model": "smol", "prompt": "hi " * 500, "max_tokens": 7})
+        assert (status, body["attempts"], body["refused"]) == (200, ["mini-1.other"], "")
+        assert body["reasons"]["mini-1.chat"] == "drained"
+        assert [each["state"] for each in body["upstreams"]] == ["drained", "ready"]
+        assert body["output_tokens"] == 7
+        assert body["prompt_tokens"] > 100
+        answer = await one.chat()
+        assert answer.headers["x-fleet-upstream"] == "mini-1.other"
+
+
+async def test_explain_says_why_nobody_would_be_asked(tmp_path: Path, mlx: Any) -> None:
+    async with operated(tmp_path, sidecar(await mlx(), context_tokens=100)) as one:
+        asked: dict[str, Any] = {"model": "smol", "prompt": "word " * 2000}
+        assert "longest context here is 100" in (await one.ask("/admin/explain", asked))[1]["refused"]
+        asked = {"model": "smol", "work": "embeddings"}
+        assert "offers embeddings" in (await one.ask("/admin/explain", asked))[1]["refused"]
+        await one.ask("/admin/intent", {"intent": "draining"})
+        assert "drained this node" in (await one.ask("/admin/explain", {}))[1]["refused"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code"), [({"model": "x"}, 404, "model_not_found"), ({"work": "art"}, 400, "invalid_value")]
+)
+async def test_explain_refuses_what_it_does_not_know(
+    tmp_path: Path, mlx: Any, asked: dict[str, str], status: int, code: str
+) -> None:
     async with operated(tmp_path, sidecar(await mlx())) as one:
-        status, body = await one.ask("/admin/explain", {"model": "smol", "prompt": "hi"})
-        assert (status, body["attempts"]) == (200, ["mini-1.chat"])
+        answered, body = await one.ask("/admin/explain", asked)
+        assert (answered, body["error"]["code"]) == (status, code)

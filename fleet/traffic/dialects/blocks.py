@@ -108,11 +108,13 @@ class Blocks:
         block.name = block.name or call.name
         if block.closed:  # a whole object was said: what comes after it are blanks or a repetition
             return
-        if call.arguments:
-            block.pieces.append(call.arguments)
+        # Blanks before a JSON text mean nothing, and Anthropic's SDK ends a stream over a first delta of blanks.
+        arguments = call.arguments if block.pieces else call.arguments.lstrip()
+        if arguments:
+            block.pieces.append(arguments)
         if block.place >= 0:
-            if call.arguments:
-                steps.append((Happened.GREW, block, call.arguments))
+            if arguments:
+                steps.append((Happened.GREW, block, arguments))
         elif block.name:
             self._open(block, steps)
 

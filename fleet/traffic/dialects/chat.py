@@ -17,11 +17,14 @@ from fleet.traffic.work import Work
 class ChatVoice:
     """Chunks as the upstream said them, then [DONE]."""
 
-    __slots__ = ("_created", "_dress", "_id", "_model")
+    __slots__ = ("_created", "_dress", "_id", "_model", "_role_once", "_sent", "_usage")
 
-    def __init__(self, dress: StreamDress, said: Said) -> None:
-        self._dress = dress
+    def __init__(self, asked: Asked, said: Said, *, role_once: bool) -> None:
+        self._usage = asked.wants_usage
+        self._role_once = role_once
         self._model = said.shown
+        self._sent = said.sent
+        self._dress = self._dressing(said.sent)
         self._id = ""
         self._created = said.created_seconds
 
@@ -31,7 +34,7 @@ class ChatVoice:
         for part in parts:
             if isinstance(part, Chunk):
                 if not self._id and part.parsed is not None:
-                    self._remember(part.parsed)
+                    self._meet(part.parsed)
                 data = self._dress.dress(part)
                 if data is not None:
                     out.append(sse.event(data))
@@ -43,10 +46,17 @@ class ChatVoice:
         """A chunk with the error and `finish_reason: "error"`; no [DONE] follows."""
         return sse.event(last_event(error, stream_id=self._id, created=self._created, model=self._model))
 
-    def _remember(self, chunk: dict[str, Any]) -> None:
-        named, created = chunk.get("id"), chunk.get("created")
+    def _meet(self, chunk: dict[str, Any]) -> None:
+        """Learn from the first chunk what the stream is called, and by which name the upstream calls the model."""
+        named, created, model = chunk.get("id"), chunk.get("created"), chunk.get("model")
         self._id = named if isinstance(named, str) else ""
         self._created = created if isinstance(created, int) and created else self._created
+        if isinstance(model, str) and model != self._sent:  # OpenRouter names the dated version
+            self._sent = model
+            self._dress = self._dressing(model)
+
+    def _dressing(self, sent: str) -> StreamDress:
+        return StreamDress(shown=self._model, sent=sent, usage=self._usage, role_once=self._role_once)
 
 
 class ChatDialect:
@@ -68,9 +78,7 @@ class ChatDialect:
 
     def voice(self, asked: Asked, said: Said) -> ChatVoice:
         """A voice for one stream."""
-        role_once = asked.request.get("n") in (None, 1)
-        dress = StreamDress(shown=said.shown, sent=said.sent, usage=asked.wants_usage, role_once=role_once)
-        return ChatVoice(dress, said)
+        return ChatVoice(asked, said, role_once=asked.request.get("n") in (None, 1))
 
     def keepalive(self) -> bytes:
         """A comment."""

@@ -12,7 +12,6 @@ from fleet.traffic.chat_stream import Chunk, Part
 from fleet.traffic.dialects.chat import ChatVoice, renamed
 from fleet.traffic.dialects.dialect import Asked, Said
 from fleet.traffic.dialects.head import model_of, refusal, stream_of, usage_wanted
-from fleet.traffic.dress import StreamDress
 from fleet.traffic.openai_error import ApiError, last_event
 from fleet.traffic.work import Work
 
@@ -55,8 +54,7 @@ class CompletionsDialect:
 
     def voice(self, asked: Asked, said: Said) -> CompletionsVoice:
         """A voice for one stream."""
-        dress = StreamDress(shown=said.shown, sent=said.sent, usage=asked.wants_usage, role_once=False)
-        return CompletionsVoice(dress, said)
+        return CompletionsVoice(asked, said, role_once=False)
 
     def keepalive(self) -> bytes:
         """A comment."""

@@ -109,11 +109,11 @@ def _grouped(found: Iterable[_Found], *names: str) -> list[list[_Found]]:
 
 
 def _median(same: list[_Found]) -> _Found:
-    """Field by field: of numbers the median, of text the first; None where one repetition has none."""
+    """Field by field: of numbers the median, of text the first; None where one has none. Of failures the most."""
     first = same[0]
     changed: dict[str, float | int | None] = {"repetitions": len(same)}
     for name in first.__struct_fields__:
         values = [getattr(one, name) for one in same]
         if name != "repetitions" and all(isinstance(value, float | int) for value in values):
-            changed[name] = statistics.median(values)
+            changed[name] = max(values) if name == "failed" else statistics.median(values)
     return msgspec.structs.replace(first, **changed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,13 +123,14 @@ def status(folder: Path, as_json: bool) -> None:
 def fault(folder: Path, node: str | None, faults: tuple[str, ...], clear: bool, show: bool) -> None:
     """Bring trouble to a simulated Mac or to `openrouter`, or end it. `fleet sim fault --list` shows the kinds."""
     simulation = _simulation(folder)
-    from fleet.sim.api import OPENROUTER
+    from fleet.sim.api import DOWN, OPENROUTER, SWITCHES, check_fault
     from fleet.sim.faults import KINDS, parse_fault
 
     if show:
         for kind in KINDS.values():
             click.echo(f"{kind.name + ('=' + kind.value if kind.value else ''):36} {kind.meaning}")
-        click.echo(f"of {OPENROUTER}: down, err=429, delay=MS, first=MS, gap=MS, cut=BYTES, hang, drop, ...")
+        click.echo(f"\nof {OPENROUTER}, which is simulated, too (err=429, first=2000 ms, cut=120 bytes):")
+        click.echo("\n".join(textwrap.wrap(", ".join((DOWN, *SWITCHES)), 78)))
         return
     if node is None or not (faults or clear):
         raise UsageError(
@@ -140,6 +142,8 @@ def fault(folder: Path, node: str | None, faults: tuple[str, ...], clear: bool, 
         narrate(f"{node}: cleared")
         return
     if node == OPENROUTER:
+        for text in faults:
+            check_fault(text)
         for text in faults:
             simulation.fault(node, text)
             narrate(f"{node}: {text}")

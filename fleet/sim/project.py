@@ -26,11 +26,19 @@ COMMANDS = (
     "xcode-select", "lsof", "shasum", "openssl", "log", "ioreg", "systemsetup", "dscl",
 )  # fmt: skip
 
-API_MODELS = {
-    "deepseek-v4-flash": "deepseek/deepseek-v4-flash",
-    "gemini-3-flash": "google/gemini-3-flash-preview",
+API_MODELS: dict[str, dict[str, Any]] = {
+    "echo-small": {
+        "asked": "sim/echo-small",
+        "context": 131_072,
+        "price": {"prompt_per_million": 0.1, "completion_per_million": 0.4},
+    },
+    "echo-large": {
+        "asked": "sim/echo-large",
+        "context": 1_000_000,
+        "price": {"prompt_per_million": 5.0, "completion_per_million": 25.0},
+    },
 }
-"""Served name -> the name at the simulated OpenRouter."""
+"""What the simulated OpenRouter serves, under the names of our routes."""
 
 _HEAD = """\
 # yaml-language-server: $schema=../.fleet/inventory.schema.json

@@ -46,9 +46,7 @@ class Supervisor:
             )
             for node in plan.nodes
         }
-        self._api = (
-            SimulatedApi(folder / "upstreams" / OPENROUTER, port=plan.openrouter_port) if plan.openrouter_port else None
-        )
+        self._api = _openrouter(folder, plan) if plan.openrouter_port else None
 
     async def start(self) -> int:
         """Switch every node on; the control port. Raises OSError."""
@@ -96,6 +94,11 @@ class Supervisor:
                 hint=f"there are {', '.join([*self._nodes, *([OPENROUTER] if self._api else [])])}",
             )
         return self._nodes[name]
+
+
+def _openrouter(folder: Path, plan: SimPlan) -> SimulatedApi:
+    key_file = folder / "secrets" / f"{OPENROUTER}.key"
+    return SimulatedApi(folder / "upstreams" / OPENROUTER, port=plan.openrouter_port, key_file=key_file)
 
 
 def _status(node: SimNode) -> dict[str, Any]:

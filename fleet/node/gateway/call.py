@@ -104,7 +104,7 @@ class Admission(Protocol):
         ...
 
     def answered(self, call: Call, upstream: LiveUpstream, headers: Mapping[str, str]) -> None:
-        """`upstream` sent 200 and these headers (their case does not matter). Must not raise, and must not wait."""
+        """`upstream` sent 200 and these headers (names in lower case). Must not raise, and must not wait."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Sending a request to an upstream: the narrow interface of the relay, and its aiohttp implementation.
+"""Sending a request to an upstream: the narrow interface of the relay, and its implementation on kept connections.
 
 Cutting an answer before its end closes the socket at once, and that is what stops a generation (mlx/FACTS section 3).
 """
@@ -6,17 +6,19 @@ Cutting an answer before its end closes the socket at once, and that is what sto
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
-
-import aiohttp
-from yarl import URL
+from urllib.parse import urlsplit
 
 import fleet
 from fleet.node.gateway.failures import UpstreamFailure, broken, unreachable
-from fleet.node.gateway.tls import PinnedKey, WrongKey
-from fleet.node.gateway.upstreams import LiveUpstream
+from fleet.node.gateway.live_upstream import LiveUpstream
+from fleet.node.gateway.pool import Peer, Pool, peer_of
+from fleet.node.gateway.tls import WrongKey
+from fleet.node.gateway.wire import Broken, Wire, head_of
 
 _HEADERS = {
     "Accept": "*/*",
@@ -25,13 +27,16 @@ _HEADERS = {
     "User-Agent": f"fleet/{fleet.__version__}",
 }
 _ERROR_BODY_BYTES = 64 * 1024
+_ERROR_SECONDS = 5.0
+_END_SECONDS = 0.05
+_MOST_HEADS = 4096
 _RESET_TRIES = 4
 _RESET_WINDOW_SECONDS = 2.0
 _CONNECT_GAP_SECONDS = 0.002
 
 
 class Reply(Protocol):
-    """A 200 of an upstream. `headers` do not care for case; `events` tells an event stream from a whole body."""
+    """A 200 of an upstream. Names in `headers` are in lower case; `events` tells an event stream from a whole body."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -76,125 +81,168 @@ class Caller(Protocol):
         ...
 
 
-class _AiohttpReply:
-    __slots__ = ("_pooled", "_response", "events")
+class _WireReply:
+    __slots__ = ("_keep", "_peer", "_pool", "_wire")
 
-    def __init__(self, response: aiohttp.ClientResponse, *, pooled: bool) -> None:
-        self._response = response
-        self._pooled = pooled
-        self.events = response.headers.get("Content-Type", "").startswith("text/event-stream")
+    def __init__(self, wire: Wire, pool: Pool, peer: Peer, *, keep: bool) -> None:
+        self._wire = wire
+        self._pool = pool
+        self._peer = peer
+        self._keep = keep
 
     @property
     def headers(self) -> Mapping[str, str]:
-        return self._response.headers
+        return self._wire.headers
+
+    @property
+    def events(self) -> bool:
+        return self._wire.headers.get("content-type", "").startswith("text/event-stream")
 
     async def read(self) -> bytes:
-        try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, OSError):
-            return b""
+        return await self._wire.read()
 
     async def whole(self, *, longest_bytes: int) -> bytes:
-        content = self._response.content
-        parts: list[bytes] = []
-        size = 0
-        try:
-            while part := await content.readany():
+        wire = self._wire
+        data = await wire.read()
+        if not wire.complete or len(data) > longest_bytes:
+            parts, size = [data], len(data)
+            while part := await wire.read():
                 parts.append(part)
                 size += len(part)
                 if size > longest_bytes:
                     raise broken(f"sent an answer of more than {longest_bytes} bytes", code="answer_too_large")
-        except (aiohttp.ClientError, OSError):
-            raise broken("was cut off in the middle of its answer", code="answer_truncated") from None
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            if not wire.complete:
+                raise broken("was cut off in the middle of its answer", code="answer_truncated")
+            data = b"".join(parts)
+        return data
 
     async def finish(self) -> None:
-        if not self._pooled or self._response.content.at_eof():
+        if self._wire.complete or not self._keep:
             return
         try:
-            async with asyncio.timeout(0.05):  # the end of the body mostly comes with [DONE]
-                while await self._response.content.readany():
+            async with asyncio.timeout(_END_SECONDS):  # the end of the body mostly comes with [DONE]
+                while await self._wire.read():
                     pass
-        except (TimeoutError, aiohttp.ClientError, OSError):
+        except TimeoutError:
             return
 
     def cut(self) -> None:
-        _leave(self._response)
+        if self._wire.complete and self._keep:
+            self._pool.keep(self._peer, self._wire)
+        else:
+            self._wire.cut()
 
 
-class AiohttpCaller:
-    """One client session for all upstreams. Pinned keys are checked before anything is sent."""
+class HttpCaller:
+    """Asks upstreams over kept connections. Pinned keys are checked before anything is sent."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
-        self._pins: dict[str, PinnedKey] = {}
+    def __init__(self) -> None:
+        self._pool = Pool()
+        self._peers: dict[tuple[str, str | None], Peer] = {}
+        self._heads: dict[tuple[LiveUpstream, str, str], bytes] = {}
         self._next_connect: dict[str, float] = {}
-        self._urls: dict[tuple[str, str], URL] = {}
-        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     async def ask(
         self, upstream: LiveUpstream, path: str, body: bytes, *, headers: Mapping[str, str], connect_seconds: float
     ) -> Reply:
         """See Caller."""
-        response = await self._send(upstream, "POST", path, headers, body, connect_seconds=connect_seconds)
-        if response.status == 200:
-            return _AiohttpReply(response, pooled=upstream.engine.pooled)
+        reply, wire = await self._send(upstream, "POST", path, body, headers=headers, connect_seconds=connect_seconds)
+        if wire.status == 200:
+            return reply
         try:
-            raise await _failure(upstream, response)
+            raise await _failure(upstream, wire)
         finally:
-            _leave(response)
+            reply.cut()
 
     async def get(
         self, upstream: LiveUpstream, path: str, *, longest_bytes: int, connect_seconds: float
     ) -> tuple[int, bytes]:
         """See Caller."""
-        response = await self._send(upstream, "GET", path, {}, None, connect_seconds=connect_seconds)
+        reply, wire = await self._send(upstream, "GET", path, b"", headers={}, connect_seconds=connect_seconds)
         try:
-            return response.status, await _bounded(response, longest_bytes)
+            return wire.status, await _bounded(wire, longest_bytes)
         finally:
-            _leave(response)
+            reply.cut()
+
+    def close(self) -> None:
+        """Close what is idle."""
+        self._pool.close()
 
     async def _send(
         self,
         upstream: LiveUpstream,
         method: str,
         path: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
+        body: bytes,
         *,
+        headers: Mapping[str, str],
         connect_seconds: float,
-    ) -> aiohttp.ClientResponse:
-        """The answer's head. A connection that is reset at once is tried again: mlx_lm's listen backlog is 5."""
-        sent = {**_HEADERS, **upstream.spec.headers, **headers}
-        if upstream.key is not None:
-            sent["Authorization"] = f"Bearer {upstream.key.reveal()}"
-        started = 0.0
-        for attempt in range(_RESET_TRIES):
-            if not upstream.engine.pooled:
-                await self._pace(upstream)
+    ) -> tuple[_WireReply, Wire]:
+        """The answer's head. A connection that ends before it is tried again: mlx_lm's listen backlog is 5."""
+        spec = upstream.spec
+        peer = self._peers.get((spec.url, spec.pin))
+        if peer is None:
+            peer = self._peers[spec.url, spec.pin] = peer_of(spec.url, spec.pin)
+        more = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = self._head(upstream, method, path) + f"{more}Content-Length: {len(body)}\r\n\r\n".encode("latin-1")
+        pooled = upstream.engine.pooled
+        started = asyncio.get_running_loop().time()
+        fresh = 0
+        while True:
+            wire = self._pool.idle(peer) if pooled else None
+            kept = wire is not None
+            if wire is None:
+                if not pooled:
+                    await self._pace(upstream)
+                wire = await self._open(peer, connect_seconds)
+                fresh += 1
             try:
-                return await self._session.request(
-                    method,
-                    self._url(upstream, path),
-                    data=body,
-                    headers=sent,
-                    ssl=self._pin(upstream),
-                    timeout=self._timeout(connect_seconds),
-                    allow_redirects=False,
-                )
-            except WrongKey as error:
-                raise unreachable(f"not the node that was adopted: {error}") from error
-            except aiohttp.ClientConnectorError as error:
-                raise unreachable(_connect_problem(error)) from error
-            except aiohttp.ConnectionTimeoutError as error:
-                raise unreachable(f"no connection within {connect_seconds:g} s") from error
-            except (aiohttp.ClientError, OSError) as error:
-                now = asyncio.get_running_loop().time()
-                started = started or now
-                if attempt + 1 == _RESET_TRIES or now - started > _RESET_WINDOW_SECONDS:
-                    raise broken("closed the connection without an answer") from error
-                await asyncio.sleep(0.02 * 2**attempt)
-        raise broken("closed the connection without an answer")
+                await wire.ask(head, body)
+            except Broken as problem:
+                wire.cut()
+                if problem.answered or kept:
+                    if problem.answered:
+                        raise broken("answered with something that is no HTTP") from problem
+                    continue  # it was closed while it was idle: that says nothing of the upstream
+                late = asyncio.get_running_loop().time() - started > _RESET_WINDOW_SECONDS
+                if fresh >= _RESET_TRIES or late:
+                    raise broken("closed the connection without an answer") from problem
+                await asyncio.sleep(0.02 * 2 ** (fresh - 1))
+            except BaseException:
+                wire.cut()
+                raise
+            else:
+                return _WireReply(wire, self._pool, peer, keep=pooled), wire
+
+    async def _open(self, peer: Peer, connect_seconds: float) -> Wire:
+        """A connection. Raises UpstreamFailure that says why there is none, without the address: clients read it."""
+        try:
+            return await self._pool.open(peer, seconds=connect_seconds)
+        except WrongKey as error:
+            raise unreachable(f"not the node that was adopted: {error}") from error
+        except TimeoutError as error:
+            raise unreachable(f"no connection within {connect_seconds:g} s") from error
+        except socket.gaierror as error:
+            raise unreachable("its name is not known") from error
+        except ssl.SSLError as error:
+            raise unreachable("no TLS with it") from error
+        except OSError as error:
+            why = (error.strerror or type(error).__name__).lower() if error.errno else "cannot be reached"
+            raise unreachable(why) from error
+
+    def _head(self, upstream: LiveUpstream, method: str, path: str) -> bytes:
+        """What is the same in every request there. It ends with the line before the last."""
+        head = self._heads.get((upstream, method, path))
+        if head is None:
+            url = urlsplit(upstream.spec.url)
+            key = {"Authorization": f"Bearer {upstream.key.reveal()}"} if upstream.key is not None else {}
+            close = {} if upstream.engine.pooled else {"Connection": "close"}
+            target = url.path.rstrip("/").removesuffix("/v1") + path
+            headers = {"Host": url.netloc.rpartition("@")[2], **_HEADERS, **upstream.spec.headers, **key, **close}
+            if len(self._heads) > _MOST_HEADS:
+                self._heads.clear()
+            head = self._heads[upstream, method, path] = head_of(method, target, headers)
+        return head
 
     async def _pace(self, upstream: LiveUpstream) -> None:
         """Space connects to a server that cannot queue them."""
@@ -204,63 +252,24 @@ class AiohttpCaller:
         if at > now:
             await asyncio.sleep(at - now)
 
-    def _url(self, upstream: LiveUpstream, path: str) -> URL:
-        base = upstream.spec.url
-        url = self._urls.get((base, path))
-        if url is None:
-            url = self._urls[base, path] = URL(base.rstrip("/").removesuffix("/v1") + path)
-        return url
 
-    def _timeout(self, connect_seconds: float) -> aiohttp.ClientTimeout:
-        found = self._timeouts.get(connect_seconds)
-        if found is None:
-            found = aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds)
-            self._timeouts[connect_seconds] = found
-        return found
-
-    def _pin(self, upstream: LiveUpstream) -> PinnedKey | bool:
-        pin = upstream.spec.pin
-        return True if pin is None else self._pins.setdefault(pin, PinnedKey(pin))
-
-
-def _leave(response: aiohttp.ClientResponse) -> None:
-    """Give the connection back when the answer is complete, else cut it now, without TLS's long goodbye."""
-    if response.content.at_eof():
-        response.release()
-        return
-    connection = response.connection
-    if connection is not None and connection.transport is not None:
-        connection.transport.abort()
-    response.close()
-
-
-async def _bounded(response: aiohttp.ClientResponse, longest_bytes: int) -> bytes:
+async def _bounded(wire: Wire, longest_bytes: int) -> bytes:
     """The body, cut at `longest_bytes`; what a broken connection left of it."""
     parts: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(5.0):
-            while size < longest_bytes and (part := await response.content.read(longest_bytes - size)):
+        async with asyncio.timeout(_ERROR_SECONDS):
+            while size < longest_bytes and (part := await wire.read()):
                 parts.append(part)
                 size += len(part)
-    except (TimeoutError, aiohttp.ClientError, OSError):
+    except TimeoutError:
         pass
-    return b"".join(parts)
+    return b"".join(parts)[:longest_bytes]
 
 
-async def _failure(upstream: LiveUpstream, response: aiohttp.ClientResponse) -> UpstreamFailure:
-    error = upstream.engine.map_error(response.status, await _bounded(response, _ERROR_BODY_BYTES))
-    after = response.headers.get("Retry-After", "")
+async def _failure(upstream: LiveUpstream, wire: Wire) -> UpstreamFailure:
+    error = upstream.engine.map_error(wire.status, await _bounded(wire, _ERROR_BODY_BYTES))
+    after = wire.headers.get("retry-after", "")
     if after.isascii() and after.isdigit() and len(after) < 6:
         error = replace(error, retry_after_seconds=float(after))
     return UpstreamFailure(error)
-
-
-def _connect_problem(error: aiohttp.ClientConnectorError) -> str:
-    """Why, without the address: clients read it."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its name is not known"
-    if isinstance(error, aiohttp.ClientSSLError):
-        return "no TLS with it"
-    cause = error.os_error
-    return (cause.strerror or type(cause).__name__).lower() if cause.errno else "cannot be reached"

@@ -8,7 +8,7 @@ from aiohttp import web
 from fleet.node.gateway.app import Front
 from fleet.node.gateway.attempts import Attempts
 from fleet.node.gateway.call import Accounting, Admission, LiveCalls
-from fleet.node.gateway.caller import AiohttpCaller
+from fleet.node.gateway.caller import HttpCaller
 from fleet.node.gateway.probing import Prober
 from fleet.node.gateway.relay import Relay
 from fleet.node.gateway.reload import Current
@@ -25,7 +25,7 @@ class Gateway:
         self._current = current
         self.calls = LiveCalls()
         self.upstreams = Upstreams(queue=self._config().queue)
-        caller = AiohttpCaller(session)
+        self._caller = caller = HttpCaller()
         self._prober = Prober(caller=caller, upstreams=self.upstreams, config=self._config)
         self.attempts = Attempts(caller=caller, upstreams=self.upstreams, admission=admission, config=self._config)
         relay = Relay(attempts=self.attempts, accounting=accounting, config=self._config)
@@ -40,6 +40,7 @@ class Gateway:
     async def close(self) -> None:
         """Stop probing and close every connection."""
         await self._prober.close()
+        self._caller.close()
         await self.runner.cleanup()
 
     def _config(self) -> GatewayConfig:

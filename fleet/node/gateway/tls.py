@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-
-import aiohttp
+from pathlib import Path
 
 from fleet.errors import ConfigError
 from fleet.traffic.config import Listen
 from fleet.vocabulary.pins import pin_matches, pin_of
 
+_MACOS_AUTHORITIES = Path("/etc/ssl/cert.pem")
 
-class WrongKey(aiohttp.ClientConnectionError):
+
+class WrongKey(Exception):
     """The peer has another key than the pinned one. Nothing has been sent to it."""
 
 
-class PinnedKey(aiohttp.Fingerprint):
-    """Checks the peer's public key right after the handshake: aiohttp sends no byte of a request before it.
+def check_pin(transport: asyncio.BaseTransport | None, pin: str) -> None:
+    """Right after the handshake, before any byte of a request. Raises WrongKey, also for a peer without TLS.
 
     The certificate may be renewed under the same key. Names and dates in it mean nothing: the key is the identity.
     """
+    tls = transport.get_extra_info("ssl_object") if transport is not None else None
+    certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+    if not pin_matches(certificate, pin):
+        raise WrongKey(f"the peer's key is {_seen(certificate)}, pinned is {pin}")
 
-    def __init__(self, pin: str) -> None:
-        super().__init__(bytes(32))
-        self._pin = pin
 
-    def check(self, transport: asyncio.Transport) -> None:
-        """Raises WrongKey, also for a peer without TLS."""
-        tls = transport.get_extra_info("ssl_object")
-        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
-        if not pin_matches(certificate, self._pin):
-            transport.abort()  # a polite goodbye would keep the connection open for half a minute
-            raise WrongKey(f"the peer's key is {_seen(certificate)}, pinned is {self._pin}")
+def client_context(*, pinned: bool) -> ssl.SSLContext:
+    """Towards an upstream: authorities and names are checked, unless a pinned key takes their place."""
+    context = ssl.create_default_context()
+    if pinned:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif not context.get_ca_certs() and _MACOS_AUTHORITIES.is_file():  # a standalone Python looks where it was built
+        context.load_verify_locations(cafile=str(_MACOS_AUTHORITIES))
+    return context
 
 
 def _seen(certificate: bytes | None) -> str:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from fleet.node.gateway.intent import NoSuchSidecar, Wish, apply, report, seen, turned_away
 from fleet.node.gateway.intent_store import IntentStore
 from fleet.traffic.choice import Choice, Why
+from fleet.traffic.config import Probing, Upstream
 from fleet.vocabulary.contracts.gateway_admin import IntentRequest
 from fleet.vocabulary.names import Intent
 
@@ -162,6 +163,39 @@ async def test_a_drained_node_ends_no_stream_takes_no_request_and_comes_back(tmp
         answering = asyncio.create_task(one.chat())
         await (await fake.next()).send(chunk("stop") + b"data: [DONE]\n\n")
         assert (await answering).status == 200
+
+
+async def test_a_front_asks_another_node_when_one_is_drained(tmp_path: Path, mlx: Any) -> None:
+    (key := tmp_path / "key").write_text(KEY)
+    key.chmod(0o600)
+    folders = [tmp_path / name for name in ("one", "two", "front")]
+    for folder in folders:
+        folder.mkdir()
+    async with (
+        operated(folders[0], sidecar(await mlx())) as one,
+        operated(folders[1], sidecar(await mlx())) as two,
+        operated(
+            folders[2],
+            *(
+                Upstream(
+                    name=name, kind="edge", url=edge.url, engine="edge", serves="smol", model="smol", key_file=str(key)
+                )
+                for name, edge in (("one", one), ("two", two))
+            ),
+            probing=Probing(edge_seconds=60),
+        ) as front,
+    ):
+        live = front.gateway.upstreams.live
+        for edge in (one, two):
+            await until(lambda edge=edge: edge.gateway.upstreams.live["mini-1.chat"].proven_at is not None)
+        await until(lambda: all(each.proven_at is not None for each in live.values()))
+        assert (await one.ask("/admin/intent", {"intent": "draining"}))[0] == 200
+        went = {
+            (await front.chat(messages=[{"role": "user", "content": str(n)}])).headers["x-fleet-upstream"]
+            for n in range(4)
+        }
+        assert went == {"two"}
+        assert front.books.words == ["ok"] * 4
 
 
 async def test_the_intent_survives_a_restart_and_a_reload(tmp_path: Path, mlx: Any) -> None:

@@ -168,8 +168,8 @@ async def test_the_log_holds_no_prompt_no_answer_and_no_key_and_stays_small(
         answer = await chat(http, port, messages=[{"role": "user", "content": "my secret plan"}])
         assert answer.status == 200
     fake.script = hangs
+    await until(lambda: "outcome=ok" in log.read_text())
     text = "".join(path.read_text() for path in log.parent.iterdir())
-    assert "outcome=ok" in text
     assert "completion_tokens=6" in text
     assert not [word for word in ("secret plan", "scripted model", KEY) if word in text]
     assert sum(path.stat().st_size for path in log.parent.iterdir()) <= 4000

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -45,6 +46,7 @@ def main() -> int:
     out = asked.out or (QUICK_RESULTS if partial else RESULTS)
     only = frozenset(asked.only.split(",")) if asked.only else None
     cases = frozenset(asked.cases.split(",")) if asked.cases else frozenset(CASES)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what we started ends with us
     began = time.monotonic()
     try:
         kit.prepare(peers=peers)

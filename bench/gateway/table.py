@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.gateway.demands import verdicts
-from bench.gateway.rows import Results, load
+from bench.gateway.rows import Results, Row, load
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench/results/gateway.json"
@@ -82,16 +82,14 @@ def _unary(results: Results) -> str:
     lines = []
     for target in _targets(results):
         one, many, agent = (results.row(target, case) for case in ("unary_c1", "unary_c64", "agent_92k"))
-        if one is None:
-            continue
         lines.append(
             (
                 target,
-                f"{_number(one.p50_ms, 3)} / {_number(one.p99_ms, 2)}",
-                _number(agent and agent.p50_ms, 3),
-                _number(many and many.rps),
-                f"{_number(many and many.p50_ms, 1)} / {_number(many and many.p99_ms, 1)}",
-                _number(many and many.cpu_us_per_unit),
+                f"{_field(one, 'p50_ms', 3)} / {_field(one, 'p99_ms', 2)}",
+                _field(agent, "p50_ms", 3),
+                _field(many, "rps"),
+                f"{_field(many, 'p50_ms', 1)} / {_field(many, 'p99_ms', 1)}",
+                _field(many, "cpu_us_per_unit"),
             )
         )
     heads = (
@@ -144,6 +142,10 @@ def _memory(results: Results) -> str:
 
 def _targets(results: Results) -> Iterable[str]:
     return dict.fromkeys(row.target for row in results.rows)
+
+
+def _field(row: Row | None, name: str, digits: int = 0) -> str:
+    return _number(getattr(row, name) if row else None, digits)
 
 
 def _number(value: float | None, digits: int = 0) -> str:

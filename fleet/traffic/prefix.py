@@ -21,6 +21,7 @@ _KEPT_PER_CACHED_PROMPT = 4
 _MOST_HASHES = 16 * 1024
 _SESSION_HEADERS = ("x-fleet-session", "x-session-affinity", "session_id")
 _SESSION_FIELDS = ("prompt_cache_key", "session_id", "user")
+_TEXTS = ("text", "refusal", "thinking", "input_text", "output_text")
 _ENCODE = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -35,9 +36,7 @@ def chain_of(request: Mapping[str, Any], model: str, *, wanted: bool = True) -> 
         said = request.get("prompt") or request.get("input")
     data = _ENCODE(said)
     tools = _ENCODE(request["tools"]) if request.get("tools") else b""
-    prompt_bytes = len(data) + len(tools)
-    if b'_url"' in data or b'"data"' in data:
-        prompt_bytes -= _media_bytes(said)
+    prompt_bytes = len(data) + len(tools) - _media_bytes(said)
     if not wanted or len(data) <= CHUNK_BYTES:
         return (), prompt_bytes
     crc32, seed = zlib.crc32, zlib.crc32(tools, zlib.crc32(model.encode(errors="replace")))
@@ -150,7 +149,8 @@ def _media_bytes(messages: object) -> int:
     found = 0
     for message in messages if isinstance(messages, list) else ():
         parts = message.get("content") if isinstance(message, dict) else None
-        for part in parts if isinstance(parts, list) else ():
-            if isinstance(part, dict) and part.get("type") in ("image_url", "input_audio", "input_image", "file"):
-                found += max(len(_ENCODE(part)) - _MEDIA_BYTES, 0)
+        if isinstance(parts, list):
+            for part in parts:
+                if isinstance(part, dict) and part.get("type") not in _TEXTS:
+                    found += max(len(_ENCODE(part)) - _MEDIA_BYTES, 0)
     return found

@@ -116,8 +116,10 @@ class Upstreams:
         return self.ratio(route).tokens_per_byte
 
     def shape(self, asked: Asked, route: Route, headers: Mapping[str, str], *, lane: Lane, size_bytes: int) -> Shape:
-        """How large a request is. The hashes of its prompt are made only where there is something to choose."""
-        request, several = asked.request, len(route.upstreams) > 1
+        """How large a request is. Its prompt is hashed only where two serve the same model: else there is no choice."""
+        request = asked.request
+        models = [self.live[name].spec.serves for name in route.upstreams if name in self.live]
+        several = len(set(models)) < len(models)
         wanted = several and asked.work is not Work.EMBEDDINGS
         chain, prompt_bytes = chain_of(request, route.name, wanted=wanted and size_bytes > CHUNK_BYTES)
         allowed = request.get("max_completion_tokens") or request.get("max_tokens")

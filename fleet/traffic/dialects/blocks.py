@@ -6,6 +6,7 @@ call stays open until its arguments are a whole JSON object, so that calls which
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -34,20 +35,26 @@ class Happened(StrEnum):
 class Block:
     """One block. `place` counts from 0 in the order of opening, and is -1 before. `call_id`, `name` are of a call."""
 
-    __slots__ = ("call_id", "closed", "kind", "name", "pieces", "place")
+    __slots__ = ("_said", "begun", "call_id", "closed", "kind", "name", "place")
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.place = -1
         self.closed = False
-        self.pieces: list[str] = []
+        self.begun = False
+        self._said = io.StringIO()  # a list of tokens would be ten times the size of their text
         self.call_id = ""
         self.name = ""
 
     @property
     def text(self) -> str:
         """All that was said; of a call, its arguments."""
-        return "".join(self.pieces)
+        return self._said.getvalue()
+
+    def add(self, text: str) -> None:
+        """It grew."""
+        self.begun = True
+        self._said.write(text)
 
 
 Step = tuple[Happened, Block, str]
@@ -99,7 +106,7 @@ class Blocks:
             block = Block(kind)
             self._open(block, steps)
             self._prose = block
-        block.pieces.append(text)
+        block.add(text)
         steps.append((Happened.GREW, block, text))
 
     def _call(self, call: CallDelta, steps: list[Step]) -> None:
@@ -109,9 +116,9 @@ class Blocks:
         if block.closed:  # a whole object was said: what comes after it are blanks or a repetition
             return
         # Blanks before a JSON text mean nothing, and Anthropic's SDK ends a stream over a first delta of blanks.
-        arguments = call.arguments if block.pieces else call.arguments.lstrip()
+        arguments = call.arguments if block.begun else call.arguments.lstrip()
         if arguments:
-            block.pieces.append(arguments)
+            block.add(arguments)
         if block.place >= 0:
             if arguments:
                 steps.append((Happened.GREW, block, arguments))
@@ -122,8 +129,9 @@ class Blocks:
         known = self._last_call if call.index is None else self._calls.get(call.index)
         if known is not None and call.name:
             # Some backends give every call the index 0, or none at all: a named call of another id is another call.
-            other = bool(call.id and known.call_id and call.id != known.call_id)
-            known = None if other or (call.index is None and known.name) else known
+            same = bool(call.id) and call.id == known.call_id
+            other = bool(call.id and known.call_id) and not same
+            known = None if other or (call.index is None and known.name and not same) else known
         if known is None:
             known = Block(Kind.CALL)
             self._open_calls.append(known)
@@ -145,7 +153,7 @@ class Blocks:
         if block.kind is Kind.CALL:
             block.call_id = block.call_id or self._new_call_id(block.place)
         steps.append((Happened.OPENED, block, ""))
-        if block.pieces:
+        if block.begun:
             steps.append((Happened.GREW, block, block.text))
 
     @staticmethod

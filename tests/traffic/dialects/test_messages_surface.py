@@ -10,6 +10,7 @@ import anthropic
 import pytest
 from dialect_kit import (
     CUT,
+    SAID,
     anthropic_client,
     call,
     delta,
@@ -22,7 +23,7 @@ from dialect_kit import (
     usage,
     wire,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.traffic.dialects.messages import count_tokens
@@ -475,9 +476,24 @@ FIELDS = (
 
 
 @pytest.mark.parametrize("name", ["messages", "responses"])
+@settings(max_examples=300, deadline=None)
 @given(odd=json_values, field=st.sampled_from(FIELDS))
 def test_odd_requests_are_read_or_refused_and_never_crash(name: str, odd: Any, field: str) -> None:
     body = {"messages": [{"role": "user", "content": "a"}], "input": "a", field: odd}
-    for one in (body, {**body, "messages": [odd], "input": [odd]}, {**body, "tools": [odd]}):
+    bodies = (
+        body,
+        {**body, "messages": [odd], "input": [odd]},
+        {**body, "messages": [{"role": "user", "content": [odd]}], "input": [{"role": "user", "content": [odd]}]},
+        {**body, "tools": [odd, {"type": "function", "name": "f"}, {"name": "f"}], "tool_choice": odd},
+        {
+            **body,
+            "tools": [{"type": "function", "name": "f"}, {"name": "f"}],
+            "tool_choice": {"type": odd, "name": odd},
+        },
+    )
+    for one in bodies:
         with contextlib.suppress(Refused):
-            json.dumps(dialect(name).read(one).request)
+            asked = dialect(name).read(one)
+            json.dumps(asked.request)
+            json.dumps(dialect(name).answer({"choices": [odd, {"message": odd}]}, asked, SAID))
+            assert dialect(name).voice(asked, SAID).fail(CUT)

@@ -252,6 +252,17 @@ def test_calls_that_share_an_index_or_have_none_are_told_apart_by_their_ids(surf
 
 
 @pytest.mark.parametrize("surface", TRANSLATED)
+@pytest.mark.parametrize("index", [0, None])
+def test_a_backend_that_repeats_id_and_name_in_every_delta_makes_one_call(surface: str, index: int | None) -> None:
+    data = wire(
+        delta(tool_calls=[call('{"a":', index=index, id="c1", name="f")]),
+        delta(tool_calls=[call("1}", index=index, id="c1", name="f")]),
+        delta("tool_calls"),
+    )
+    assert heard_in_deltas(surface, said(surface, data))[2] == [("f", '{"a":1}')]
+
+
+@pytest.mark.parametrize("surface", TRANSLATED)
 def test_calls_in_a_row_are_said_one_after_the_other_as_the_surface_says_them(surface: str) -> None:
     data = wire(
         delta(tool_calls=[call('{"a":', id="c1", name="f")]),

@@ -68,9 +68,10 @@ def _add_tools(request: dict[str, Any], body: Mapping[str, Any]) -> None:
     choice = body.get("tool_choice")
     if not isinstance(choice, dict):
         return
-    if choice.get("type") in _CHOICES:
-        request["tool_choice"] = _CHOICES[choice["type"]]
-    elif choice.get("type") == "tool" and isinstance(choice.get("name"), str):
+    kind = choice.get("type")
+    if isinstance(kind, str) and kind in _CHOICES:
+        request["tool_choice"] = _CHOICES[kind]
+    elif kind == "tool" and isinstance(choice.get("name"), str):
         request["tool_choice"] = {"type": "function", "function": {"name": choice["name"]}}
     if choice.get("disable_parallel_tool_use") is True:
         request["parallel_tool_calls"] = False

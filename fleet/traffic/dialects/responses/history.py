@@ -43,7 +43,7 @@ def _say_items(messages: ChatMessages, items: list[Any], where: str) -> None:
 
 
 def _say_item(messages: ChatMessages, item: dict[str, Any], place: str) -> None:
-    kind = item.get("type") or "message"
+    kind = _text(item.get("type")) or "message"
     if kind in _STORED:
         raise refusal(
             f"'{place}' is of type {kind}, which refers to something that a server keeps. This gateway keeps no"
@@ -97,7 +97,7 @@ def _part(part: Any, place: str) -> dict[str, Any] | None:
         return text_part(part)
     if not isinstance(part, dict):
         raise refusal(f"'{place}' must be an object", param=place, code="invalid_type")
-    match part.get("type"):
+    match _text(part.get("type")):
         case kind if kind in _TEXTS:
             return text_part(_text(part.get("text")))
         case "refusal":

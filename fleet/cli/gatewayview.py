@@ -66,8 +66,9 @@ def routes_lines(report: RouteReports) -> Iterator[str]:
 def explanation_screen(found: Explanation, *, unicode: bool = True) -> RenderableType:
     """The order in which upstreams would be asked now, each with the sentence why."""
     title = Text(found.route, style="bold").append(f" ({found.track.value}) on {found.node}", style="not bold")
-    sizes = f": {found.prompt_tokens:,} prompt tokens, up to {found.output_tokens:,} to come"
-    title.append(sizes, style="not bold")
+    title.append(f": {_many(found.prompt_tokens, 'prompt token')}", style="not bold")
+    if found.output_tokens:
+        title.append(f", up to {found.output_tokens:,} to come", style="not bold")
     table = _table()
     table.add_column("", no_wrap=True)
     table.add_column("UPSTREAM", overflow="fold")
@@ -189,4 +190,4 @@ def _age(seconds: float) -> str:
 
 
 def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

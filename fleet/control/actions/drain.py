@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from fleet.control.actions.gateways import GatewayNode, Gateways, answered, problems
-from fleet.errors import FleetError, UsageError
+from fleet.errors import FleetError
 from fleet.vocabulary.contracts.gateway_admin import (
     IntentRequest,
     NodeIntent,
@@ -26,7 +26,7 @@ _CLOSED = ("draining", "drained")
 _PREFIX = "sidecar."
 
 
-class LastUpstream(UsageError):
+class LastUpstream(FleetError):
     """The drain would leave served models without anybody who can serve them."""
 
     code = "last_upstream"

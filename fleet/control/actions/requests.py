@@ -95,6 +95,7 @@ def kill(
     and some gateways could not be asked.
     """
     table, errors = list_requests(found, doors)
+    request_id = request_id.rstrip("…")  # as the table cuts it
     matching = [one for one in table.requests if one.id == request_id] or [
         one for one in table.requests if request_id and one.id.startswith(request_id)
     ]

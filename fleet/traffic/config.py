@@ -59,7 +59,8 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Per gateway, or per route; seconds.
 
-    `connect`, `first_token`, `idle` (between two signs of an answer) and `total` end an attempt or the call. `queue`:
+    `connect`, `first_token`, `unary` (a whole answer of an API that is not streamed), `idle` (between two signs of an
+    answer) and `total` end an attempt or the call. `queue`:
     how long a request waits for room before 429. `commit`: how long the status is withheld while no answer has begun;
     then 200 and a comment every `keepalive`. `body`: for a client to send its request. `reader`: how long a client may
     leave unread what was sent.
@@ -67,6 +68,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     connect_seconds: float = 2.0
     first_token_seconds: float = 180.0
+    unary_seconds: float = 600.0
     idle_seconds: float = 120.0
     total_seconds: float = 1800.0
     queue_seconds: float = 10.0

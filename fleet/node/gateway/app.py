@@ -21,8 +21,10 @@ import fleet
 from fleet.node.gateway.agent_client import fetch_snapshot
 from fleet.node.gateway.auth import INFERENCE, NODE, host_allowed, shown_key
 from fleet.node.gateway.call import LiveCall, LiveCalls
+from fleet.node.gateway.catalogue import ModelFacts
 from fleet.node.gateway.failures import ClientGone
-from fleet.node.gateway.models import model_entry, model_list, model_not_found, reasons
+from fleet.node.gateway.live_upstream import LiveUpstream
+from fleet.node.gateway.models import model_entry, model_list, model_not_found, no_facts, reasons
 from fleet.node.gateway.relay import Relay
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.request import call_of, parse_object, read_body, request_id
@@ -44,11 +46,12 @@ _MOST_HOSTS = 256
 
 @dataclass(slots=True, eq=False)
 class Visit:
-    """One request at a door: who asks, and under which id it is known."""
+    """One request at a door: who asks, under which id it is known, and whether it became a call."""
 
     request: web.BaseRequest
     id: str
     key: HashedKey | None = None
+    called: bool = False
 
 
 Answer = Callable[[Visit], Awaitable[web.StreamResponse]]
@@ -96,9 +99,16 @@ class _HttpSink:
             raise ClientGone from None
 
 
+def _nobody_counts(status: int) -> None:
+    """See Front."""
+
+
 @dataclass(eq=False, kw_only=True)
 class Front:
-    """The doors, and the parts that they share. `draining` turns new work away."""
+    """The doors, and the parts that they share. `draining` turns new work away.
+
+    `turned_away` hears the status of what never became a call: no key, no such model, no JSON.
+    """
 
     current: Current
     upstreams: Upstreams
@@ -106,6 +116,8 @@ class Front:
     calls: LiveCalls
     session: aiohttp.ClientSession
     extra: Mapping[str, Door] = field(default_factory=dict)
+    facts: Callable[[LiveUpstream], ModelFacts | None] = no_facts
+    turned_away: Callable[[int], None] = _nobody_counts
     draining: bool = False
 
     def __post_init__(self) -> None:
@@ -128,6 +140,10 @@ class Front:
         }
         self._model_door = Door(self._model, INFERENCE, self._plain)
         self._nowhere = Door(self._not_found, INFERENCE, self._plain)
+
+    def open(self, doors: Mapping[str, Door]) -> None:
+        """Answer at these paths as well."""
+        self._doors.update(doors)
 
     def _surface(self, name: str) -> Door:
         spoken = dialect(name)
@@ -156,6 +172,8 @@ class Front:
             error = refused.error
         except ClientGone:
             error = ApiError(status=400, message="the client is gone")
+        if not visit.called:
+            self.turned_away(error.status)
         return web.Response(
             status=error.status,
             body=door.dialect.error(error),
@@ -216,6 +234,7 @@ class Front:
             size_bytes=len(content),
         )
         del content
+        visit.called = True
         live = self.calls.enter(call)
         try:
             if call.asked.stream:
@@ -254,14 +273,14 @@ class Front:
         return json_answer({"input_tokens": count_tokens(body, self.upstreams.tokens_per_byte(route))})
 
     async def _models(self, visit: Visit) -> web.StreamResponse:  # noqa: ARG002 (a door's signature)
-        return json_answer(model_list(self.current.loaded, self.upstreams.live, since=self._since))
+        return json_answer(model_list(self.current.loaded, self.upstreams.live, facts=self.facts, since=self._since))
 
     async def _model(self, visit: Visit) -> web.StreamResponse:
         named = unquote(visit.request.rel_url.raw_path.removeprefix("/v1/models/"))
         route = self.current.loaded.routes.get(named)
         if route is None:
             raise Refused(model_not_found(self.current.loaded, named))
-        return json_answer(model_entry(route, self.upstreams.live, since=self._since))
+        return json_answer(model_entry(route, self.upstreams.live, facts=self.facts, since=self._since))
 
     async def _snapshot(self, visit: Visit) -> web.StreamResponse:  # noqa: ARG002 (a door's signature)
         body = await fetch_snapshot(self.session, self.current.loaded.config)

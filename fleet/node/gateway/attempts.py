@@ -17,15 +17,17 @@ from fleet.engines import ErrorKind, RequestRefused
 from fleet.node.gateway.call import Admission, Call, Phase
 from fleet.node.gateway.caller import Caller, Reply
 from fleet.node.gateway.failures import UpstreamFailure, broken, told, told_refusal, too_late
+from fleet.node.gateway.intent import draining
 from fleet.node.gateway.upstreams import LiveUpstream, Place, Upstreams
 from fleet.node.gateway.watch import Watch
 from fleet.traffic.chat_stream import ChatStreamReader, Chunk, Fault, Part, Progress
-from fleet.traffic.choice import Choice
+from fleet.traffic.choice import Choice, Why
 from fleet.traffic.config import GatewayConfig, Retries, Timeouts
 from fleet.traffic.openai_error import ApiError, Refused
 from fleet.traffic.retries import RetryBudget
 from fleet.traffic.work import Work
 
+_UNFELT_SECONDS = 0.001
 _LONGEST_ANSWER_BYTES = 64 * 1024 * 1024
 
 
@@ -104,16 +106,23 @@ class Attempts:
         if error.kind is ErrorKind.BUSY:
             upstream.busy(time.monotonic(), error.retry_after_seconds)
             return
-        upstream.failed(time.monotonic(), error.message, out=error.eject)
+        if upstream.spec.kind == "edge" and error.kind is ErrorKind.UNAVAILABLE:
+            upstream.refuted(error.message)  # its own word for all of the model, until its list says otherwise
+        else:
+            upstream.failed(time.monotonic(), error.message, out=error.eject)
         self._upstreams.wake()
 
     async def _place(self, call: Call, failures: list[UpstreamFailure], timeouts: Timeouts) -> Place:
         """A place on the best upstream that was not tried yet. Raises Refused with what was tried and why not."""
         if len(failures) < self._settings.attempts and (not failures or self._may_retry(failures[-1])):
             call.phase = Phase.QUEUED
+            asked = time.monotonic()
             found = await self._upstreams.take(
                 call, without=frozenset(call.tried), wait_seconds=0.0 if failures else timeouts.queue_seconds
             )
+            waited = time.monotonic() - asked
+            if waited > _UNFELT_SECONDS:
+                call.queued_seconds += waited
             if isinstance(found, Place):
                 return found
             if not failures:
@@ -148,7 +157,7 @@ class Attempts:
         if streamed:
             watch.within(timeouts.first_token_seconds, lambda: too_late(timeouts.first_token_seconds))
         else:
-            watch.rest()
+            watch.within(timeouts.unary_seconds, lambda: too_late(timeouts.unary_seconds))
         reply: Reply | None = None
         answering: Answering | None = None
         try:
@@ -156,7 +165,7 @@ class Attempts:
                 upstream,
                 work.path,
                 msgspec.json.encode(request),
-                headers={"x-fleet-request-id": call.request_id},
+                headers=_passed(call, upstream),
                 connect_seconds=timeouts.connect_seconds,
             )
             self._admission.answered(call, upstream, reply.headers)
@@ -170,6 +179,17 @@ class Attempts:
         finally:
             if answering is None and reply is not None:
                 reply.cut()
+
+
+def _passed(call: Call, upstream: LiveUpstream) -> dict[str, str]:
+    """The request's id, and what the client said to gateways in headers, where there is another one."""
+    headers = {"x-fleet-request-id": call.request_id}
+    for prefix in upstream.engine.capabilities.passes:
+        for name, value in call.headers.items():
+            lower = name.lower()
+            if lower.startswith(prefix) and lower not in headers and value.isascii() and value.isprintable():
+                headers[lower] = value
+    return headers
 
 
 def _whole_at_once(upstream: LiveUpstream) -> bool:
@@ -253,6 +273,15 @@ def nobody(call: Call, choice: Choice) -> ApiError:
             type="rate_limit_error",
             code="upstream_busy",
             retry_after_seconds=2,
+        )
+    if choice.why and all(why is Why.INTENT for why in choice.why.values()):
+        return draining()
+    if choice.unoffered:
+        return ApiError(
+            status=404,
+            message=f"{call.model} does not offer {call.asked.work.value}",
+            code="model_not_found",
+            param="model",
         )
     reasons = "; ".join(f"{name}: {reason}" for name, reason in choice.refused.items())
     return ApiError(

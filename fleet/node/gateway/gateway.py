@@ -9,6 +9,7 @@ from fleet.node.gateway.app import Front
 from fleet.node.gateway.attempts import Attempts
 from fleet.node.gateway.call import Accounting, Admission, LiveCalls
 from fleet.node.gateway.caller import HttpCaller
+from fleet.node.gateway.catalogue import Catalogue
 from fleet.node.gateway.probing import Prober
 from fleet.node.gateway.relay import Relay
 from fleet.node.gateway.reload import Current
@@ -24,22 +25,32 @@ class Gateway:
     ) -> None:
         self._current = current
         self.calls = LiveCalls()
-        self.upstreams = Upstreams(queue=self._config().queue)
+        self.upstreams = Upstreams(queue=self._config().queue, breaker=self._config().breaker)
         self._caller = caller = HttpCaller()
         self._prober = Prober(caller=caller, upstreams=self.upstreams, config=self._config)
         self.attempts = Attempts(caller=caller, upstreams=self.upstreams, admission=admission, config=self._config)
         relay = Relay(attempts=self.attempts, accounting=accounting, config=self._config)
-        self.front = Front(current=current, upstreams=self.upstreams, relay=relay, calls=self.calls, session=session)
+        self._catalogue = Catalogue(caller=caller, config=self._config)
+        self.front = Front(
+            current=current,
+            upstreams=self.upstreams,
+            relay=relay,
+            calls=self.calls,
+            session=session,
+            facts=self._catalogue.facts,
+        )
         self.runner = _runner(self.front, self._config())
 
     def follow(self) -> None:
         """Use what the configuration of the moment names."""
         self.upstreams.follow(self._current.loaded)
         self._prober.follow()
+        self._catalogue.follow(self.upstreams.live.values())
 
     async def close(self) -> None:
         """Stop probing and close every connection."""
         await self._prober.close()
+        await self._catalogue.close()
         self._caller.close()
         await self.runner.cleanup()
 

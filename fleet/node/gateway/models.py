@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from fleet.node.gateway.catalogue import ModelFacts
 from fleet.node.gateway.config import Loaded
-from fleet.node.gateway.upstreams import LiveUpstream
+from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.traffic.choice import Readiness
 from fleet.traffic.config import Price, Route
 from fleet.traffic.openai_error import ApiError
 from fleet.vocabulary.names import Intent
 
+Facts = Callable[[LiveUpstream], ModelFacts | None]
 _FREE = Price()
 
 
-def model_list(loaded: Loaded, live: Mapping[str, LiveUpstream], *, since: int) -> dict[str, Any]:
+def no_facts(upstream: LiveUpstream) -> ModelFacts | None:  # noqa: ARG001 (a Facts)
+    """Nothing is known of any model."""
+    return None
+
+
+def model_list(loaded: Loaded, live: Mapping[str, LiveUpstream], *, facts: Facts, since: int) -> dict[str, Any]:
     """OpenAI's list, with what Anthropic's has besides. Every route is a model; `fleet` says how it does."""
-    data = [model_entry(route, live, since=since) for route in loaded.routes.values()]
+    data = [model_entry(route, live, facts=facts, since=since) for route in loaded.routes.values()]
     return {
         "object": "list",
         "data": data,
@@ -28,7 +35,7 @@ def model_list(loaded: Loaded, live: Mapping[str, LiveUpstream], *, since: int) 
     }
 
 
-def model_entry(route: Route, live: Mapping[str, LiveUpstream], *, since: int) -> dict[str, Any]:
+def model_entry(route: Route, live: Mapping[str, LiveUpstream], *, facts: Facts, since: int) -> dict[str, Any]:
     """One model. `ready`: an upstream of it has proven itself and takes work.
 
     `context_length` is the shortest of its upstreams, `pricing` (USD per token) the first one's that would be asked.
@@ -54,21 +61,30 @@ def model_entry(route: Route, live: Mapping[str, LiveUpstream], *, since: int) -
         "display_name": route.name,
         "created_at": datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    contexts = [one.spec.context_tokens for one in mine if one.spec.context_tokens is not None]
+    contexts = [context for one in mine if (context := _context(one, facts(one))) is not None]
     if contexts:
         entry["context_length"] = min(contexts)
-    price = _price(serving or mine)
+    price = _price(serving or mine, facts)
     if price is not None:
         entry["pricing"] = {"prompt": price.prompt, "completion": price.completion}
     return {**entry, "fleet": fleet}
 
 
-def _price(upstreams: Sequence[LiveUpstream]) -> Price | None:
+def _context(upstream: LiveUpstream, known: ModelFacts | None) -> int | None:
+    """What the configuration says, else what its provider says."""
+    said = upstream.spec.context_tokens
+    return said if said is not None or known is None else known.context_tokens
+
+
+def _price(upstreams: Sequence[LiveUpstream], facts: Facts) -> Price | None:
     """What the first of them costs; own machines are free here, an unknown price stays unknown."""
     if not upstreams:
         return None
     first = upstreams[0]
-    return first.spec.price if first.spec.kind == "api" else _FREE
+    if first.spec.kind != "api":
+        return _FREE
+    known = facts(first)
+    return first.spec.price or (known.price if known is not None else None)
 
 
 def reasons(upstreams: Sequence[LiveUpstream]) -> str:

@@ -12,10 +12,12 @@ from aiohttp import web
 
 from fleet.errors import ConfigError
 from fleet.node.gateway.app import draining
-from fleet.node.gateway.call import AdmitAll, LiveCalls
+from fleet.node.gateway.call import AdmitAll, AllBooks, LiveCalls
 from fleet.node.gateway.gateway import Gateway, new_session
 from fleet.node.gateway.journal import Journal
 from fleet.node.gateway.listener import take_port
+from fleet.node.gateway.metrics import Metrics
+from fleet.node.gateway.operation import Operation
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.tls import load_chain, server_context
 from fleet.traffic.config import Listen
@@ -35,30 +37,51 @@ async def serve(path: Path) -> None:
         loop.add_signal_handler(name, stop.set)
 
     async with new_session() as session:
-        gateway = Gateway(current, session, admission=AdmitAll(), accounting=journal)
+        metrics = Metrics()
+        gateway = Gateway(current, session, admission=AdmitAll(), accounting=AllBooks((metrics, journal)))
+        operation = Operation(gateway, current, metrics=metrics, journal=journal)
+        admin = operation.admin_runner()
 
         def reload() -> None:
             if not current.reload():
+                metrics.reload_failed()
                 journal.warn("reload_refused", problem=current.problem, kept=current.loaded.sha256)
                 return
             gateway.follow()
+            operation.follow()
             _renew(tls, current, journal)
             journal.event("reloaded", config_sha256=current.loaded.sha256, note=current.problem)
 
         loop.add_signal_handler(signal.SIGHUP, reload)
         await gateway.runner.setup()
+        await admin.setup()
         gateway.follow()
+        operation.follow()
         try:
             port = await _port(config.listen, stop, journal)
             if port is not None:
                 await web.SockSite(gateway.runner, port, ssl_context=tls).start()
                 journal.event("listening", host=config.listen.host, port=config.listen.port, tls=tls is not None)
+                opening = asyncio.ensure_future(_open_admin(admin, config.admin_port, journal))
                 await stop.wait()
                 gateway.front.draining = True
                 await _drain(gateway.calls, current.loaded.config.drain_seconds, journal)
+                opening.cancel()
         finally:
+            await admin.cleanup()
             await gateway.close()
     journal.event("stopped")
+    journal.close()
+
+
+async def _open_admin(admin: web.AppRunner, port: int | None, journal: Journal) -> None:
+    """The admin door, on loopback. A port that is taken is waited for; clients are served meanwhile."""
+    if port is None:
+        return
+    listen = Listen(host="127.0.0.1", port=port)
+    taken = await take_port(listen, told=lambda text: journal.warn("admin_port_taken", problem=text))
+    await web.SockSite(admin, taken).start()
+    journal.event("admin_open", port=port)
 
 
 async def _port(listen: Listen, stop: asyncio.Event, journal: Journal) -> socket.socket | None:

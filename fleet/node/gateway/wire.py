@@ -28,9 +28,9 @@ class Wire(asyncio.Protocol):
     """A connection. `ask` sends a request and waits for the head; then `read` gives the body until `complete`."""
 
     __slots__ = (
-        *("_chunks", "_closed", "_framed", "_head_bytes", "_kept_alive", "_parser", "_paused", "_pending_bytes", "_waiter"),
-        *("complete", "exchanges", "headers", "idle_since", "status", "transport"),
-    )
+        *("_chunks", "_closed", "_framed", "_head_bytes", "_kept_alive", "_parser", "_paused", "_pending_bytes"),
+        *("_waiter", "complete", "exchanges", "headers", "idle_since", "status", "transport"),
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None

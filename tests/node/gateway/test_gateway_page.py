@@ -24,6 +24,7 @@ from fleet.node.gateway.metrics_view import STATES, GatewayView
 from fleet.node.gateway.metrics_window import Lately
 from fleet.node.gateway.page import load_page
 from fleet.node.gateway.page_status import Status, overall, route_state, status_of
+from fleet.traffic.config import Timeouts
 
 TEXT = load_page().body.decode()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -183,7 +184,7 @@ async def test_a_browser_with_a_key_shows_the_state_of_every_route(tmp_path: Pat
 @browser
 async def test_a_browser_shows_live_requests_to_an_admin(tmp_path: Path, mlx: Any) -> None:
     fake = await mlx(sends_and_hangs(STREAM_HEAD + chunk(content="x")))
-    async with operated(tmp_path, sidecar(fake)) as one:
+    async with operated(tmp_path, sidecar(fake), timeouts=Timeouts(idle_seconds=60)) as one:
         streaming = await one.chat(stream=True)
         seen = await look(f"{one.url}/#key={BOSS}")
         assert "answering ann smol mini-1.chat" in seen

@@ -1,0 +1,69 @@
+"""What an operator looks at and touches: metrics, status page, admin door, intents. Put together around one gateway."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+
+from fleet.node.gateway.admin import AdminDoor
+from fleet.node.gateway.admin_explain import Explainer
+from fleet.node.gateway.admin_reports import route_reports
+from fleet.node.gateway.gateway import Gateway
+from fleet.node.gateway.intent_store import IntentStore
+from fleet.node.gateway.intents import Intents
+from fleet.node.gateway.journal import Journal
+from fleet.node.gateway.metrics import Metrics
+from fleet.node.gateway.page_doors import PageDoors
+from fleet.node.gateway.reload import Current
+
+
+class Operation:
+    """Opens its doors on the gateway's front. `follow` after the gateway has followed a configuration."""
+
+    def __init__(self, gateway: Gateway, current: Current, *, metrics: Metrics, journal: Journal) -> None:
+        self._gateway = gateway
+        self._current = current
+        self._metrics = metrics
+        self.intents = Intents(IntentStore(current.loaded.config.state_dir), gateway.upstreams)
+        if self.intents.problem:
+            journal.warn("intent_lost", problem=self.intents.problem)
+        if not self.intents.lasting:
+            journal.event("intent_not_kept", reason="no state_dir is configured")
+        doors = PageDoors(
+            current=current,
+            upstreams=gateway.upstreams,
+            calls=gateway.calls,
+            metrics=metrics,
+            intents=self.intents,
+            draining=lambda: gateway.front.draining,
+            retries_refused=lambda: gateway.attempts.retries_refused,
+        )
+        gateway.front.open(doors.doors())
+        gateway.front.turned_away = metrics.refused_at_the_door
+        self._admin = AdminDoor(
+            current=current,
+            calls=gateway.calls,
+            intents=self.intents,
+            journal=journal,
+            routes=lambda: route_reports(current.loaded.routes.values(), gateway.upstreams.live, now=time.monotonic()),
+            explain=Explainer(lambda: current.loaded, gateway.upstreams).explain,
+        )
+
+    def follow(self) -> None:
+        """Lay the operator's wishes upon the upstreams of the moment, and know their names."""
+        self.intents.follow()
+        loaded = self._current.loaded
+        upstreams = loaded.config.upstreams
+        self._metrics.follow(
+            [
+                *loaded.routes,
+                *(one.name for one in upstreams),
+                *(one.serves for one in upstreams),
+                *(one.node for one in upstreams),
+            ]
+        )
+
+    def admin_runner(self) -> web.AppRunner:
+        """What the admin listener serves."""
+        return web.AppRunner(self._admin.application(), access_log=None, keepalive_timeout=15.0, shutdown_timeout=1.0)

@@ -73,12 +73,12 @@ def choose(route: Route, states: Mapping[str, UpstreamState], shape: Shape = _AN
     )
 
 
-def load(state: UpstreamState, largest: int) -> float:
+def _load(state: UpstreamState, largest: int) -> float:
     """The work that waits there, in tokens as if it could take as many at once as the largest of its group."""
     return state.outstanding_tokens * largest / max(state.max_in_flight, 1)
 
 
-def warm(group: list[UpstreamState]) -> list[UpstreamState]:
+def _warm(group: list[UpstreamState]) -> list[UpstreamState]:
     """Those of `group` that have enough of the prompt in memory to be preferred; none when nobody has any."""
     best = max([state.matched_bytes for state in group], default=0)
     return [state for state in group if state.matched_bytes >= best * AFFINITY_SHARE] if best else []
@@ -114,7 +114,7 @@ def _in_group(group: list[UpstreamState], session: str) -> list[str]:
     def due(state: UpstreamState) -> tuple[float, float, bool, int, str]:
         busy = state.in_flight / max(state.max_in_flight, 1)
         return (
-            load(state, largest),
+            _load(state, largest),
             busy,
             state.readiness is not Readiness.READY,
             -rank(session, state.name),
@@ -122,8 +122,8 @@ def _in_group(group: list[UpstreamState], session: str) -> list[str]:
         )
 
     ordered = sorted(group, key=due)
-    first = warm(ordered)
-    if first and load(first[0], largest) <= ESCAPE_RATIO * load(ordered[0], largest) + ESCAPE_TOKENS:
+    first = _warm(ordered)
+    if first and _load(first[0], largest) <= ESCAPE_RATIO * _load(ordered[0], largest) + ESCAPE_TOKENS:
         names = [state.name for state in first]
         return names + [state.name for state in ordered if state.name not in names]
     return [state.name for state in ordered]

@@ -157,9 +157,10 @@ class LiveUpstream:
                 self._noticed()
 
     def refuted(self, reason: str) -> None:
-        """A probe proved that it cannot answer: nothing goes there until something proves that it can."""
+        """A probe, or its own word, says that it cannot answer: nothing goes there until something proves it can."""
         news, self._down, self.reason = not self._down, True, reason
         if news:
+            self.changed.set()
             self.prefixes.clear()
             self._noticed()
 

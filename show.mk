@@ -36,7 +36,7 @@ show-clients: $(VENV)/.dev ## OpenAI's SDKs (Python, Node), Anthropic's and llm 
 show-errprobe: $(VENV)/.dev ## What a client gets, on every surface, when the upstream fails in every way
 	@$(BIN)/python -m tests.clients.rig sh -c 'tests/clients/rig/errprobe.sh $$PORT'
 
-show-agents: $(VENV)/.dev ## OpenClaw, opencode, Claude Code and Codex through a gateway: a text turn and a tool turn (1.8 GB)
+show-agents: $(VENV)/.dev ## OpenClaw, opencode, Claude Code and Codex through a gateway: text and tool turns (1.8 GB)
 	@bash tests/clients/agents/show.sh
 
 .PHONY: show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme

@@ -7,8 +7,9 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
-port=$1 key=${2:-${KEY:-sk-fleet-test}} model=${MODEL:-mock} turn=${TURN:-text}
-agents=${AGENTS:-$root/.cache/agents} only=" ${ONLY:-claude-code codex opencode openclaw-chat openclaw-responses openclaw-messages llm} "
+port=$1 key=${2:-${KEY:-sk-fleet-test}} base=http${CA:+s}://127.0.0.1:$1 model=${MODEL:-mock} turn=${TURN:-text}
+agents=${AGENTS:-$root/.cache/agents}
+only=" ${ONLY:-claude-code codex opencode openclaw-chat openclaw-responses openclaw-messages llm} "
 openclaw=$agents/openclaw/node_modules/.bin/openclaw others=$agents/others/node_modules/.bin
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
@@ -19,7 +20,13 @@ git init -q .
 passed=0 failed=0
 within=(perl -e 'alarm shift; exec @ARGV') # SECONDS COMMAND: macOS has no timeout(1)
 
-bare() { env -i PATH="$agents/node/bin:/usr/bin:/bin" HOME="$home" TERM=dumb LANG=C.UTF-8 "$@" </dev/null 2>&1; }
+trust=() # CA=FILE: the gateway speaks TLS, with a certificate of its own
+[ -z "${CA:-}" ] || trust=(NODE_EXTRA_CA_CERTS="$CA" SSL_CERT_FILE="$CA")
+
+bare() { # macOS's bash 3.2 takes an empty array for an unset one
+    env -i ${trust[@]+"${trust[@]}"} PATH="$agents/node/bin:/usr/bin:/bin" HOME="$home" TERM=dumb LANG=C.UTF-8 "$@" \
+        </dev/null 2>&1
+}
 
 turn_of() { # CLIENT FUNCTION: a note of its own, then the client's turn; its answer must hold what is wanted
     case $only in *" $1 "*) ;; *) return ;; esac
@@ -41,7 +48,7 @@ turn_of() { # CLIENT FUNCTION: a note of its own, then the client's turn; its an
 }
 
 claude_code() {
-    bare ANTHROPIC_BASE_URL="http://127.0.0.1:$port" ANTHROPIC_AUTH_TOKEN="$key" \
+    bare ANTHROPIC_BASE_URL="$base" ANTHROPIC_AUTH_TOKEN="$key" \
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 DISABLE_TELEMETRY=1 DISABLE_AUTOUPDATER=1 \
         "${within[@]}" 60 "$others/claude" -p "$prompt" --model "$model"
 }
@@ -53,7 +60,7 @@ model_provider = "fleet"
 check_for_update_on_startup = false
 [model_providers.fleet]
 name = "fleet"
-base_url = "http://127.0.0.1:$port/v1"
+base_url = "$base/v1"
 env_key = "FLEET_KEY"
 wire_api = "responses"
 [analytics]
@@ -74,7 +81,7 @@ opencode() {
     "fleet": {
       "npm": "@ai-sdk/openai-compatible",
       "name": "fleet",
-      "options": {"baseURL": "http://127.0.0.1:$port/v1", "apiKey": "$key"},
+      "options": {"baseURL": "$base/v1", "apiKey": "$key"},
       "models": {"$model": {"name": "fleet", "limit": {"context": 120000, "output": 8192}}}
     }
   }
@@ -89,15 +96,15 @@ openclaw() { # API BASE
     bare OPENCLAW_STATE_DIR="$home/oc" OPENCLAW_CONFIG_PATH="$home/oc/$1.json" \
         "${within[@]}" 120 "$openclaw" agent --local --agent main --session-id "$1" --message "$prompt" --json
 }
-openclaw_chat() { openclaw openai-completions "http://127.0.0.1:$port/v1"; }
-openclaw_responses() { openclaw openai-responses "http://127.0.0.1:$port/v1"; }
-openclaw_messages() { openclaw anthropic-messages "http://127.0.0.1:$port"; }
+openclaw_chat() { openclaw openai-completions "$base/v1"; }
+openclaw_responses() { openclaw openai-responses "$base/v1"; }
+openclaw_messages() { openclaw anthropic-messages "$base"; }
 
 llm() {
     cat >"$home/llm/extra-openai-models.yaml" <<YAML
 - model_id: fleet-mock
   model_name: $model
-  api_base: "http://127.0.0.1:$port/v1"
+  api_base: "$base/v1"
   api_key_name: fleet
   supports_tools: true
 YAML
@@ -105,7 +112,8 @@ YAML
     "Read a file."
     return open(path).read()'
     bare LLM_USER_PATH="$home/llm" "$root/.venv/bin/llm" keys set fleet --value "$key"
-    bare LLM_USER_PATH="$home/llm" "${within[@]}" 30 "$root/.venv/bin/llm" -m fleet-mock --functions "$read_a_file" "$prompt"
+    bare LLM_USER_PATH="$home/llm" \
+        "${within[@]}" 30 "$root/.venv/bin/llm" -m fleet-mock --functions "$read_a_file" "$prompt"
 }
 
 turn_of claude-code claude_code

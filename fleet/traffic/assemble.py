@@ -7,17 +7,32 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from fleet.traffic.work import Work
 
 _JOINED = ("content", "reasoning", "reasoning_content", "refusal")
+
+
+class _Call:
+    """One tool call, out of its pieces."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {"id": None, "type": "function"}
+        self.name: str | None = None
+        self.arguments: list[str] = []
+
+    def whole(self) -> dict[str, Any]:
+        return {**self.fields, "function": {"name": self.name, "arguments": "".join(self.arguments)}}
 
 
 class _Choice:
     def __init__(self) -> None:
         self.role = "assistant"
         self.texts: dict[str, list[str]] = {}
-        self.calls: dict[int, dict[str, Any]] = {}
-        self.arguments: dict[int, list[str]] = {}
+        self.calls: list[_Call] = []
+        self.latest: dict[int, _Call] = {}
+        self.function: _Call | None = None
         self.logprobs: dict[str, list[Any]] = {}
         self.finish_reason: str | None = None
         self.more: dict[str, Any] = {}
@@ -40,6 +55,9 @@ class _Choice:
                 self.role = value if isinstance(value, str) else self.role
             elif name == "tool_calls":
                 self._add_calls(value)
+            elif name == "function_call" and isinstance(value, dict):
+                self.function = self.function or _Call()
+                self._add_call(self.function, {"function": value})
             elif name in _JOINED:
                 if isinstance(value, str):
                     self.texts.setdefault(name, []).append(value)
@@ -47,30 +65,38 @@ class _Choice:
                 self.more[name] = value
 
     def _add_calls(self, calls: Any) -> None:
-        for at, call in enumerate(calls if isinstance(calls, list) else ()):
-            if not isinstance(call, dict):
-                continue
-            index = call.get("index")
-            index = index if isinstance(index, int) else len(self.calls) + at
-            mine = self.calls.setdefault(index, {"id": None, "type": "function", "function": {"name": None}})
-            for name, value in call.items():
-                if name == "function" and isinstance(value, dict):
-                    if isinstance(value.get("name"), str):
-                        mine["function"]["name"] = value["name"]
-                    if isinstance(value.get("arguments"), str):
-                        self.arguments.setdefault(index, []).append(value["arguments"])
-                elif name != "index" and value is not None:
-                    mine[name] = value
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict):
+                self._add_call(self._call_of(call), call)
+
+    def _call_of(self, call: dict[str, Any]) -> _Call:
+        """The call that a piece belongs to. Some backends give no index, some give all their calls the same."""
+        index, named = call.get("index"), call.get("id")
+        mine = self.latest.get(index) if isinstance(index, int) else self.calls[-1] if self.calls else None
+        if mine is None or (named and mine.fields["id"] and named != mine.fields["id"]):
+            mine = _Call()
+            self.calls.append(mine)
+        if isinstance(index, int):
+            self.latest[index] = mine
+        return mine
+
+    def _add_call(self, mine: _Call, call: dict[str, Any]) -> None:
+        for name, value in call.items():
+            if name == "function" and isinstance(value, dict):
+                if isinstance(value.get("name"), str):
+                    mine.name = value["name"]
+                mine.arguments.append(_text(value.get("arguments")))
+            elif name not in ("index", "function") and value is not None:
+                mine.fields[name] = value
 
     def message(self) -> dict[str, Any]:
         out: dict[str, Any] = {"role": self.role, "content": None}
         out.update({name: "".join(texts) for name, texts in self.texts.items()})
         if self.calls:
             out["content"] = out["content"] or None
-            out["tool_calls"] = [
-                {**call, "function": {**call["function"], "arguments": "".join(self.arguments.get(index, []))}}
-                for index, call in sorted(self.calls.items())
-            ]
+            out["tool_calls"] = [call.whole() for call in self.calls]
+        if self.function is not None:
+            out["function_call"] = self.function.whole()["function"]
         return {**self.more, **out}
 
 
@@ -128,3 +154,10 @@ class Assembler:
         if self._usage is not None:
             out["usage"] = self._usage
         return out
+
+
+def _text(arguments: Any) -> str:
+    """OpenAI's arguments are text; some backends send the object itself."""
+    if isinstance(arguments, dict):
+        return msgspec.json.encode(arguments).decode()
+    return arguments if isinstance(arguments, str) else ""

@@ -69,7 +69,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     connect_seconds: float = 2.0
     first_token_seconds: float = 180.0
     unary_seconds: float = 600.0
-    idle_seconds: float = 120.0
+    idle_seconds: float = 300.0
     total_seconds: float = 1800.0
     queue_seconds: float = 10.0
     commit_seconds: float = 2.0

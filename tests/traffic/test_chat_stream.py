@@ -304,3 +304,31 @@ def test_the_models_text_is_never_edited() -> None:
     text = '{"role": "assistant", "model": "default_model"} "model":"default_model"'
     chunks = dressed(sse(delta(role="assistant", content=text), delta(role="assistant", content=text)), usage=False)
     assert [chunk["choices"][0]["delta"]["content"] for chunk in chunks] == [text, text]
+
+
+def message_of(*deltas: dict[str, Any]) -> dict[str, Any]:
+    assembler = Assembler()
+    for delta in deltas:
+        assembler.add({"choices": [{"index": 0, "delta": delta}]})
+    message: dict[str, Any] = assembler.answer()["choices"][0]["message"]
+    return message
+
+
+def test_calls_that_share_an_index_stay_apart_and_pieces_without_one_stay_together() -> None:
+    same = message_of(
+        {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]},
+        {"tool_calls": [{"index": 0, "id": "b", "function": {"name": "g", "arguments": "{}"}}]},
+    )
+    assert [call["id"] for call in same["tool_calls"]] == ["a", "b"]
+    loose = message_of(
+        {"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": '{"x"'}}]},
+        {"tool_calls": [{"function": {"arguments": ": 1}"}}]},
+    )
+    assert [call["function"]["arguments"] for call in loose["tool_calls"]] == ['{"x": 1}']
+
+
+def test_arguments_sent_as_an_object_and_the_old_function_call_are_kept() -> None:
+    said = message_of({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": {"x": 1}}}]})
+    assert said["tool_calls"][0]["function"]["arguments"] == '{"x":1}'
+    old = message_of({"function_call": {"name": "f", "arguments": "{"}}, {"function_call": {"arguments": "}"}})
+    assert old["function_call"] == {"name": "f", "arguments": "{}"}

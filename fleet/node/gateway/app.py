@@ -176,7 +176,7 @@ class Front:
             self.turned_away(error.status)
         return web.Response(
             status=error.status,
-            body=door.dialect.error(error),
+            body=door.dialect.error(error, request_id=visit.id),
             content_type="application/json",
             headers={
                 "x-fleet-request-id": visit.id,

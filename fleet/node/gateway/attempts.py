@@ -16,7 +16,7 @@ import msgspec
 from fleet.engines import ErrorKind, RequestRefused
 from fleet.node.gateway.call import Admission, Call, Phase
 from fleet.node.gateway.caller import Caller, Reply
-from fleet.node.gateway.failures import UpstreamFailure, broken, told, told_refusal, too_late
+from fleet.node.gateway.failures import UpstreamFailure, broken, not_for_it, passed_over, told, too_late
 from fleet.node.gateway.intent import draining
 from fleet.node.gateway.upstreams import LiveUpstream, Place, Upstreams
 from fleet.node.gateway.watch import Watch
@@ -83,10 +83,9 @@ class Attempts:
             call.phase = Phase.WAITING
             answering: Answering | None = None
             try:
-                passed_over = await self._admission.dispatch(call, upstream)
-                if passed_over is not None:
-                    failures.append(broken(passed_over, code="passed_over"))
-                    continue
+                reason = await self._admission.dispatch(call, upstream)
+                if reason is not None:
+                    raise passed_over(reason)
                 answering = await self._begin(call, place, watch, timeouts)
                 return answering
             except UpstreamFailure as failure:
@@ -101,7 +100,7 @@ class Attempts:
     def note(self, upstream: LiveUpstream, failure: UpstreamFailure) -> None:
         """What a failure says of the upstream. A request's own fault says nothing, nor does a busy one."""
         error = failure.error
-        if error.kind is ErrorKind.BAD_REQUEST:
+        if error.kind is ErrorKind.BAD_REQUEST or not failure.asked:
             return
         if error.kind is ErrorKind.BUSY:
             upstream.busy(time.monotonic(), error.retry_after_seconds)
@@ -114,28 +113,31 @@ class Attempts:
 
     async def _place(self, call: Call, failures: list[UpstreamFailure], timeouts: Timeouts) -> Place:
         """A place on the best upstream that was not tried yet. Raises Refused with what was tried and why not."""
-        if len(failures) < self._settings.attempts and (not failures or self._may_retry(failures[-1])):
+        if not failures or self._may_retry(failures):
             call.phase = Phase.QUEUED
-            asked = time.monotonic()
+            since = time.monotonic()
             found = await self._upstreams.take(
                 call, without=frozenset(call.tried), wait_seconds=0.0 if failures else timeouts.queue_seconds
             )
-            waited = time.monotonic() - asked
+            waited = time.monotonic() - since
             if waited > _UNFELT_SECONDS:
                 call.queued_seconds += waited
             if isinstance(found, Place):
                 return found
             if not failures:
                 raise Refused(nobody(call, found))
-        error = failures[-1].error
-        before = "".join(f"{name}: {failure}; " for name, failure in zip(call.tried, failures[:-1], strict=False))
-        raise Refused(told(error, upstream=before + call.tried[-1]))
+        asked = [(name, failure) for name, failure in zip(call.tried, failures, strict=True) if failure.asked]
+        name, failure = asked[-1] if asked else (call.tried[-1], failures[-1])
+        before = "".join(f"{one}: {problem}; " for one, problem in asked[:-1])
+        raise Refused(told(failure.error, upstream=before + name))
 
-    def _may_retry(self, failure: UpstreamFailure) -> bool:
-        """Whether the budget has one more. What policy passed over was never asked, and costs nothing."""
-        if failure.error.code == "passed_over":
-            return True
+    def _may_retry(self, failures: list[UpstreamFailure]) -> bool:
+        """Whether the budget has one more. Who was passed over was never asked, and costs nothing."""
         settings = self._settings = self._config().retries
+        if not failures[-1].asked:
+            return True
+        if sum(failure.asked for failure in failures) >= settings.attempts:
+            return False
         spent = self._budget.attempt(settings)
         if spent is None:
             self.retries_refused += 1
@@ -153,7 +155,7 @@ class Attempts:
                 call.asked.request, upstream.facts(self._config().limits), work=work, stream=streamed
             )
         except RequestRefused as refusal:
-            raise Refused(told_refusal(refusal)) from refusal
+            raise not_for_it(refusal) from refusal
         if streamed:
             watch.within(timeouts.first_token_seconds, lambda: too_late(timeouts.first_token_seconds))
         else:

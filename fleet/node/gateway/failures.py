@@ -20,10 +20,14 @@ _RETRY_AFTER_SECONDS = {ErrorKind.BUSY: 2.0, ErrorKind.UNAVAILABLE: 5.0}
 
 
 class UpstreamFailure(Exception):
-    """An upstream failed. `retryable` overrides what the error says of asking another one."""
+    """An upstream failed, or would not be asked: then `asked` is False, and nothing is said of it.
 
-    def __init__(self, error: UpstreamError, *, retryable: bool | None = None) -> None:
+    `retryable` overrides what the error says of asking another one.
+    """
+
+    def __init__(self, error: UpstreamError, *, retryable: bool | None = None, asked: bool = True) -> None:
         super().__init__(error.message)
+        self.asked = asked
         self.error = error if retryable is None else replace(error, retryable=retryable)
 
 
@@ -63,7 +67,7 @@ def told(error: UpstreamError, *, upstream: str) -> ApiError:
         retry_after = _RETRY_AFTER_SECONDS.get(error.kind)
     client_fault = error.kind is ErrorKind.BAD_REQUEST
     return ApiError(
-        status=_STATUS[error.kind],
+        status=error.status or _STATUS[error.kind],
         message=error.message if client_fault else f"{upstream}: {error.message}",
         type=_TYPE.get(error.kind, "upstream_error"),
         code=error.code or (None if client_fault else f"upstream_{error.kind.value}"),
@@ -72,6 +76,15 @@ def told(error: UpstreamError, *, upstream: str) -> ApiError:
     )
 
 
-def told_refusal(refusal: RequestRefused) -> ApiError:
-    """A request that an engine must not be asked."""
-    return ApiError(status=400, message=str(refusal), param=refusal.param, code=refusal.code)
+def not_for_it(refusal: RequestRefused) -> UpstreamFailure:
+    """A request that this engine must not be asked. Another one may take it."""
+    error = UpstreamError(
+        kind=ErrorKind.BAD_REQUEST, message=str(refusal), retryable=True, param=refusal.param, code=refusal.code
+    )
+    return UpstreamFailure(error, asked=False)
+
+
+def passed_over(reason: str) -> UpstreamFailure:
+    """An upstream that policy does not let this request go to."""
+    error = UpstreamError(kind=ErrorKind.UNAVAILABLE, message=reason, retryable=True, code="passed_over")
+    return UpstreamFailure(error, asked=False)

@@ -81,19 +81,19 @@ opencode() {
     "fleet": {
       "npm": "@ai-sdk/openai-compatible",
       "name": "fleet",
-      "options": {"baseURL": "$base/v1", "apiKey": "$key"},
+      "options": {"baseURL": "$base/v1", "apiKey": "{env:FLEET_KEY}"},
       "models": {"$model": {"name": "fleet", "limit": {"context": 120000, "output": 8192}}}
     }
   }
 }
 JSON
-    bare OPENCODE_DISABLE_AUTOUPDATE=1 OPENCODE_DISABLE_MODELS_FETCH=1 \
+    bare FLEET_KEY="$key" OPENCODE_DISABLE_AUTOUPDATE=1 OPENCODE_DISABLE_MODELS_FETCH=1 \
         "${within[@]}" 90 "$others/opencode" run --model "fleet/$model" "$prompt"
 }
 
 openclaw() { # API BASE
-    sed "s#API#$1#; s#BASE#$2#; s#KEY#$key#; s#MODEL#$model#" "$here/openclaw.json" >"$home/oc/$1.json"
-    bare OPENCLAW_STATE_DIR="$home/oc" OPENCLAW_CONFIG_PATH="$home/oc/$1.json" \
+    sed "s#API#$1#; s#BASE#$2#; s#MODEL#$model#" "$here/openclaw.json" >"$home/oc/$1.json"
+    bare FLEET_KEY="$key" OPENCLAW_STATE_DIR="$home/oc" OPENCLAW_CONFIG_PATH="$home/oc/$1.json" \
         "${within[@]}" 120 "$openclaw" agent --local --agent main --session-id "$1" --message "$prompt" --json
 }
 openclaw_chat() { openclaw openai-completions "$base/v1"; }

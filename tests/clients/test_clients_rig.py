@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.rig.node import CHECK, NODE
 from tests.clients.rig.processes import ROOT
 from tests.clients.rig.script import answer_to
 
@@ -25,6 +26,22 @@ def through_the_gateway(*command: str) -> subprocess.CompletedProcess[str]:
 def test_sdk_check_passes() -> None:
     done = through_the_gateway("sh", "-c", f"exec {sys.executable} {RIG}/sdk_check.py $PORT")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_fronts_own_certificate_is_all_that_the_sdks_must_trust() -> None:
+    """As docs/clients.md says it."""
+    check = f"SSL_CERT_FILE=$CA exec {sys.executable} {RIG}/sdk_check.py $PORT"
+    done = through_the_gateway("--tls", "sh", "-c", check)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_fronts_own_certificate_is_all_that_node_must_trust(node_sdk: Path) -> None:
+    case = json.dumps({"name": "hello", "surface": "chat", "model": "mock", "text": "hello?", "how": "stream"})
+    check = (
+        f"echo '{case}' | NODE_EXTRA_CA_CERTS=$CA {NODE}/bin/node {node_sdk}/{CHECK} https://127.0.0.1:$PORT/v1 $KEY"
+    )
+    done = through_the_gateway("--tls", "sh", "-c", check)
+    assert json.loads(done.stdout).get("end") == "stop", done.stdout + done.stderr
 
 
 @pytest.mark.timeout(180)

@@ -2,11 +2,13 @@
 
     sdk_check.py PORT [KEY]
 
-By hand: `python -m tests.clients.rig bash -c 'python tests/clients/rig/sdk_check.py $PORT'`.
+By hand: `python -m tests.clients.rig bash -c 'python tests/clients/rig/sdk_check.py $PORT'`. With CA in the environment
+(`--tls`) it speaks TLS; the SDKs trust what SSL_CERT_FILE names.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -110,7 +112,7 @@ def raises(error: type[Exception], call: Callable[[], object]) -> bool:
 
 def main(port: str, key: str = "sk-fleet-test") -> int:
     """The exit code: 0 when all passed."""
-    url = f"http://127.0.0.1:{port}"
+    url = f"{'https' if os.environ.get('CA') else 'http'}://127.0.0.1:{port}"
     passed = failed = 0
     with (
         openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=1) as one,

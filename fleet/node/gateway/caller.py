@@ -178,7 +178,11 @@ class HttpCaller:
         headers: Mapping[str, str],
         connect_seconds: float,
     ) -> tuple[_WireReply, Wire]:
-        """The answer's head. A connection that ends before it is tried again: mlx_lm's listen backlog is 5."""
+        """The answer's head. A connection that ends at once, without a word, is tried again where that proves nothing.
+
+        A kept one may have been closed while it was idle; mlx_lm's listen backlog is 5. Else the request may have been
+        read, and to send it once more would be a second attempt that no budget knows of.
+        """
         spec = upstream.spec
         peer = self._peers.get((spec.url, spec.pin))
         if peer is None:
@@ -188,8 +192,9 @@ class HttpCaller:
         pooled = upstream.engine.pooled
         started = asyncio.get_running_loop().time()
         fresh = 0
+        lost = False
         while True:
-            wire = self._pool.idle(peer) if pooled else None
+            wire = self._pool.idle(peer) if pooled and not lost else None
             kept = wire is not None
             if wire is None:
                 if not pooled:
@@ -200,14 +205,14 @@ class HttpCaller:
                 await wire.ask(head, body)
             except Broken as problem:
                 wire.cut()
-                if problem.answered or kept:
-                    if problem.answered:
-                        raise broken("answered with something that is no HTTP") from problem
-                    continue  # it was closed while it was idle: that says nothing of the upstream
+                if problem.answered:
+                    raise broken("answered with something that is no HTTP") from problem
                 late = asyncio.get_running_loop().time() - started > _RESET_WINDOW_SECONDS
-                if fresh >= _RESET_TRIES or late:
+                if late or not (kept or (not pooled and fresh < _RESET_TRIES)):
                     raise broken("closed the connection without an answer") from problem
-                await asyncio.sleep(0.02 * 2 ** (fresh - 1))
+                lost = True
+                if not kept:
+                    await asyncio.sleep(0.02 * 2 ** (fresh - 1))
             except BaseException:
                 wire.cut()
                 raise

@@ -29,7 +29,7 @@ class Wire(asyncio.Protocol):
 
     __slots__ = (
         *("_chunks", "_closed", "_framed", "_head_bytes", "_kept_alive", "_parser", "_paused", "_pending_bytes"),
-        *("_waiter", "complete", "exchanges", "headers", "idle_since", "status", "transport"),
+        *("_raw_bytes", "_waiter", "complete", "exchanges", "headers", "idle_since", "status", "transport"),
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -47,6 +47,7 @@ class Wire(asyncio.Protocol):
         self._kept_alive = False
         self._framed = False
         self._head_bytes = 0
+        self._raw_bytes = 0  # until the head is complete
         self._chunks: list[bytes] = []
         self._pending_bytes = 0
         self._paused = False
@@ -54,8 +55,12 @@ class Wire(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether another request may be sent: the last answer is complete, and the peer wants to go on."""
-        return not self._closed and (not self.exchanges or (self.complete and self._kept_alive))
+        """Whether another request may be sent: the last exchange left nothing behind, and the peer wants to go on."""
+        if self._closed or self.transport is None:
+            return False
+        if not self.exchanges:
+            return True
+        return self.complete and self._kept_alive and not self._paused and not self.transport.get_write_buffer_size()
 
     async def ask(self, head: bytes, body: bytes) -> None:
         """Send a request and wait for the head of its answer: `status` and `headers`. Raises Broken."""
@@ -71,7 +76,7 @@ class Wire(asyncio.Protocol):
             transport.writelines((head, body))
         while not self._framed:
             if self._closed:
-                raise Broken("closed the connection without an answer", answered=self.status > 0)
+                raise Broken("closed the connection without an answer", answered=self._raw_bytes > 0)
             await self._news()
 
     async def read(self) -> bytes:
@@ -118,10 +123,14 @@ class Wire(asyncio.Protocol):
         if self.complete or not self.exchanges:
             self.cut()
             return
+        if not self._framed:
+            self._raw_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, UnicodeDecodeError, OverflowError):
             self.cut()
+        if self._raw_bytes > _LONGEST_HEAD_BYTES and not self._framed:
+            self.cut()  # a line without an end is in no callback
         if self._pending_bytes > _PAUSE_BYTES and not self._paused and self.transport is not None:
             self._paused = True
             self.transport.pause_reading()
@@ -130,37 +139,48 @@ class Wire(asyncio.Protocol):
     def eof_received(self) -> None:
         """See asyncio.Protocol."""
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
-        """See asyncio.Protocol. A body without a length ends with its connection."""
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol. A body without a length ends with its connection, unless that was reset."""
         unbounded = "content-length" not in self.headers and "transfer-encoding" not in self.headers
-        if self._framed and not self.complete and unbounded and not self._closed:
+        if self._framed and not self.complete and unbounded and not self._closed and exc is None:
             self.complete = True
         self._closed = True
         self._tell()
 
     # --- what the parser tells ----------------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        """A head begins. A second answer in the bytes of the first is none of ours, and the connection is spoilt."""
+        if self.complete:
+            self._kept_alive = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header. Of one that comes twice the last counts."""
+        """A header. Of one that comes twice the last counts; a trailer counts for nothing."""
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > _LONGEST_HEAD_BYTES:
             raise OverflowError("the head of an answer is too long")
+        if self._framed:
+            return
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """The head is here. 1xx are words on the way, not the answer."""
         status = self._parser.get_status_code()
-        if status >= 200:
+        if status >= 200 and not self._framed:
             self.status = status
             self._framed = True
 
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
+        if self.complete:
+            return
         self._chunks.append(body)
         self._pending_bytes += len(body)
 
     def on_message_complete(self) -> None:
         """The end, when it was an answer."""
+        if self.complete:
+            return
         if self._framed:
             self.complete = True
             self._kept_alive = bool(self._parser.should_keep_alive())  # llhttp knows it here only

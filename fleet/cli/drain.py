@@ -56,9 +56,9 @@ def drain(
 ) -> None:
     """Give the models of NODE no new work, and wait until what runs has ended.
 
-    Nothing is cut off. The node remembers it, over restarts, until `fleet resume`; resume it before a deploy, whose
-    gates want a node that serves. Exit code: 1 something
-    still runs, 3 some nodes did not answer, 4 none did.
+    Nothing is cut off. The node remembers it, over restarts and deploys, until `fleet resume`.
+
+    Exit code: 1 something still runs, 3 some nodes did not answer, 4 none did.
     """
     with doors(ctx, playbook) as found:
         wanted = found.named(nodes)

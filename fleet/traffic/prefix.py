@@ -57,6 +57,9 @@ def session_of(headers: Mapping[str, str], body: Mapping[str, Any], request: Map
     for name in _SESSION_HEADERS:
         if named := headers.get(name):
             return named[:_LONGEST_SESSION]
+    fleet = body.get("fleet")
+    if isinstance(fleet, Mapping) and isinstance(named := fleet.get("session"), str) and named:
+        return named[:_LONGEST_SESSION]
     for name in _SESSION_FIELDS:
         named = body.get(name)
         if isinstance(named, str) and named:

@@ -308,10 +308,16 @@ class Front:
             }
         )
 
-    async def _readyz(self, visit: Visit) -> web.StreamResponse:  # noqa: ARG002 (a door's signature)
-        """200 when a request would be answered now: an upstream has proven itself and takes work."""
+    async def _readyz(self, visit: Visit) -> web.StreamResponse:
+        """200 when a request would be answered now: an upstream has proven itself and takes work.
+
+        With `?drained=ok` also when it would be, were the node resumed: a deploy must not undo what a drain did.
+        """
+        drained_is_ok = visit.request.query.get("drained") == "ok"
         live = list(self.upstreams.live.values())
-        proven = any(one.readiness is Readiness.READY and one.intent is Intent.SERVING for one in live)
+        proven = any(
+            one.readiness is Readiness.READY and (drained_is_ok or one.intent is Intent.SERVING) for one in live
+        )
         ready = proven and not self.draining
         why = [] if ready else ["draining"] if self.draining else [reasons(live)]
         notes = [self.current.problem] if self.current.problem else []

@@ -26,6 +26,7 @@ from fleet.traffic.config import GatewayConfig, Retries, Timeouts
 from fleet.traffic.openai_error import ApiError, Refused
 from fleet.traffic.retries import RetryBudget
 from fleet.traffic.work import Work
+from fleet.vocabulary.names import Lane
 
 _UNFELT_SECONDS = 0.001
 _LONGEST_ANSWER_BYTES = 64 * 1024 * 1024
@@ -191,6 +192,8 @@ def _passed(call: Call, upstream: LiveUpstream) -> dict[str, str]:
             lower = name.lower()
             if lower.startswith(prefix) and lower not in headers and value.isascii() and value.isprintable():
                 headers[lower] = value
+        if call.shape.lane is Lane.BATCH:  # it may have been said in the body, which loses it on the way
+            headers.setdefault(f"{prefix}lane", Lane.BATCH.value)
     return headers
 
 

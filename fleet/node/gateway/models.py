@@ -45,7 +45,7 @@ def model_entry(route: Route, live: Mapping[str, LiveUpstream], *, facts: Facts,
     ready = any(one.readiness is Readiness.READY for one in serving)
     fleet: dict[str, Any] = {
         "ready": ready,
-        "status": "ready" if ready else "unknown" if serving else "down",
+        "status": _status(mine, serving, ready=ready),
         "track": route.track.value,
         "upstreams": [one.name for one in mine],
         "works": sorted({work.value for one in mine for work in one.works}),
@@ -68,6 +68,16 @@ def model_entry(route: Route, live: Mapping[str, LiveUpstream], *, facts: Facts,
     if price is not None:
         entry["pricing"] = {"prompt": price.prompt, "completion": price.completion}
     return {**entry, "fleet": fleet}
+
+
+def _status(mine: Sequence[LiveUpstream], serving: Sequence[LiveUpstream], *, ready: bool) -> str:
+    """ready, unknown (nothing is proven), down; draining or drained when its operator wants that of all of them."""
+    if ready:
+        return "ready"
+    intents = {one.intent for one in mine}
+    if intents and Intent.SERVING not in intents:
+        return Intent.DRAINING.value if Intent.DRAINING in intents else Intent.DRAINED.value
+    return "unknown" if serving else "down"
 
 
 def _context(upstream: LiveUpstream, known: ModelFacts | None) -> int | None:

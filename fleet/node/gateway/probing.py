@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,7 @@ from fleet.node.gateway.upstreams import LiveUpstream, Upstreams
 from fleet.traffic.chat_stream import ChatStreamReader, Done, Fault
 from fleet.traffic.choice import Readiness
 from fleet.traffic.config import GatewayConfig
+from fleet.vocabulary.names import Intent
 
 _LIST_BYTES = 1024 * 1024
 _PROBE_HEADERS = {"x-fleet-request-id": "probe"}
@@ -139,8 +140,11 @@ class Prober:
         )
         if status != 200:
             raise UpstreamFailure(upstream.engine.map_error(status, body))
-        if upstream.spec.kind == "edge" and (reason := not_ready(body, upstream.spec.model)):
-            raise broken(reason)
+        if upstream.spec.kind == "edge":
+            said = edge_says(body, upstream.spec.model)
+            upstream.intent = said.intent
+            if said.reason and said.intent is Intent.SERVING:
+                raise broken(said.reason)
 
 
 def _fresh(upstream: LiveUpstream, seconds: float) -> bool:
@@ -149,18 +153,26 @@ def _fresh(upstream: LiveUpstream, seconds: float) -> bool:
     return upstream.readiness is Readiness.READY and proven is not None and time.monotonic() - proven < seconds
 
 
-def not_ready(models: bytes, wanted: str) -> str | None:
-    """Why the model is not ready, by a gateway's list of models; None when it is. Total."""
+class EdgeWord(NamedTuple):
+    """What a gateway says of one of its models: why it is not ready ("" = it is), and what its operator wants of it."""
+
+    reason: str
+    intent: Intent = Intent.SERVING
+
+
+def edge_says(models: bytes, wanted: str) -> EdgeWord:
+    """What a gateway's list of models says of one. Total."""
     try:
         listed: Any = msgspec.json.decode(models)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "its list of models cannot be read"
+        return EdgeWord("its list of models cannot be read")
     entries = listed.get("data") if isinstance(listed, dict) else None
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict) and entry.get("id") == wanted:
             said = entry.get("fleet")
             if not isinstance(said, dict) or said.get("ready") is True:
-                return None
-            reason = said.get("reason")
-            return reason if isinstance(reason, str) and reason else "not ready"
-    return f"it does not serve {wanted!r}"
+                return EdgeWord("")
+            reason, status = said.get("reason"), said.get("status")
+            intent = Intent(status) if status in (Intent.DRAINING.value, Intent.DRAINED.value) else Intent.SERVING
+            return EdgeWord(reason if isinstance(reason, str) and reason else "not ready", intent)
+    return EdgeWord(f"it does not serve {wanted!r}")

@@ -12,8 +12,9 @@ import pytest
 from fake_mlx import head, recorded, sends
 from gateway_harness import NODE_KEY, Identity, Start, events, sidecar, text_of, until
 
-from fleet.node.gateway.probing import not_ready
+from fleet.node.gateway.probing import edge_says
 from fleet.traffic.config import Listen, Upstream
+from fleet.vocabulary.names import Intent
 
 PLAIN = Listen(host="127.0.0.1", port=1)
 
@@ -148,4 +149,24 @@ async def test_a_bad_request_keeps_its_reason_through_two_gateways(
     ],
 )
 def test_a_list_of_models_of_any_shape_is_read(listed: bytes, reason: str | None) -> None:
-    assert not_ready(listed, "m") == reason
+    assert edge_says(listed, "m").reason == (reason or "")
+
+
+async def test_a_front_calls_a_drained_edge_drained_and_takes_it_back(
+    start: Any, mlx: Any, identity: Any, edge_of: Any
+) -> None:
+    tls = identity("edge")
+    edge = await start(sidecar(await mlx()), listen=tls.listen)
+    front = await start(edge_of(edge.url, tls.pin), listen=PLAIN, name="front")
+    seen = next(iter(front.gateway.upstreams.live.values()))
+    await until(lambda: seen.readiness == "ready")
+    own = edge.gateway.upstreams.live["mini-1.chat"]
+    own.intent = Intent.DRAINED
+    await until(lambda: seen.intent is Intent.DRAINED)
+    refused = await front.chat()
+    assert (refused.status, (await refused.json())["error"]["code"]) == (503, "draining")
+    assert (await edge.get("/readyz")).status == 503
+    assert (await edge.get("/readyz?drained=ok")).status == 200
+    own.intent = Intent.SERVING
+    await until(lambda: seen.intent is Intent.SERVING)
+    assert (await front.chat()).status == 200

@@ -6,6 +6,7 @@ Cutting an answer before its end closes the socket at once, and that is what sto
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -232,7 +233,9 @@ class HttpCaller:
         except ssl.SSLError as error:
             raise unreachable("no TLS with it") from error
         except OSError as error:
-            why = (error.strerror or type(error).__name__).lower() if error.errno else "cannot be reached"
+            why = (
+                os.strerror(error.errno).lower() if error.errno else "cannot be reached"
+            )  # its own text has the address
             raise unreachable(why) from error
 
     def _head(self, upstream: LiveUpstream, method: str, path: str) -> bytes:

@@ -3,4 +3,7 @@
 bench-gateway: $(VENV)/.dev ## fleet's gateway beside its peers, and what it must show (QUICK=1: without the peers)
 	@$(BIN)/python -m bench.gateway.run $(if $(QUICK),--quick,)
 
-.PHONY: bench-gateway
+bench-cancel: $(VENV)/.dev ## how fast a client's leaving reaches the sidecar, on every surface in every phase
+	@$(BIN)/python -m bench.cancel.run
+
+.PHONY: bench-cancel bench-gateway

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import fleet
 from bench.gateway import kit, processes
 from bench.gateway.demands import Verdict, verdicts
 from bench.gateway.measure import Broken, measure, started
 from bench.gateway.rows import CASES, Results, Row, Stalled, Start, median_stalled, median_starts, medians, save
 from bench.gateway.stalled import stall
 from bench.gateway.targets import new_stage, targets
+from bench.machine import fleet_version, machine
 
 RESULTS = kit.ROOT / "bench/results/gateway.json"
 QUICK_RESULTS = kit.BENCH / "gateway-quick.json"
@@ -100,32 +98,13 @@ class _Rounds:
         return Results(
             date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             seconds=round(seconds),
-            machine=_machine(),
-            versions={"fleet": _fleet_version(), **kit.versions(peers=self._peers)},
+            machine=machine(),
+            versions={"fleet": fleet_version(), **kit.versions(peers=self._peers)},
             priority=" ".join(self._cores.precedence) or "none",
             rows=medians(self._rows),
             starts=median_starts(self._starts),
             stalled=median_stalled(self._stalled),
         )
-
-
-def _machine() -> dict[str, str]:
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return {
-        "system": f"{os.uname().sysname} {os.uname().release} {os.uname().machine}",
-        "processor": next(named, "unknown"),
-        "cores": str(len(os.sched_getaffinity(0))),
-        "memory_gib": f"{pages / 2**30:.0f}",
-    }
-
-
-def _fleet_version() -> str:
-    said = subprocess.run(
-        ["git", "-C", str(kit.ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return f"{fleet.__version__} {said.stdout.strip()}".strip()
 
 
 def _line(number: int, row: Row) -> str:

@@ -103,10 +103,14 @@ def open_room(folder: Path, *, nodes: int = 3, deployed: bool = True, models: tu
     """Bring a simulation up in `folder`, adopted and (unless said otherwise) deployed."""
     room = Room(folder)
     named = [word for model in models for word in ("--models", model)]
-    room.sim("up", "--nodes", str(nodes), *named, "--throttle-scale", "0.1")
-    room.fleet("adopt", "--all", "--yes")
-    if deployed:
-        room.fleet("deploy", "--yes")
+    try:
+        room.sim("up", "--nodes", str(nodes), *named, "--throttle-scale", "0.1")
+        room.fleet("adopt", "--all", "--yes")
+        if deployed:
+            room.fleet("deploy", "--yes")
+    except BaseException:
+        room.sim("down")  # nobody else would: a fixture that fails is never ended
+        raise
     return room
 
 

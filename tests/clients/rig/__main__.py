@@ -19,7 +19,7 @@ from pathlib import Path
 from fleet.traffic.config import Timeouts
 from tests.clients.rig.front import front, scripted_upstreams
 
-QUICK = Timeouts(first_token_seconds=2, idle_seconds=2, total_seconds=4, commit_seconds=0.5)
+QUICK = Timeouts(first_token_seconds=2, unary_seconds=2, idle_seconds=2, commit_seconds=0.5)
 
 
 def main() -> int:

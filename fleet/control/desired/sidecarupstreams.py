@@ -9,8 +9,10 @@ from fleet.control.desired.fitting import load
 from fleet.control.desired.keys import edges_of, reference_of, upstream_key_files
 from fleet.control.desired.manifests import Manifests
 from fleet.control.desired.roster import Roster, Sidecar
+from fleet.engines import engine
 from fleet.errors import NotAdopted
 from fleet.traffic.config import Upstream
+from fleet.traffic.work import Work
 from fleet.vocabulary.contracts.model import ModelManifest
 from fleet.vocabulary.names import NodeName
 
@@ -69,6 +71,7 @@ def edge_upstreams(front: Roster, rosters: Mapping[NodeName, Roster], manifests:
                 ),
                 kv_bytes=sum(_all_known(live_kv_bytes(*one) for one in same)) or None,
                 prompt_cache_size=sum(prompt_cache_size(one) for one, _ in same),
+                works=_works(one.engine for one, _ in same),
             )
 
 
@@ -95,6 +98,12 @@ def prompt_cache_size(sidecar: Sidecar) -> int:
     """How many prompts its server keeps."""
     stated = sidecar.options.get("prompt_cache_size")
     return stated if isinstance(stated, int) and stated > 0 else PROMPT_CACHE_SIZE
+
+
+def _works(engines: Iterable[str]) -> tuple[str, ...]:
+    """What all of them may be asked for: the edge takes any of its sidecars."""
+    offered = [engine(name).capabilities.works for name in engines]
+    return tuple(work.value for work in Work if all(work in works for works in offered))
 
 
 def _all_known(values: Iterable[int | None]) -> list[int]:

@@ -22,7 +22,28 @@ _VALID = msgspec.json.Decoder(msgspec.Raw)
 def plain_messages(messages: list[Any]) -> list[Any]:
     """`messages`, the very list where nothing had to change. One with a list of parts always changes."""
     plain = [message if _is_plain(message) else _plain(message) for message in messages]
+    if sum(1 for message in plain if _is_system(message)) > (1 if plain and _is_system(plain[0]) else 0):
+        return _one_system(plain)
     return plain if any(map(is_not, plain, messages)) else messages
+
+
+def _one_system(messages: list[Any]) -> list[Any]:
+    """At most one system message, and that at the start: templates such as Qwen's fail at any other.
+
+    Those at the start become one text. A later one (Claude Code and Codex send some) stays where it is, as the user's:
+    moved to the start it would change the beginning of the prompt, which the server has in its cache.
+    """
+    count = next((at for at, message in enumerate(messages) if not _is_system(message)), len(messages))
+    head, rest = messages[:count], messages[count:]
+    if len(head) > 1 and all(isinstance(message.get("content"), str) for message in head):
+        head = [{**head[0], "content": "\n\n".join(message["content"] for message in head)}]
+    elif len(head) > 1:
+        head, rest = head[:1], [*head[1:], *rest]
+    return [*head, *({**message, "role": "user"} if _is_system(message) else message for message in rest)]
+
+
+def _is_system(message: Any) -> bool:
+    return isinstance(message, dict) and message.get("role") == "system"
 
 
 def plain_tools(tools: list[Any]) -> list[Any]:

@@ -41,6 +41,17 @@ def test_a_developer_speaks_as_the_system() -> None:
     assert one({"role": "developer", "content": "be brief"}) == {"role": "system", "content": "be brief"}
 
 
+def test_there_is_one_system_message_and_that_at_the_start() -> None:
+    first = [{"role": "developer", "content": "be brief"}, {"role": "system", "content": "be kind"}]
+    later = {"role": "system", "content": "it is late"}
+    assert sent([*first, USER, later])["messages"] == [
+        {"role": "system", "content": "be brief\n\nbe kind"},
+        USER,
+        {"role": "user", "content": "it is late"},
+    ]
+    assert sent([USER, later])["messages"][1]["role"] == "user"
+
+
 @pytest.mark.parametrize("role", ["user", "system", "tool", "assistant"])
 def test_parts_of_text_become_one_text(role: str) -> None:
     parts = [

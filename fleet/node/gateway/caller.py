@@ -228,14 +228,13 @@ class HttpCaller:
             raise unreachable(f"not the node that was adopted: {error}") from error
         except TimeoutError as error:
             raise unreachable(f"no connection within {connect_seconds:g} s") from error
-        except socket.gaierror as error:
+        except (socket.gaierror, UnicodeError) as error:  # a name that no encoding has (a label too long)
             raise unreachable("its name is not known") from error
         except ssl.SSLError as error:
             raise unreachable("no TLS with it") from error
         except OSError as error:
-            why = (
-                os.strerror(error.errno).lower() if error.errno else "cannot be reached"
-            )  # its own text has the address
+            # the error's own text has the address
+            why = os.strerror(error.errno).lower() if error.errno else "cannot be reached"
             raise unreachable(why) from error
 
     def _head(self, upstream: LiveUpstream, method: str, path: str) -> bytes:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohappyeyeballs
+from aiohappyeyeballs import AddrInfoType
 
 from fleet.node.gateway.tls import WrongKey, check_pin, client_context
 from fleet.node.gateway.wire import Wire
@@ -32,6 +33,17 @@ def peer_of(url: str, pin: str | None) -> Peer:
     parts = urlsplit(url)
     tls = parts.scheme == "https"
     return Peer(parts.hostname or "", parts.port or (443 if tls else 80), tls, pin)
+
+
+def _numeric(peer: Peer) -> list[AddrInfoType]:
+    """An address that is its own, without a resolver; empty for a name.
+
+    Names are asked for in a few threads, and a resolver that hangs holds them all. Our own machines do not wait there.
+    """
+    try:
+        return socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError):
+        return []
 
 
 class Pool:
@@ -81,7 +93,7 @@ class Pool:
 
     async def _connect(self, peer: Peer) -> Wire:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
+        found = _numeric(peer) or await loop.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
         sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_EYEBALLS_SECONDS, loop=loop)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -11,9 +11,12 @@ import atexit
 import logging
 import re
 import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
 
 from fleet.node.gateway.call import Outcome
 from fleet.node.gateway.journal_file import FileOut, Out, StderrOut
@@ -21,6 +24,7 @@ from fleet.node.gateway.journal_file import FileOut, Out, StderrOut
 FLUSH_SECONDS = 0.25
 _MOST_BYTES = 256 * 1024
 _MOST_WORDS = 4096
+_MOST_PLACES = 8
 _QUIET = frozenset(("ok", "cancelled", "refused"))
 _ODD = re.compile(r'[\s"=\\]')
 
@@ -140,16 +144,31 @@ class Journal:
 
 
 class _Told(logging.Handler):
-    """What the web server has to say: an exception is one line too."""
+    """What the web server has to say: an exception is one line too.
+
+    Only its type and its place are told. Its text may quote the request: aiohttp shows the header that it could not
+    read, and that may be the one with the key.
+    """
 
     def __init__(self, journal: Journal) -> None:
         super().__init__()
         self._journal = journal
-        self.setFormatter(logging.Formatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         """See logging."""
-        self._journal.warn("server", said=self.format(record))
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            self._journal.warn("server", said=record.getMessage())
+        elif isinstance(error, HttpProcessingError):  # what arrived is no HTTP: anybody can send that, and often
+            self._journal.event("no_http", said=record.getMessage(), error=type(error).__name__)
+        else:
+            self._journal.warn("server", said=record.getMessage(), error=type(error).__name__, at=_places(error))
+
+
+def _places(error: BaseException) -> str:
+    """Where an exception came from, the last first."""
+    frames = traceback.extract_tb(error.__traceback__)[-_MOST_PLACES:]
+    return " < ".join(f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in reversed(frames))
 
 
 def _usage(usage: object) -> str:

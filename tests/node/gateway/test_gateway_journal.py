@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import os
@@ -121,15 +122,36 @@ def test_a_log_that_cannot_be_opened_at_the_start_is_a_mistake_of_the_configurat
         FileOut(str(tmp_path / "file" / "log"), 100, told=lambda lines: None)
 
 
-def test_what_the_web_server_says_of_an_exception_is_one_line(said: Lines) -> None:
+def test_what_the_web_server_says_of_an_exception_is_one_line_without_its_text(said: Lines) -> None:
     journal = Journal(stderr=said)
     try:
-        raise ValueError("odd")
+        raise ValueError("the client said: secret")
     except ValueError:
         logging.getLogger("aiohttp.server").exception("Error handling request")
     journal.close()
     assert said.text.count("\n") == 1
-    assert "ValueError: odd" in said.text
+    assert "error=ValueError" in said.text
+    assert "test_gateway_journal.py:" in said.text
+    assert "secret" not in said.text
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk-secret\x00\r\n\r\n",
+        b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nx-api-key : sk-secret\r\n\r\n",
+        b"POST /v1/models HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nmy secret\r\n",
+    ],
+)
+async def test_a_request_that_is_no_http_is_not_quoted(tmp_path: Path, request_bytes: bytes) -> None:
+    async with operated(tmp_path) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+        writer.write(request_bytes)
+        assert b"400 Bad Request" in await reader.read()
+        writer.close()
+        gateway.journal.flush()
+        assert "no_http" in gateway.said.text
+        assert "secret" not in gateway.said.text
 
 
 @given(st.text())

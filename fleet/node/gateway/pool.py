@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -35,7 +36,7 @@ def peer_of(url: str, pin: str | None) -> Peer:
     return Peer(parts.hostname or "", parts.port or (443 if tls else 80), tls, pin)
 
 
-def _numeric(peer: Peer) -> list[AddrInfoType]:
+def _numeric(peer: Peer) -> Sequence[AddrInfoType]:
     """An address that is its own, without a resolver; empty for a name.
 
     Names are asked for in a few threads, and a resolver that hangs holds them all. Our own machines do not wait there.

@@ -29,6 +29,8 @@ class StreamDress:
         self._models = tuple(
             (b'"model":%b%b' % (blank, asked), b'"model":%b%b' % (blank, named)) for blank in (b" ", b"")
         )
+        if asked == named:
+            self._models = ()
         self._usage = usage
         self._role_once = role_once
         self._role_said = False

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 import httptools
 
 _LONGEST_HEAD_BYTES = 64 * 1024
-_PAUSE_BYTES = 256 * 1024
-_RESUME_BYTES = 64 * 1024
+_PAUSE_BYTES = 64 * 1024
+_SLICE_BYTES = 32 * 1024
+"""What `read` gives at most, but for one larger piece: a loop may deliver 256 KiB at once, and each step copies it."""
 
 
 class Broken(Exception):
@@ -70,7 +71,7 @@ class Wire(asyncio.Protocol):
         if self.exchanges:
             self._reset()
         self.exchanges += 1
-        if len(body) < _RESUME_BYTES:
+        if len(body) < _PAUSE_BYTES:
             transport.write(head + body)
         else:
             transport.writelines((head, body))
@@ -86,12 +87,23 @@ class Wire(asyncio.Protocol):
                 return b""
             await self._news()
         chunks = self._chunks
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if self._pending_bytes > _SLICE_BYTES and len(chunks) > 1:
+            return self._slice(chunks)
         self._chunks = []
         self._pending_bytes = 0
         if self._paused and self.transport is not None:
             self._paused = False
             self.transport.resume_reading()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _slice(self, chunks: list[bytes]) -> bytes:
+        size = count = 0
+        while count < len(chunks) and (not count or size + len(chunks[count]) <= _SLICE_BYTES):
+            size += len(chunks[count])
+            count += 1
+        data = b"".join(chunks[:count])
+        del chunks[:count]
+        self._pending_bytes -= size
         return data
 
     def cut(self) -> None:

@@ -113,7 +113,7 @@ class ChatStreamReader:
                 return self._fault("stream_truncated", "the upstream's answer ended without a finish_reason")
             self._over = True
             return Done()
-        if self._begun and not self._parse_all and not event.name and not _matters(data):
+        if self._begun and not self._parse_all and data.endswith(b"}") and not event.name and not _matters(data):
             return Chunk(data)
         return self._parsed(event)
 

@@ -105,17 +105,18 @@ class _WireReply:
     async def whole(self, *, longest_bytes: int) -> bytes:
         wire = self._wire
         data = await wire.read()
-        if not wire.complete or len(data) > longest_bytes:
-            parts, size = [data], len(data)
-            while part := await wire.read():
-                parts.append(part)
-                size += len(part)
-                if size > longest_bytes:
-                    raise broken(f"sent an answer of more than {longest_bytes} bytes", code="answer_too_large")
-            if not wire.complete:
-                raise broken("was cut off in the middle of its answer", code="answer_truncated")
-            data = b"".join(parts)
-        return data
+        if wire.read_out and len(data) <= longest_bytes:
+            return data
+        parts, size = [data], len(data)
+        while data and size <= longest_bytes:
+            data = await wire.read()
+            parts.append(data)
+            size += len(data)
+        if size > longest_bytes:
+            raise broken(f"sent an answer of more than {longest_bytes} bytes", code="answer_too_large")
+        if not wire.complete:
+            raise broken("was cut off in the middle of its answer", code="answer_truncated")
+        return b"".join(parts)
 
     async def finish(self) -> None:
         if self._wire.complete or not self._keep:

@@ -63,6 +63,11 @@ class Wire(asyncio.Protocol):
             return True
         return self.complete and self._kept_alive and not self._paused and not self.transport.get_write_buffer_size()
 
+    @property
+    def read_out(self) -> bool:
+        """Whether the answer is complete and all of it was read."""
+        return self.complete and not self._chunks
+
     async def ask(self, head: bytes, body: bytes) -> None:
         """Send a request and wait for the head of its answer: `status` and `headers`. Raises Broken."""
         transport = self.transport

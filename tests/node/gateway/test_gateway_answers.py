@@ -174,7 +174,7 @@ async def test_another_upstream_is_asked_before_the_first_token(start: Any, mlx:
     good = await mlx()
     gateway = await start(sidecar(dead, "a"), sidecar(good, "b"))
     await until(lambda: gateway.gateway.upstreams.live["b"].readiness == "ready")
-    gateway.gateway.upstreams.live["b"].outstanding_tokens = 5000  # so that `a` is asked first
+    gateway.gateway.upstreams.live["b"].load.outstanding_tokens = 5000  # so that `a` is asked first
     answer = await gateway.chat()
     assert answer.status == 200
     assert answer.headers["x-fleet-upstream"] == "b"
@@ -192,7 +192,7 @@ async def test_after_the_first_token_nobody_else_is_asked(start: Any, mlx: Any) 
 async def test_a_role_without_text_does_not_commit(start: Any, mlx: Any) -> None:
     cut, good = await mlx(sends(STREAM_HEAD + chunk())), await mlx()
     gateway = await start(sidecar(cut, "a"), sidecar(good, "b"))
-    gateway.gateway.upstreams.live["b"].in_flight = 5
+    gateway.gateway.upstreams.live["b"].load.in_flight = 5
     body = await (await gateway.chat(stream=True)).read()
     assert text_of(body) == SAID
 
@@ -283,7 +283,7 @@ async def test_another_upstream_is_still_asked_after_the_comments(start: Any, ml
     gateway = await start(
         sidecar(slow, "a"), sidecar(good, "b"), timeouts=Timeouts(commit_seconds=0.05, first_token_seconds=0.3)
     )
-    gateway.gateway.upstreams.live["b"].in_flight = 5
+    gateway.gateway.upstreams.live["b"].load.in_flight = 5
     answer = await gateway.chat(stream=True)
     body = await answer.read()
     assert body.startswith(b": fleet-keepalive")
@@ -404,3 +404,15 @@ async def test_a_request_in_pieces_is_put_together(start: Any, mlx: Any) -> None
     answer = await gateway.http.post(f"{gateway.url}/v1/chat/completions", data=pieces(), headers={"x-api-key": KEY})
     assert answer.status == 200
     assert isinstance(answer, aiohttp.ClientResponse)
+
+
+async def test_a_long_unary_answer_of_an_api_is_whole(start: Any, mlx: Any) -> None:
+    long = b'{"id": "x", "choices": [{"index": 0, "message": {"content": "%b"}, "finish_reason": "stop"}]}' % (
+        b"y" * 500_000
+    )
+    head_of = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(long)
+    fake = await mlx(sends(head_of + long))
+    gateway = await start(sidecar(fake, engine="openai_compatible", kind="api"))
+    answer = await gateway.chat()
+    assert answer.status == 200
+    assert len((await answer.json())["choices"][0]["message"]["content"]) == 500_000

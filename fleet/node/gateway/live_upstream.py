@@ -25,6 +25,17 @@ def _nobody_cares() -> None:
     return
 
 
+class Load:
+    """What the requests in flight take of one server. It outlives a change of its configuration, as they do."""
+
+    __slots__ = ("held_tokens", "in_flight", "outstanding_tokens")
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.outstanding_tokens = 0
+        self.held_tokens = 0
+
+
 class LiveUpstream:
     """What probes said (`readiness`), what live requests met (`circuit`), what runs there, and what its caches hold.
 
@@ -49,9 +60,7 @@ class LiveUpstream:
         self.proven_at: float | None = None
         self.circuit = Circuit()
         self.busy_until = 0.0
-        self.in_flight = 0
-        self.outstanding_tokens = 0
-        self.held_tokens = 0
+        self.load = Load()
         self.ratio = TokenRatio()
         self.prefixes = PrefixMemory(spec.prompt_cache_size)
         self.predicted_cached_tokens_total = 0
@@ -78,6 +87,16 @@ class LiveUpstream:
         return self._works
 
     @property
+    def in_flight(self) -> int:
+        """How many requests it has."""
+        return self.load.in_flight
+
+    @property
+    def outstanding_tokens(self) -> int:
+        """The work that waits there."""
+        return self.load.outstanding_tokens
+
+    @property
     def intent(self) -> Intent:
         """What the operator wants of it."""
         return self._intent
@@ -98,13 +117,13 @@ class LiveUpstream:
 
     def state(self, shape: Shape = _ANY) -> UpstreamState:
         """What choice must know, of it and of a request of `shape` there."""
-        spec, ratio = self.spec, self.ratio
+        spec, ratio, load = self.spec, self.ratio, self.load
         size = shape.prompt_bytes
         return UpstreamState(
             name=spec.name,
             serves=spec.serves,
             node=spec.node,
-            in_flight=self.in_flight,
+            in_flight=load.in_flight,
             max_in_flight=spec.max_in_flight,
             readiness=self.readiness,
             intent=self._intent,
@@ -115,8 +134,8 @@ class LiveUpstream:
             context_tokens=spec.context_tokens,
             kv_bytes=spec.kv_bytes,
             kv_bytes_per_token=spec.kv_bytes_per_token,
-            outstanding_tokens=self.outstanding_tokens,
-            held_tokens=self.held_tokens,
+            outstanding_tokens=load.outstanding_tokens,
+            held_tokens=load.held_tokens,
             prompt_tokens=ratio.tokens(size) if size else shape.prompt_tokens,
             least_prompt_tokens=ratio.least_tokens(size) if size else 0,
             matched_bytes=self.prefixes.matched_bytes(shape.chain) if shape.chain else 0,
@@ -183,8 +202,13 @@ class LiveUpstream:
             self.predicted_cached_tokens_total += min(matched_tokens, prompt)
 
     def keep_of(self, old: LiveUpstream) -> None:
-        """Of what it was before its configuration changed: the operator's intent, and what a same model taught."""
+        """Of what it was before its configuration changed.
+
+        The operator's intent; what still runs there, when it is the same server; what a same model taught.
+        """
         self._intent = old.intent
+        if old.spec.url == self.spec.url:
+            self.load = old.load
         if (old.spec.serves, old.spec.model) == (self.spec.serves, self.spec.model):
             self.ratio = old.ratio
 

@@ -27,9 +27,10 @@ class Place:
         self._prefill = prompt - self._matched
         self._held = prompt + self._output
         self._trial = 0
-        upstream.in_flight += 1
-        upstream.outstanding_tokens += self._prefill + self._output
-        upstream.held_tokens += self._held
+        load = upstream.load
+        load.in_flight += 1
+        load.outstanding_tokens += self._prefill + self._output
+        load.held_tokens += self._held
         if upstream.circuit.opens_at is not None and upstream.circuit.lets_through(now):
             upstream.circuit = upstream.circuit.tried(now)
             self._trial = upstream.circuit.trial
@@ -38,7 +39,7 @@ class Place:
         """The first token came: the prompt is done, and the server has it in memory."""
         if self._freed is None:
             return
-        self.upstream.outstanding_tokens -= self._prefill
+        self.upstream.load.outstanding_tokens -= self._prefill
         self._prefill = 0
         if self._chain:
             self.upstream.prefixes.remember(self._chain)
@@ -59,10 +60,10 @@ class Place:
         freed, self._freed = self._freed, None
         if freed is None:
             return
-        upstream = self.upstream
-        upstream.in_flight -= 1
-        upstream.outstanding_tokens -= self._prefill + self._output
-        upstream.held_tokens -= self._held
+        load = self.upstream.load
+        load.in_flight -= 1
+        load.outstanding_tokens -= self._prefill + self._output
+        load.held_tokens -= self._held
         if self._trial:
             self._end_trial()
         freed()

@@ -79,7 +79,7 @@ async def queued(made: Upstreams, asking: Ask, *, wait_seconds: float = 30.0) ->
 
 
 def nothing_is_held(upstream: LiveUpstream) -> bool:
-    held = (upstream.in_flight, upstream.outstanding_tokens, upstream.held_tokens, upstream.circuit.trial)
+    held = (upstream.in_flight, upstream.outstanding_tokens, upstream.load.held_tokens, upstream.circuit.trial)
     return held == (0, 0, 0, 0)
 
 
@@ -87,9 +87,9 @@ async def test_a_place_takes_its_tokens_and_gives_them_back_once() -> None:
     made = upstreams(an_upstream())
     live = made.live["a"]
     place = await taken(made, ask("a"))
-    assert (live.in_flight, live.outstanding_tokens, live.held_tokens) == (1, 1100, 1100)
+    assert (live.in_flight, live.outstanding_tokens, live.load.held_tokens) == (1, 1100, 1100)
     place.began()
-    assert (live.outstanding_tokens, live.held_tokens) == (100, 1100)
+    assert (live.outstanding_tokens, live.load.held_tokens) == (100, 1100)
     place.leave()
     place.leave()
     place.began()
@@ -352,6 +352,30 @@ async def test_what_did_not_change_keeps_all_that_is_known_of_it() -> None:
     assert nothing_is_held(a)
 
 
+async def test_what_runs_on_a_server_counts_under_its_new_configuration() -> None:
+    made = upstreams(an_upstream(max_in_flight=1))
+    place = await taken(made, ask("a"))
+    before = made.live["a"]
+    made.follow(loaded(an_upstream(max_in_flight=2)))
+    now = made.live["a"]
+    assert now is not before
+    assert now.in_flight == 1
+    other = await taken(made, ask("a"))
+    assert not isinstance(await made.take(ask("a")), Place)
+    place.leave()
+    other.leave()
+    assert nothing_is_held(now)
+
+
+async def test_what_runs_on_another_server_of_the_same_name_does_not_count() -> None:
+    made = upstreams(an_upstream())
+    place = await taken(made, ask("a"))
+    made.follow(loaded(an_upstream(url="http://127.0.0.1:2")))
+    assert made.live["a"].in_flight == 0
+    place.leave()
+    assert made.live["a"].in_flight == 0
+
+
 async def test_another_key_is_another_upstream() -> None:
     made = upstreams(an_upstream())
     before = made.live["a"]
@@ -384,6 +408,7 @@ class Traffic:
         ]
         self.made = Upstreams()
         self.seen: set[LiveUpstream] = set()
+        self.most: dict[str, int] = {}
         self.places: list[Place] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.follow(0)
@@ -438,12 +463,14 @@ class Traffic:
         breaker = Breaker(failures=1, first_seconds=0.001, longest_seconds=0.01)
         self.made.follow(loaded(*self.specs, queue=Queue(longest=6, per_key=3), breaker=breaker))
         self.seen |= set(self.made.live.values())
+        for one in self.made.live.values():  # what it had room for once may still be there
+            self.most[one.name] = max(self.most.get(one.name, 0), one.spec.max_in_flight)
 
     def check(self) -> None:
         for one in self.seen:
-            assert 0 <= one.in_flight <= one.spec.max_in_flight
+            assert 0 <= one.in_flight <= self.most[one.name]
             assert one.outstanding_tokens >= 0
-            assert one.held_tokens >= 0
+            assert one.load.held_tokens >= 0
 
     async def end(self) -> None:
         """Everybody is served once all upstreams serve; then nothing is left."""

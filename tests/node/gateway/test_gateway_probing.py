@@ -131,7 +131,7 @@ async def test_a_hanging_sidecar_is_down_though_it_takes_connections(watch: Any)
 async def test_a_busy_sidecar_is_not_judged_by_a_late_probe(watch: Any) -> None:
     caller = Asked(answers=None)
     live = watch(caller)
-    live.in_flight = 1
+    live.load.in_flight = 1
     await until(lambda: len(caller.seen) > QUICK.failures)
     assert live.readiness is Readiness.UNKNOWN
 

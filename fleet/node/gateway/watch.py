@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -45,9 +46,13 @@ class Watch:
         self._limit, self._make, self.at = self._total, self._total_make, self._total
 
     def fire(self) -> None:
-        """A deadline has passed."""
+        """A deadline has passed. It is told once: what its task does then is limited by the whole, or by a new one."""
         if self._fired is None and not self._task.done():
-            self._fired = self._make if self._limit < self._total else self._total_make
+            whole = self._limit >= self._total
+            self._fired = self._total_make if whole else self._make
+            self.rest()
+            if whole:
+                self.at = math.inf
             self._task.cancel()
 
     def meant(self, cancelled: asyncio.CancelledError) -> BaseException:

@@ -74,6 +74,27 @@ async def test_a_client_that_leaves_as_the_deadline_passes_has_left() -> None:
         await task
 
 
+@pytest.mark.parametrize("within", [None, 0.01])
+async def test_a_passed_deadline_does_not_end_what_its_task_does_about_it(within: float | None) -> None:
+    watches = Watches()
+    task = asyncio.current_task()
+    assert task is not None
+    watch = watches.start(task, seconds=60 if within else 0.01, late=LateError)
+    if within is not None:
+        watch.within(within, SilentError)
+    try:
+        with pytest.raises(asyncio.CancelledError) as cancelled:
+            await asyncio.Event().wait()
+        assert isinstance(watch.meant(cancelled.value), SilentError if within else LateError)
+        await asyncio.sleep(0.15)  # its last words, or a wait for another place
+        watch.within(0.01, SilentError)
+        with pytest.raises(asyncio.CancelledError) as again:
+            await asyncio.Event().wait()
+        assert isinstance(watch.meant(again.value), SilentError if within else LateError)
+    finally:
+        watches.stop(watch)
+
+
 async def test_nothing_ticks_when_nothing_is_watched() -> None:
     watches = Watches()
     with pytest.raises(LateError):

@@ -6,6 +6,7 @@ what a request may cost here.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.node.gateway.models import model_entry, model_list, model_not_found, no_facts, reasons
 from fleet.node.gateway.relay import Relay
 from fleet.node.gateway.reload import Current
-from fleet.node.gateway.request import call_of, parse_object, read_body, request_id
+from fleet.node.gateway.request import call_of, given_id, new_id, parse_object, read_body
 from fleet.node.gateway.upstreams import Upstreams
 from fleet.traffic.choice import Readiness
 from fleet.traffic.config import HashedKey
@@ -42,6 +43,7 @@ _STREAM_HEADERS = {
     "X-Accel-Buffering": "no",
 }
 _MOST_HOSTS = 256
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +67,11 @@ class Door:
     scope: str | None
     dialect: Dialect
     method: str = "GET"
+
+    @property
+    def allow(self) -> str:
+        """The methods that it takes."""
+        return "GET, HEAD" if self.method == "GET" else self.method
 
 
 class _HttpSink:
@@ -163,7 +170,7 @@ class Front:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request: Host, size, key, door; every error in the words of the surface."""
-        visit = Visit(request, request_id(request.headers))
+        visit = Visit(request, new_id())
         door = self._door(request.rel_url.raw_path)
         try:
             self._check(visit, door)
@@ -172,6 +179,11 @@ class Front:
             error = refused.error
         except ClientGone:
             error = ApiError(status=400, message="the client is gone")
+        except Exception:
+            if request.writer.output_size:  # an answer has begun: the web server cuts it
+                raise
+            _LOG.exception("a bug answered a request with 500")
+            error = ApiError(status=500, message="the gateway failed", type="upstream_error", code="internal_error")
         if not visit.called:
             self.turned_away(error.status)
         return web.Response(
@@ -182,6 +194,7 @@ class Front:
                 "x-fleet-request-id": visit.id,
                 **error.headers,
                 **({"WWW-Authenticate": "Bearer"} if error.status == 401 else {}),
+                **({"Allow": door.allow} if error.status == 405 else {}),
             },
         )
 
@@ -202,6 +215,8 @@ class Front:
             if door.scope not in key.scopes:
                 message = f"the key {key.name!r} is not for this: it lacks the scope {door.scope!r}"
                 raise Refused(ApiError(status=403, message=message, type="permission_error", code="insufficient_scope"))
+            if NODE in key.scopes:  # another gateway: a client could give two requests one id, or somebody else's
+                visit.id = given_id(request.headers) or visit.id
         if request.method != door.method and not (request.method == "HEAD" and door.method == "GET"):
             if door is self._nowhere:
                 return

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from fleet.node.gateway.call import Outcome
@@ -25,6 +26,8 @@ FLUSH_SECONDS = 0.25
 _MOST_BYTES = 256 * 1024
 _MOST_WORDS = 4096
 _MOST_PLACES = 8
+_NO_HTTP = (HttpProcessingError, web.RequestPayloadError)
+_SPEAKERS = ("aiohttp", "asyncio", "fleet.node.gateway")
 _QUIET = frozenset(("ok", "cancelled", "refused"))
 _ODD = re.compile(r'[\s"=\\]')
 
@@ -50,9 +53,10 @@ class Journal:
         self._stamp = ""
         self._words: dict[str, str] = {}
         self._closed = False
-        server = logging.getLogger("aiohttp")
-        server.handlers, server.propagate = [_Told(self)], False
-        server.setLevel(logging.WARNING)
+        for name in _SPEAKERS:
+            speaker = logging.getLogger(name)
+            speaker.handlers, speaker.propagate = [_Told(self)], False
+            speaker.setLevel(logging.WARNING)
         atexit.register(self.close)
 
     def event(self, name: str, **fields: object) -> None:
@@ -144,10 +148,10 @@ class Journal:
 
 
 class _Told(logging.Handler):
-    """What the web server has to say: an exception is one line too.
+    """What the web server and the event loop have to say: an exception is one line too.
 
-    Only its type and its place are told. Its text may quote the request: aiohttp shows the header that it could not
-    read, and that may be the one with the key.
+    Only its type and its place are told, and the first line of what is said of it. The rest may quote the request:
+    aiohttp shows the header that it could not read, and that may be the one with the key.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -156,13 +160,14 @@ class _Told(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """See logging."""
+        said = record.getMessage().partition("\n")[0]
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
-            self._journal.warn("server", said=record.getMessage())
-        elif isinstance(error, HttpProcessingError):  # what arrived is no HTTP: anybody can send that, and often
-            self._journal.event("no_http", said=record.getMessage(), error=type(error).__name__)
+            self._journal.warn("server", said=said)
+        elif isinstance(error, _NO_HTTP):  # what arrived is no HTTP: anybody can send that, and often
+            self._journal.event("no_http", said=said, error=type(error).__name__)
         else:
-            self._journal.warn("server", said=record.getMessage(), error=type(error).__name__, at=_places(error))
+            self._journal.warn("server", said=said, error=type(error).__name__, at=_places(error))
 
 
 def _places(error: BaseException) -> str:

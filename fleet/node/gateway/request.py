@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from fleet.node.gateway.call import Call
 from fleet.node.gateway.config import Loaded
@@ -23,14 +23,19 @@ from fleet.vocabulary.names import Lane
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def request_id(headers: Mapping[str, str]) -> str:
-    """The id that a front gave the request, else a new one: one id in the logs of every gateway on the way."""
+def new_id() -> str:
+    """An id that no other request has."""
+    return f"req_{secrets.token_hex(12)}"
+
+
+def given_id(headers: Mapping[str, str]) -> str | None:
+    """The id that a front gave the request: one id in the logs of every gateway on the way."""
     given = headers.get("x-fleet-request-id")
-    return given if given is not None and _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    return given if given is not None and _ID.fullmatch(given) else None
 
 
 async def read_body(request: web.BaseRequest, *, longest_bytes: int, seconds: float) -> bytes:
-    """The whole body. Raises Refused (413, 408) and ClientGone."""
+    """The whole body. Raises Refused (413, 408, 400) and ClientGone."""
     if (request.content_length or 0) > longest_bytes:
         raise _too_long(longest_bytes)
     content = request.content
@@ -42,6 +47,7 @@ async def read_body(request: web.BaseRequest, *, longest_bytes: int, seconds: fl
             if len(part) > longest_bytes:
                 raise _too_long(longest_bytes)
             return part
+        await _invite(request)
         async with asyncio.timeout(seconds):
             while part := await content.readany():
                 size += len(part)
@@ -50,9 +56,19 @@ async def read_body(request: web.BaseRequest, *, longest_bytes: int, seconds: fl
                 parts.append(part)
     except TimeoutError:
         raise Refused(ApiError(status=408, message="the request did not arrive in time", code="timeout")) from None
+    except web.RequestPayloadError:  # its text may quote the body
+        message = "the body is not encoded as its headers say"
+        raise Refused(ApiError(status=400, message=message, code="invalid_encoding")) from None
     except (web.PayloadAccessError, ConnectionError, OSError):
         raise ClientGone from None
     return b"".join(parts)
+
+
+async def _invite(request: web.BaseRequest) -> None:
+    """Ask for the body where the client waits for that: curl does for a second, before it sends 1 MB."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

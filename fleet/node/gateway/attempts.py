@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from fleet.engines import ErrorKind, RequestRefused
+from fleet.engines.edge import SERVES_NOBODY
 from fleet.node.gateway.call import Admission, Call, Phase
 from fleet.node.gateway.caller import Caller, Reply
 from fleet.node.gateway.failures import UpstreamFailure, broken, not_for_it, passed_over, told, too_late
@@ -106,10 +107,13 @@ class Attempts:
         if error.kind is ErrorKind.BUSY:
             upstream.busy(time.monotonic(), error.retry_after_seconds)
             return
-        if upstream.spec.kind == "edge" and error.kind is ErrorKind.UNAVAILABLE:
+        edge = upstream.spec.kind == "edge"
+        if edge and error.code in SERVES_NOBODY:
             upstream.refuted(error.message)  # its own word for all of the model, until its list says otherwise
         else:
             upstream.failed(time.monotonic(), error.message, out=error.eject)
+        if edge:
+            upstream.changed.set()  # its list tells at once what became of it
         self._upstreams.wake()
 
     async def _place(self, call: Call, failures: list[UpstreamFailure], timeouts: Timeouts) -> Place:
@@ -118,7 +122,7 @@ class Attempts:
             call.phase = Phase.QUEUED
             since = time.monotonic()
             found = await self._upstreams.take(
-                call, without=frozenset(call.tried), wait_seconds=0.0 if failures else timeouts.queue_seconds
+                call, without=frozenset(call.tried), wait_seconds=max(0.0, timeouts.queue_seconds - call.queued_seconds)
             )
             waited = time.monotonic() - since
             if waited > _UNFELT_SECONDS:

@@ -57,6 +57,10 @@ class Gateway:
         assert taken, "no upstream is measured"
         return sum(map(float, taken))
 
+    async def idle(self) -> bool:
+        """Whether it answers nobody, and every place is free."""
+        return not await self.requests() and not await self.places()
+
     async def in_flight(self) -> int:
         """How many requests it answers, by the cheapest door."""
         async with self.http.get(f"{self.url}/healthz") as answer:
@@ -83,10 +87,7 @@ class Pair:
 
     async def idle(self) -> bool:
         """Whether nobody holds anything."""
-        for one in (self.front, self.edge):
-            if await one.requests() or await one.places():
-                return False
-        return True
+        return await self.front.idle() and await self.edge.idle()
 
 
 @asynccontextmanager

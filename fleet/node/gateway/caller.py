@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import fleet
 from fleet.node.gateway.failures import UpstreamFailure, broken, unreachable
@@ -30,7 +31,6 @@ _HEADERS = {
 _ERROR_BODY_BYTES = 64 * 1024
 _ERROR_SECONDS = 5.0
 _END_SECONDS = 0.05
-_MOST_HEADS = 4096
 _RESET_TRIES = 4
 _RESET_WINDOW_SECONDS = 2.0
 _CONNECT_GAP_SECONDS = 0.002
@@ -141,7 +141,7 @@ class HttpCaller:
     def __init__(self) -> None:
         self._pool = Pool()
         self._peers: dict[tuple[str, str | None], Peer] = {}
-        self._heads: dict[tuple[LiveUpstream, str, str], bytes] = {}
+        self._heads: WeakKeyDictionary[LiveUpstream, dict[tuple[str, str], bytes]] = WeakKeyDictionary()
         self._next_connect: dict[str, float] = {}
 
     async def ask(
@@ -183,7 +183,8 @@ class HttpCaller:
         """The answer's head. A connection that ends at once, without a word, is tried again where that proves nothing.
 
         A kept one may have been closed while it was idle; mlx_lm's listen backlog is 5. Else the request may have been
-        read, and to send it once more would be a second attempt that no budget knows of.
+        read, and to send it once more would be a second attempt that no budget knows of. To an API no POST is sent
+        twice, not even then: it bills what it began. Our own machines stop a generation whose connection is gone.
         """
         spec = upstream.spec
         peer = self._peers.get((spec.url, spec.pin))
@@ -192,6 +193,7 @@ class HttpCaller:
         more = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = self._head(upstream, method, path) + f"{more}Content-Length: {len(body)}\r\n\r\n".encode("latin-1")
         pooled = upstream.engine.pooled
+        harmless = method == "GET" or spec.kind != "api"
         started = asyncio.get_running_loop().time()
         fresh = 0
         lost = False
@@ -210,7 +212,7 @@ class HttpCaller:
                 if problem.answered:
                     raise broken("answered with something that is no HTTP") from problem
                 late = asyncio.get_running_loop().time() - started > _RESET_WINDOW_SECONDS
-                if late or not (kept or (not pooled and fresh < _RESET_TRIES)):
+                if late or not ((kept and harmless) or (not pooled and fresh < _RESET_TRIES)):
                     raise broken("closed the connection without an answer") from problem
                 lost = True
                 if not kept:
@@ -240,16 +242,17 @@ class HttpCaller:
 
     def _head(self, upstream: LiveUpstream, method: str, path: str) -> bytes:
         """What is the same in every request there. It ends with the line before the last."""
-        head = self._heads.get((upstream, method, path))
+        heads = self._heads.get(upstream)
+        if heads is None:
+            heads = self._heads[upstream] = {}
+        head = heads.get((method, path))
         if head is None:
             url = urlsplit(upstream.spec.url)
             key = {"Authorization": f"Bearer {upstream.key.reveal()}"} if upstream.key is not None else {}
             close = {} if upstream.engine.pooled else {"Connection": "close"}
             target = url.path.rstrip("/").removesuffix("/v1") + path
             headers = {"Host": url.netloc.rpartition("@")[2], **_HEADERS, **upstream.spec.headers, **key, **close}
-            if len(self._heads) > _MOST_HEADS:
-                self._heads.clear()
-            head = self._heads[upstream, method, path] = head_of(method, target, headers)
+            head = heads[method, path] = head_of(method, target, headers)
         return head
 
     async def _pace(self, upstream: LiveUpstream) -> None:

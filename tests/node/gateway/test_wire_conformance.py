@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -281,9 +283,32 @@ async def test_a_peer_that_closed_an_idle_connection_is_asked_on_another_and_nob
         await line.send(WHOLE)
         await line.request()  # and closes without a word: the race that every idle connection may lose
 
-    asked = await dial(talk)
+    asked = await dial(talk, kind="edge", engine="edge")
     assert [await asked.body() for _ in range(4)] == [b"hello"] * 4
     assert max(line.requests for line in asked.server.lines) == 2
+
+
+async def test_nothing_is_sent_twice_to_an_api_that_may_have_begun_to_bill(dial: Dial) -> None:
+    async def talk(line: Line) -> None:
+        await line.request()
+        await line.send(WHOLE)
+        await line.request()
+
+    asked = await dial(talk)
+    assert await asked.body() == b"hello"
+    failure = await asked.failure()
+    assert failure.error.retryable  # elsewhere: that attempt is counted, and paid for on its own
+    assert asked.server.requests == 2
+    assert await asked.body() == b"hello"
+
+
+async def test_what_is_known_of_an_upstream_goes_with_it(dial: Dial) -> None:
+    asked = await dial(says(WHOLE))
+    assert await asked.body() == b"hello"
+    gone = weakref.ref(asked.upstream)
+    asked.upstream = upstream_at(asked.server.url)
+    gc.collect()
+    assert gone() is None
 
 
 async def test_one_lost_request_costs_one_more_however_many_connections_are_idle(dial: Dial) -> None:
@@ -297,7 +322,7 @@ async def test_one_lost_request_costs_one_more_however_many_connections_are_idle
             await asyncio.sleep(0.05)
             await line.send(WHOLE)
 
-    asked = await dial(talk)
+    asked = await dial(talk, kind="edge", engine="edge")
     assert await asyncio.gather(*(asked.body() for _ in range(8))) == [b"hello"] * 8
     before = asked.server.requests
     failure = await asked.failure(b"poison")

@@ -22,6 +22,8 @@ from fleet.vocabulary.secret import Secret
 T = TypeVar("T")
 _PIN = re.compile(r"sha256//[A-Za-z0-9+/]{43}=")
 _KINDS = ("sidecar", "edge", "api")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OUR_HEADERS = frozenset(("connection", "content-length", "host", "transfer-encoding"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,8 @@ def _check_upstream(upstream: Upstream, names: list[str], path: Path) -> None:
         host, scheme, _ = url.hostname or "", url.scheme, url.port
     except ValueError:
         host, scheme = "", ""
-    if scheme not in ("http", "https") or not host:
+    plain = upstream.url.isascii() and upstream.url.isprintable() and " " not in upstream.url
+    if scheme not in ("http", "https") or not host or not plain:
         raise ConfigError(f"{where}: {upstream.url!r} is not an address like http://127.0.0.1:8800", place=place)
     if upstream.pin is not None and not _PIN.fullmatch(upstream.pin):
         raise ConfigError(f"{where}: {upstream.pin!r} is not a pin like sha256//BASE64", place=place)
@@ -121,6 +124,11 @@ def _check_upstream(upstream: Upstream, names: list[str], path: Path) -> None:
         raise ConfigError(f"{where}: a sidecar is on this node, not on {host}", place=place)
     if upstream.kind == "edge" and scheme == "https" and upstream.pin is None:
         raise ConfigError(f"{where}: an edge needs its pinned key", place=place, hint="run `fleet adopt` for it")
+    for name, value in upstream.headers.items():
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _OUR_HEADERS:
+            raise ConfigError(f"{where}: {name!r} is no header that can be set", place=place)
+        if not value.isascii() or not value.isprintable():
+            raise ConfigError(f"{where}: the header {name} must be printable ASCII, on one line", place=place)
 
 
 def _read(path: Path) -> bytes:

@@ -6,6 +6,7 @@ A probe is skipped while real answers prove the same. It runs beside the traffic
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from fleet.traffic.choice import Readiness
 from fleet.traffic.config import GatewayConfig
 from fleet.vocabulary.names import Intent
 
+_LOG = logging.getLogger(__name__)
 _LIST_BYTES = 1024 * 1024
 _PROBE_HEADERS = {"x-fleet-request-id": "probe"}
 
@@ -53,7 +55,10 @@ class Prober:
     async def _watch(self, upstream: LiveUpstream) -> None:
         missed = 0
         while True:
-            missed = await self._probe(upstream, missed)
+            try:
+                missed = await self._probe(upstream, missed)
+            except Exception:  # noqa: BLE001 (booked; the next probe may say more)
+                _LOG.exception("a bug ended a probe")
             probing = self._config().probing
             upstream.changed.clear()
             if upstream.spec.kind == "api":

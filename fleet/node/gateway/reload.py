@@ -8,6 +8,8 @@ from pathlib import Path
 from fleet.errors import ConfigError
 from fleet.node.gateway.config import Loaded, load
 
+_FIXED = ("listen", "admin_port", "state_dir", "log_file", "log_bytes")
+
 
 class Current:
     """What the gateway runs with. `problem` is why the newest file is not it, for /readyz and /healthz."""
@@ -16,6 +18,7 @@ class Current:
         self._path = path
         self._read = read
         self.loaded = read(path)
+        self._started = self.loaded.config
         self.problem: str | None = None
 
     def reload(self) -> bool:
@@ -25,9 +28,8 @@ class Current:
         except ConfigError as error:
             self.problem = error.title.replace(f"{self._path.parent}/", "")
             return False
-        old = self.loaded.config
         self.loaded = loaded
-        fixed = [name for name in ("listen", "log_file", "log_bytes") if _differ(old, loaded.config, name)]
+        fixed = [name for name in _FIXED if _differ(self._started, loaded.config, name)]
         self.problem = f"{', '.join(fixed)} changed: that needs a restart" if fixed else None
         return True
 

@@ -38,6 +38,12 @@ def refused(folder: Path, *upstreams: Upstream, **changes: Any) -> str:
         ({"url": "http://127.0.0.1:99999"}, "not an address"),
         ({"url": "http://10.0.0.1:8800"}, "refusing plain HTTP"),
         ({"url": "https://10.0.0.1:8800"}, "a sidecar is on this node"),
+        ({"url": "http://127.0.0.1:8800/mod\u00e8les"}, "not an address"),
+        ({"url": "http://127.0.0.1:8800/a b"}, "not an address"),
+        ({"headers": {"x-a": "1\r\nx-b: 2"}}, "the header x-a must be printable"),
+        ({"headers": {"x-a": "\u20ac"}}, "the header x-a must be printable"),
+        ({"headers": {"x a": "1"}}, "'x a' is no header"),
+        ({"headers": {"Content-Length": "0"}}, "'Content-Length' is no header"),
         ({"kind": "edge", "url": "https://10.0.0.1:8790"}, "pinned key"),
         ({"kind": "edge", "url": "https://10.0.0.1:8790", "pin": "sha1//x"}, "is not a pin"),
         ({"max_in_flight": 0}, "1 or more"),
@@ -115,6 +121,10 @@ def test_a_new_address_takes_a_restart_and_says_so(tmp_path: Path) -> None:
     write_config(tmp_path, an_upstream(), listen=Listen(host="127.0.0.1", port=2))
     assert current.reload()
     assert current.problem == "listen changed: that needs a restart"
+    write_config(tmp_path, an_upstream(), admin_port=3, state_dir=str(tmp_path))
+    for _ in range(2):  # what runs is what was read at the start, however often the file is read again
+        assert current.reload()
+        assert current.problem == "admin_port, state_dir changed: that needs a restart"
 
 
 async def test_what_did_not_change_keeps_what_is_known_of_it(start: Any, mlx: Any, tmp_path: Path) -> None:

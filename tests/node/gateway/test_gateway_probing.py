@@ -128,6 +128,18 @@ async def test_a_hanging_sidecar_is_down_though_it_takes_connections(watch: Any)
     assert live.reason == "no answer within 0.2 s"
 
 
+async def test_a_bug_in_a_probe_does_not_end_all_probes(watch: Any) -> None:
+    class Buggy(Asked):
+        async def ask(self, *args: Any, **kwargs: Any) -> Said:
+            reply = await super().ask(*args, **kwargs)
+            if len(self.seen) < 3:
+                raise KeyError("a bug")
+            return reply
+
+    live = watch(Buggy())
+    await until(lambda: live.readiness is Readiness.READY)
+
+
 async def test_a_busy_sidecar_is_not_judged_by_a_late_probe(watch: Any) -> None:
     caller = Asked(answers=None)
     live = watch(caller)

@@ -78,6 +78,7 @@ class Attempts:
         self._budget = self._budget.request(self._settings)
         failures: list[UpstreamFailure] = []
         while True:
+            watch.rest()  # an attempt that is over limits nothing any more
             place = await self._place(call, failures, timeouts)
             upstream = place.upstream
             call.tried.append(upstream.name)

@@ -25,7 +25,7 @@ from fleet.node.gateway.call import LiveCall, LiveCalls
 from fleet.node.gateway.catalogue import ModelFacts
 from fleet.node.gateway.failures import ClientGone
 from fleet.node.gateway.live_upstream import LiveUpstream
-from fleet.node.gateway.models import model_entry, model_list, model_not_found, no_facts, reasons
+from fleet.node.gateway.models import STOPPING, model_entry, model_list, model_not_found, no_facts, reasons
 from fleet.node.gateway.relay import Relay
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.request import call_of, given_id, new_id, parse_object, read_body
@@ -288,14 +288,23 @@ class Front:
         return json_answer({"input_tokens": count_tokens(body, self.upstreams.tokens_per_byte(route))})
 
     async def _models(self, visit: Visit) -> web.StreamResponse:  # noqa: ARG002 (a door's signature)
-        return json_answer(model_list(self.current.loaded, self.upstreams.live, facts=self.facts, since=self._since))
+        return json_answer(
+            model_list(
+                self.current.loaded,
+                self.upstreams.live,
+                facts=self.facts,
+                since=self._since,
+                stopping=self.draining,
+            )
+        )
 
     async def _model(self, visit: Visit) -> web.StreamResponse:
         named = unquote(visit.request.rel_url.raw_path.removeprefix("/v1/models/"))
         route = self.current.loaded.routes.get(named)
         if route is None:
             raise Refused(model_not_found(self.current.loaded, named))
-        return json_answer(model_entry(route, self.upstreams.live, facts=self.facts, since=self._since))
+        live, since = self.upstreams.live, self._since
+        return json_answer(model_entry(route, live, facts=self.facts, since=since, stopping=self.draining))
 
     async def _snapshot(self, visit: Visit) -> web.StreamResponse:  # noqa: ARG002 (a door's signature)
         body = await fetch_snapshot(self.session, self.current.loaded.config)
@@ -343,7 +352,7 @@ def draining() -> ApiError:
     """The gateway takes no new work."""
     return ApiError(
         status=503,
-        message="this gateway is about to stop",
+        message=STOPPING,
         type="upstream_error",
         code="draining",
         retry_after_seconds=5,

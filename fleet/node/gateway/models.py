@@ -15,6 +15,7 @@ from fleet.traffic.openai_error import ApiError
 from fleet.vocabulary.names import Intent
 
 Facts = Callable[[LiveUpstream], ModelFacts | None]
+STOPPING = "this gateway is about to stop"
 _FREE = Price()
 
 
@@ -23,9 +24,12 @@ def no_facts(upstream: LiveUpstream) -> ModelFacts | None:  # noqa: ARG001 (a Fa
     return None
 
 
-def model_list(loaded: Loaded, live: Mapping[str, LiveUpstream], *, facts: Facts, since: int) -> dict[str, Any]:
+def model_list(
+    loaded: Loaded, live: Mapping[str, LiveUpstream], *, facts: Facts, since: int, stopping: bool = False
+) -> dict[str, Any]:
     """OpenAI's list, with what Anthropic's has besides. Every route is a model; `fleet` says how it does."""
-    data = [model_entry(route, live, facts=facts, since=since) for route in loaded.routes.values()]
+    routes = loaded.routes.values()
+    data = [model_entry(route, live, facts=facts, since=since, stopping=stopping) for route in routes]
     return {
         "object": "list",
         "data": data,
@@ -35,13 +39,17 @@ def model_list(loaded: Loaded, live: Mapping[str, LiveUpstream], *, facts: Facts
     }
 
 
-def model_entry(route: Route, live: Mapping[str, LiveUpstream], *, facts: Facts, since: int) -> dict[str, Any]:
-    """One model. `ready`: an upstream of it has proven itself and takes work.
+def model_entry(
+    route: Route, live: Mapping[str, LiveUpstream], *, facts: Facts, since: int, stopping: bool = False
+) -> dict[str, Any]:
+    """One model. `ready`: an upstream of it has proven itself and takes work, and the gateway is not `stopping`.
 
     `context_length` is the shortest of its upstreams, `pricing` (USD per token) the first one's that would be asked.
     """
     mine = [live[name] for name in route.upstreams if name in live]
     serving = [one for one in mine if one.intent is Intent.SERVING and one.readiness is not Readiness.DOWN]
+    if stopping:
+        serving = []
     ready = any(one.readiness is Readiness.READY for one in serving)
     fleet: dict[str, Any] = {
         "ready": ready,
@@ -51,7 +59,7 @@ def model_entry(route: Route, live: Mapping[str, LiveUpstream], *, facts: Facts,
         "works": sorted({work.value for one in mine for work in one.works}),
     }
     if not ready:
-        fleet["reason"] = reasons(mine)
+        fleet["reason"] = STOPPING if stopping else reasons(mine)
     entry: dict[str, Any] = {
         "id": route.name,
         "object": "model",

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench.cancel.client import SURFACES, Client, body_of, request_of
-from bench.cancel.pair import PATIENT, WIDE, pair, until
+from bench.cancel.pair import PATIENT, WIDE, Gateway, pair, until
 
 ENDLESS, BRIEF = "@@tokens=4000,gap=20@@", "@@tokens=20,gap=10@@"
 FINISHED = {
@@ -45,6 +45,7 @@ async def test_a_stopped_edge_finishes_what_it_can_and_ends_the_rest_with_an_err
         exchanges = [await both.mlx.next() for _ in range(12)]
 
         both.edge.process.terminate()
+        await until(lambda: _shown_unready(both.edge))  # a front that looks must not be told to come again
         for surface, client in brief.items():
             heard = (await client.hear(FINISHED[surface])).replace(b'": ', b'":')
             assert b"w19 " in heard
@@ -62,3 +63,7 @@ async def test_a_stopped_edge_finishes_what_it_can_and_ends_the_rest_with_an_err
         await until(both.front.idle)
         for client in (*stuck.values(), *unary.values(), *brief.values()):
             client.leave()
+
+
+async def _shown_unready(gateway: Gateway) -> bool:
+    return not await gateway.ready()

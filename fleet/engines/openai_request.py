@@ -18,6 +18,8 @@ by this measure is too long by any. What lies below is for the engine to count."
 NO_NAMES: frozenset[str] = frozenset()
 _NEVER_SENT = frozenset({"fleet", "stream", "stream_options"})
 _IMAGE_PARTS = frozenset({"image_url", "input_image", "image"})
+_MEDIA = _IMAGE_PARTS | {"video_url", "input_video", "video", "audio_url", "audio", "file", "source"}
+_ADDRESSES = ("url", "uri", "path", "file_url", "file_data")
 _CHAT_BOUNDS = ("max_completion_tokens", "max_tokens")
 _COMPLETION_BOUNDS = ("max_tokens",)
 
@@ -49,7 +51,11 @@ def shaped(
 
 
 def refuse_remote_images(messages: Iterable[Any]) -> None:
-    """Raise RequestRefused for an image that the engine would fetch: on its side of our walls, with its rights."""
+    """Raise RequestRefused for what the engine would fetch: on its side of our walls, with its rights.
+
+    An image, and also a film, a sound or a file, by its URL or its path on the node. Servers go by the field's name as
+    well as by the part's type.
+    """
     for at, message in enumerate(messages):
         if not isinstance(message, dict):
             continue
@@ -57,11 +63,7 @@ def refuse_remote_images(messages: Iterable[Any]) -> None:
         if not isinstance(content, list):
             continue
         for part in content:
-            if not isinstance(part, dict) or not _is_image(part):
-                continue
-            image = part.get("image_url", part.get("image"))
-            url = image.get("url") if isinstance(image, dict) else image
-            if not isinstance(url, str) or not url.startswith("data:"):
+            if isinstance(part, dict) and _is_fetched(part):
                 raise RequestRefused(
                     "images must be data: URLs; this gateway fetches nothing from elsewhere",
                     param=f"messages[{at}].content",
@@ -76,9 +78,19 @@ def refuse_choices(request: Mapping[str, Any]) -> None:
         raise RequestRefused("this model gives one choice per request: 'n' must be 1", param="n")
 
 
-def _is_image(part: Mapping[str, Any]) -> bool:
-    kind = part.get("type")
-    return isinstance(kind, str) and kind in _IMAGE_PARTS
+def _is_fetched(part: Mapping[str, Any]) -> bool:
+    """Whether the part names what it shows, and does not hold it."""
+    found: list[Any] = []
+    for name in _MEDIA.intersection(part):
+        value = part[name]
+        if isinstance(value, dict):
+            found += [value[key] for key in _ADDRESSES if key in value]
+        elif name != "source":  # as plain text it is where a quotation comes from
+            found.append(value)
+    if not found:
+        kind = part.get("type")
+        return isinstance(kind, str) and kind in _IMAGE_PARTS
+    return not all(isinstance(one, str) and one.startswith("data:") for one in found)
 
 
 def _check_chat(out: dict[str, Any], upstream: UpstreamFacts) -> None:

@@ -101,12 +101,31 @@ def test_a_prompt_that_cannot_fit_is_refused_and_one_that_might_passes() -> None
         {"type": "input_image", "image_url": "HTTP://example.com"},
         {"type": "image", "image": "file:///etc/passwd"},
         {"type": "image_url", "image_url": {}},
+        {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
+        {"image_url": {"url": "http://169.254.169.254/x"}},
+        {"type": "video_url", "video_url": {"url": "http://169.254.169.254/x"}},
+        {"type": "video", "video": ["file:///etc/passwd"]},
+        {"type": "audio_url", "audio_url": {"url": "https://example.com/a.wav"}},
+        {"type": "file", "file": {"file_data": "https://example.com/a.pdf"}},
     ],
 )
 @pytest.mark.parametrize("name", ["mlx_lm", "openai_compatible"])
 def test_an_image_from_elsewhere_is_refused(name: str, part: dict[str, Any]) -> None:
     with pytest.raises(RequestRefused, match="data: URLs"):
         sent({"messages": [{"role": "user", "content": [part]}]}, name=name)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA", "filename": "a.pdf"}},
+        {"type": "text", "text": "see http://example.com/a.png", "source": "web"},
+    ],
+)
+def test_what_is_in_the_request_is_not_taken_for_an_address(part: dict[str, Any]) -> None:
+    request = {"messages": [{"role": "user", "content": [part]}]}
+    assert engine("openai_compatible").normalize(request, FACTS)["messages"] == request["messages"]
 
 
 def test_an_image_in_the_request_passes() -> None:

@@ -29,6 +29,7 @@ from fleet.node.gateway.models import STOPPING, model_entry, model_list, model_n
 from fleet.node.gateway.relay import Relay
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.request import call_of, given_id, new_id, parse_object, read_body
+from fleet.node.gateway.unread import Unread
 from fleet.node.gateway.upstreams import Upstreams
 from fleet.traffic.choice import Readiness
 from fleet.traffic.config import HashedKey
@@ -131,6 +132,7 @@ class Front:
         self._since = int(time.time())
         self._hosts: dict[str, bool] = {}
         self._hosts_of: object = None
+        self._unread = Unread()
         self._plain = dialect("chat")
         self._doors: dict[str, Door] = {
             "/v1/chat/completions": self._surface("chat"),
@@ -255,6 +257,7 @@ class Front:
             if call.asked.stream:
                 return await self._stream(request, live)
             answer = await self.relay.unary(live)
+            self._unread.watch(request.transport, seconds=self._reader_seconds(live), size_bytes=len(answer))
             headers = CIMultiDict(call.answer_headers())
             headers["Content-Type"] = "application/json"
             return web.Response(body=answer, headers=headers)
@@ -266,6 +269,7 @@ class Front:
         try:
             await self.relay.stream(live, sink)
             if sink.response is not None:
+                self._unread.watch(request.transport, seconds=self._reader_seconds(live))
                 await sink.response.write_eof()
         except (ClientGone, ConnectionError):
             if request.transport is not None:
@@ -273,6 +277,9 @@ class Front:
         if sink.response is None:
             raise ClientGone
         return sink.response
+
+    def _reader_seconds(self, live: LiveCall) -> float:
+        return (live.call.route.timeouts or self.current.loaded.config.timeouts).reader_seconds
 
     async def _count_tokens(self, visit: Visit) -> web.StreamResponse:
         from fleet.traffic.dialects.messages import count_tokens

@@ -20,6 +20,8 @@ from fleet.traffic.dialects.dialect import Said, Voice
 from fleet.traffic.openai_error import ApiError, Refused
 from fleet.traffic.work import Work
 
+_LONGEST_ANSWER_BYTES = 64 * 1024 * 1024
+
 
 class Relay:
     """Answers calls. `config` gives the configuration of the moment."""
@@ -127,11 +129,12 @@ class Relay:
                 answering.place.learned(reader.usage)
 
     async def _assembled(self, call: Call, answering: Answering, watch: Watch, timeouts: Timeouts) -> dict[str, object]:
-        """A unary answer from an upstream that streams. Raises UpstreamFailure."""
+        """A unary answer from an upstream that streams. Raises UpstreamFailure, also for one that is too long."""
         assembler = Assembler(work=call.asked.work)
         reply, reader = answering.reply, answering.reader
         parts: Sequence[Part] = answering.parts or ()
         idle_seconds = timeouts.idle_seconds
+        size_bytes = 0
         if reader is None:
             raise broken("no stream to assemble")
         try:
@@ -148,6 +151,9 @@ class Relay:
                         return assembler.answer()
                 watch.within(idle_seconds, lambda: fell_silent(idle_seconds))
                 data = await reply.read()
+                size_bytes += len(data)
+                if size_bytes > _LONGEST_ANSWER_BYTES:
+                    raise broken(f"sent an answer of more than {_LONGEST_ANSWER_BYTES} bytes", code="answer_too_large")
                 parts = reader.feed(data) if data else reader.end()
         except asyncio.CancelledError as cancelled:
             raise watch.meant(cancelled) from None

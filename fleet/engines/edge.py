@@ -27,7 +27,7 @@ class Edge(OpenAICompatible):
         tools=True,
         structured=True,
         cancel_nonstream=True,
-        passes=("x-fleet-",),
+        passes=("x-fleet-lane", "x-fleet-session"),
     )
 
     def ready(self, model: str) -> Probe:  # noqa: ARG002 (one list tells of every model)

@@ -16,8 +16,8 @@ class Capabilities:
     """What a server can do.
 
     `works` is what it may be asked for. `cancel_nonstream`: it notices that the client of a non-streamed request is
-    gone; one that does not is always asked to stream. `passes` are beginnings of the names (lower case) of the client's
-    headers that go along.
+    gone; one that does not is always asked to stream. `passes` are the client's headers (names in lower case) that
+    go along.
     """
 
     works: tuple[Work, ...] = (Work.CHAT,)

@@ -119,7 +119,7 @@ def test_openrouter_may_fetch_an_image() -> None:
 
 
 def test_an_edge_gets_the_clients_words_to_fleet() -> None:
-    assert engine("edge").capabilities.passes == ("x-fleet-",)
+    assert engine("edge").capabilities.passes == ("x-fleet-lane", "x-fleet-session")
     assert all(not engine(name).capabilities.passes for name in ENGINE_NAMES if name != "edge")
 
 

@@ -30,6 +30,8 @@ from fleet.traffic.work import Work
 from fleet.vocabulary.names import Lane
 
 _UNFELT_SECONDS = 0.001
+_LANE = "x-fleet-lane"
+_LONGEST_PRELUDE_BYTES = 1024 * 1024
 _LONGEST_ANSWER_BYTES = 64 * 1024 * 1024
 
 
@@ -190,15 +192,15 @@ class Attempts:
 
 
 def _passed(call: Call, upstream: LiveUpstream) -> dict[str, str]:
-    """The request's id, and what the client said to gateways in headers, where there is another one."""
+    """The request's id, and what a client may say to gateways in headers, where there is another one."""
     headers = {"x-fleet-request-id": call.request_id}
-    for prefix in upstream.engine.capabilities.passes:
-        for name, value in call.headers.items():
-            lower = name.lower()
-            if lower.startswith(prefix) and lower not in headers and value.isascii() and value.isprintable():
-                headers[lower] = value
-        if call.shape.lane is Lane.BATCH:  # it may have been said in the body, which loses it on the way
-            headers.setdefault(f"{prefix}lane", Lane.BATCH.value)
+    passes = upstream.engine.capabilities.passes
+    for name in passes:
+        value = call.headers.get(name)
+        if value is not None and value.isascii() and value.isprintable():
+            headers[name] = value
+    if _LANE in passes and call.shape.lane is Lane.BATCH:
+        headers[_LANE] = Lane.BATCH.value  # it may have been said in the body, which loses it on the way
     return headers
 
 
@@ -213,12 +215,14 @@ async def _first_delta(call: Call, place: Place, reply: Reply, watch: Watch, tim
     reader = ChatStreamReader(parse_all=not call.asked.stream or call.dialect.parse_all, work=call.asked.work)
     parts: list[Part] = []
     begun = False
+    held_bytes = 0
     while not begun:
         data = await reply.read()
         for part in reader.feed(data) if data else reader.end():
             if isinstance(part, Chunk):
                 parts.append(part)
                 begun = begun or part.real
+                held_bytes += len(part.data)
             elif isinstance(part, Progress):
                 if part.done is not None:
                     watch.extend(timeouts.idle_seconds)  # a long prefill that moves on is not late
@@ -228,6 +232,8 @@ async def _first_delta(call: Call, place: Place, reply: Reply, watch: Watch, tim
                 raise broken(part.message, code=part.code)
             else:
                 raise broken("ended its answer before it began", code="empty_answer")
+        if held_bytes > _LONGEST_PRELUDE_BYTES and not begun:
+            raise broken(f"sent {held_bytes} bytes that begin no answer", code="malformed_answer")
     place.began()
     return Answering(place, reply, reader, parts)
 

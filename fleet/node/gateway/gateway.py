@@ -51,8 +51,8 @@ class Gateway:
         """Stop probing and close every connection."""
         await self._prober.close()
         await self._catalogue.close()
-        self._caller.close()
         await self.runner.cleanup()
+        self._caller.close()  # last: what is still answered gives its connection back
 
     def _config(self) -> GatewayConfig:
         return self._current.loaded.config

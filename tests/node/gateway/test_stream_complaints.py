@@ -36,7 +36,7 @@ REPORTS = {
 
 
 @cache
-def tests_in(path: Path) -> frozenset[str]:
+def functions_of(path: Path) -> frozenset[str]:
     tree = ast.parse(path.read_text())
     return frozenset(one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
 
@@ -44,7 +44,7 @@ def tests_in(path: Path) -> frozenset[str]:
 @pytest.mark.parametrize(("file", "name"), sorted(set(NAMED)))
 def test_every_named_test_exists(file: str, name: str) -> None:
     path = (ROOT if "/" in file else HERE) / file
-    assert name in tests_in(path)
+    assert name in functions_of(path)
 
 
 @pytest.mark.parametrize("project", REPORTS)

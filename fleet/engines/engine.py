@@ -67,7 +67,7 @@ class UpstreamError:
     """A failure of an upstream. `message` is fit for a client: no key, no path of the node.
 
     `retryable`: another upstream may be asked (before the commit point). `eject`: this one serves nothing until a
-    probe says otherwise. `detail` is the upstream's own text, for logs only. `param` and `code` are OpenAI's.
+    probe says otherwise. `detail` is the upstream's own text. `param` and `code` are OpenAI's.
     `status` is what the client is told where its kind's is too coarse: 403, 413 or 422 of a BAD_REQUEST.
     """
 
@@ -80,6 +80,16 @@ class UpstreamError:
     param: str | None = None
     code: str | None = None
     status: int | None = None
+
+    @property
+    def discreet(self) -> str:
+        """`message` for everybody but the client that asked: an upstream's own text may quote the request."""
+        if not self.detail or self.detail not in self.message:
+            return self.message
+        code = self.code if self.code and self.code.isidentifier() else self.kind.value
+        if self.kind is ErrorKind.BAD_REQUEST:
+            return f"the upstream refused the request ({code})"
+        return f"the upstream failed, in words of its own ({code})"
 
 
 @dataclass(frozen=True, kw_only=True)

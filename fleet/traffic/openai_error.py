@@ -10,7 +10,10 @@ import msgspec
 
 @dataclass(frozen=True, kw_only=True)
 class ApiError:
-    """What a client is told. `status` is the HTTP status, when there still is one to choose."""
+    """What a client is told. `status` is the HTTP status, when there still is one to choose.
+
+    `logged` is what logs say instead of `message`, where that holds the words of an upstream.
+    """
 
     status: int
     message: str
@@ -18,6 +21,7 @@ class ApiError:
     code: str | None = None
     param: str | None = None
     retry_after_seconds: float | None = None
+    logged: str = ""
 
     @property
     def body(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from fleet.engines import ErrorKind, RequestRefused
 from fleet.engines.edge import SERVES_NOBODY
 from fleet.node.gateway.call import Admission, Call, Phase
 from fleet.node.gateway.caller import Caller, Reply
-from fleet.node.gateway.failures import UpstreamFailure, broken, not_for_it, passed_over, told, too_late
+from fleet.node.gateway.failures import UpstreamFailure, broken, faulted, not_for_it, passed_over, told, too_late
 from fleet.node.gateway.intent import draining
 from fleet.node.gateway.upstreams import LiveUpstream, Place, Upstreams
 from fleet.node.gateway.watch import Watch
@@ -112,9 +112,9 @@ class Attempts:
             return
         edge = upstream.spec.kind == "edge"
         if edge and error.code in SERVES_NOBODY:
-            upstream.refuted(error.message)  # its own word for all of the model, until its list says otherwise
+            upstream.refuted(error.discreet)  # its own word for all of the model, until its list says otherwise
         else:
-            upstream.failed(time.monotonic(), error.message, out=error.eject)
+            upstream.failed(time.monotonic(), error.discreet, out=error.eject)
         if edge:
             upstream.changed.set()  # its list tells at once what became of it
         self._upstreams.wake()
@@ -136,7 +136,7 @@ class Attempts:
                 raise Refused(nobody(call, found))
         asked = [(name, failure) for name, failure in zip(call.tried, failures, strict=True) if failure.asked]
         name, failure = asked[-1] if asked else (call.tried[-1], failures[-1])
-        before = "".join(f"{one}: {problem}; " for one, problem in asked[:-1])
+        before = "".join(f"{one}: {problem.error.discreet}; " for one, problem in asked[:-1])
         raise Refused(told(failure.error, upstream=before + name))
 
     def _may_retry(self, failures: list[UpstreamFailure]) -> bool:
@@ -229,7 +229,7 @@ async def _first_delta(call: Call, place: Place, reply: Reply, watch: Watch, tim
             elif begun:
                 parts.append(part)
             elif isinstance(part, Fault):
-                raise broken(part.message, code=part.code)
+                raise faulted(part)
             else:
                 raise broken("ended its answer before it began", code="empty_answer")
         if held_bytes > _LONGEST_PRELUDE_BYTES and not begun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fleet.engines import ErrorKind, RequestRefused, UpstreamError
+from fleet.traffic.chat_stream import Fault
 from fleet.traffic.openai_error import ApiError
 
 _STATUS = {
@@ -40,6 +41,13 @@ def broken(message: str, *, code: str = "upstream_error") -> UpstreamFailure:
     return UpstreamFailure(UpstreamError(kind=ErrorKind.BROKEN, message=message, retryable=True, code=code))
 
 
+def faulted(fault: Fault) -> UpstreamFailure:
+    """A stream that broke off, or that says itself that it failed."""
+    theirs = fault.message if fault.code == "upstream_error" else ""
+    error = UpstreamError(kind=ErrorKind.BROKEN, message=fault.message, retryable=True, code=fault.code, detail=theirs)
+    return UpstreamFailure(error)
+
+
 def unreachable(message: str) -> UpstreamFailure:
     """An upstream that no request reached: out until a probe succeeds."""
     return UpstreamFailure(UpstreamError(kind=ErrorKind.UNAVAILABLE, message=message, retryable=True, eject=True))
@@ -66,6 +74,7 @@ def told(error: UpstreamError, *, upstream: str) -> ApiError:
     if retry_after is None:
         retry_after = _RETRY_AFTER_SECONDS.get(error.kind)
     client_fault = error.kind is ErrorKind.BAD_REQUEST
+    discreet = error.discreet
     return ApiError(
         status=error.status or _STATUS[error.kind],
         message=error.message if client_fault else f"{upstream}: {error.message}",
@@ -73,6 +82,7 @@ def told(error: UpstreamError, *, upstream: str) -> ApiError:
         code=error.code or (None if client_fault else f"upstream_{error.kind.value}"),
         param=error.param,
         retry_after_seconds=retry_after,
+        logged="" if discreet == error.message else f"{upstream}: {discreet}",
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from fleet.node.gateway.attempts import Answering, Attempts
 from fleet.node.gateway.call import Accounting, Call, LiveCall, Outcome, Phase
-from fleet.node.gateway.failures import ClientGone, UpstreamFailure, broken, fell_silent, told
+from fleet.node.gateway.failures import ClientGone, UpstreamFailure, broken, faulted, fell_silent, told
 from fleet.node.gateway.sink import SignsOfLife, Sink
 from fleet.node.gateway.watch import Watch, Watches
 from fleet.traffic.assemble import Assembler
@@ -118,7 +118,7 @@ class Relay:
                 if isinstance(last, Done):
                     break
                 if isinstance(last, Fault):
-                    raise broken(last.message, code=last.code)
+                    raise faulted(last)
                 data = await reply.read()
                 parts = reader.feed(data) if data else reader.end()
         except asyncio.CancelledError as cancelled:
@@ -146,7 +146,7 @@ class Relay:
                         assembler.add(part.parsed)
                         call.chunks += 1
                     elif isinstance(part, Fault):
-                        raise broken(part.message, code=part.code)
+                        raise faulted(part)
                     elif isinstance(part, Done):
                         return assembler.answer()
                 watch.within(idle_seconds, lambda: fell_silent(idle_seconds))
@@ -229,7 +229,7 @@ class Relay:
                 seconds=now - call.started,
                 first_token_seconds=None if first is None else first - call.started,
                 usage=call.usage,
-                problem=error.message if error is not None else "",
+                problem=(error.logged or error.message) if error is not None else "",
                 malformed=reader.malformed if reader is not None else 0,
                 cancel_seconds=cancel_seconds,
             )

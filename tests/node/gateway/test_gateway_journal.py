@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_mlx import STREAM_HEAD, chunk, head, sends
 from gateway_harness import sidecar, until
 from gateway_operated import Lines, operated
 from hypothesis import given
@@ -152,6 +153,24 @@ async def test_a_request_that_is_no_http_is_not_quoted(tmp_path: Path, request_b
         gateway.journal.flush()
         assert "no_http" in gateway.said.text
         assert "secret" not in gateway.said.text
+
+
+async def test_what_an_upstream_says_is_for_its_client_and_for_nobody_else(tmp_path: Path, mlx: Any) -> None:
+    """Servers quote what they refuse."""
+    refuses = await mlx(sends(head(400) + b'{"error": {"message": "invalid: my secret", "code": "bad_value"}}'))
+    fails = await mlx(sends(STREAM_HEAD + chunk(content="a") + b'data: {"error": {"message": "bad: my secret"}}\n\n'))
+    api = sidecar(refuses, "api", kind="api", engine="openai_compatible")
+    async with operated(tmp_path, api, sidecar(fails, "own", serves="other")) as gateway:
+        assert "my secret" in await (await gateway.chat()).text()
+        for _ in range(3):
+            assert "my secret" in await (await gateway.chat(model="other", stream=True)).text()
+        gateway.journal.flush()
+        assert "the upstream refused the request (bad_value)" in gateway.said.text
+        assert "own: the upstream failed, in words of its own (upstream_error)" in gateway.said.text
+        shown = await (await gateway.get("/readyz", key=None)).text()
+        status, routes = await gateway.ask("/admin/routes")
+        assert status == 200
+        assert "secret" not in gateway.said.text + shown + str(routes)
 
 
 @given(st.text())

@@ -140,12 +140,20 @@ class Attempts:
         raise Refused(told(failure.error, upstream=before + name))
 
     def _may_retry(self, failures: list[UpstreamFailure]) -> bool:
-        """Whether the budget has one more. Who was passed over was never asked, and costs nothing."""
+        """Whether the budget has one more.
+
+        Who was passed over was never asked, and costs nothing. Nor does who refused all work: it is out by now, so
+        no storm comes of it, and a node that is drained or stopped under load costs nobody a request.
+        """
         settings = self._settings = self._config().retries
-        if not failures[-1].asked:
+        last = failures[-1]
+        if not last.asked:
             return True
         if sum(failure.asked for failure in failures) >= settings.attempts:
             return False
+        if last.error.eject or last.error.code in SERVES_NOBODY:
+            self.retried += 1
+            return True
         spent = self._budget.attempt(settings)
         if spent is None:
             self.retries_refused += 1

@@ -9,6 +9,8 @@ from fake_mlx import STREAM_HEAD, chunk, hangs, head
 from gateway_harness import QUICK, Start, sidecar, text_of, until
 from msgspec.structs import replace
 
+from fleet.traffic.config import Retries
+
 PATIENT = replace(QUICK, queue_seconds=20)
 WHOLE = STREAM_HEAD + chunk(content="x") + chunk("stop") + b"data: [DONE]\n\n"
 
@@ -53,3 +55,15 @@ async def test_it_waits_no_longer_than_anybody_may_and_is_told_what_turned_it_aw
     assert "roomy: " in (await answer.json())["error"]["message"]
     for one in others:
         one.cancel()
+
+
+async def test_who_met_nobody_is_sent_on_whatever_the_budget_of_retries_says(start: Start, mlx: Any) -> None:
+    """What refuses connections is out at once: no storm can come of it, so that a stopped node costs no request."""
+    dead, good = await mlx(), await mlx()
+    gateway = await start(sidecar(dead, "dead"), sidecar(good, "good"), retries=Retries(burst=0, ratio=0.0))
+    live = gateway.gateway.upstreams.live
+    await until(lambda: all(one.readiness == "ready" for one in live.values()))
+    await dead.stop()
+    answer = await gateway.chat()
+    assert (answer.status, answer.headers["x-fleet-upstream"], answer.headers["x-fleet-attempts"]) == (200, "good", "2")
+    assert gateway.gateway.attempts.retried == 1

@@ -39,4 +39,13 @@ show-errprobe: $(VENV)/.dev ## What a client gets, on every surface, when the up
 show-agents: $(VENV)/.dev ## OpenClaw, opencode, Claude Code and Codex through a gateway: text and tool turns (1.8 GB)
 	@bash tests/clients/agents/show.sh
 
-.PHONY: show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme
+show-cancel: $(VENV)/.dev bench-cancel ## a client that leaves is felt at the sidecar: every surface, every phase, < 50 ms
+	@$(BIN)/python -m pytest -q -s tests/node/gateway/test_cancel_*.py tests/node/gateway/test_gateway_cancel.py
+
+show-drain: $(VENV)/.dev ## fleet drain of a node under 32 streams, and the stop of an edge: none cut, none refused
+	@$(BIN)/python -m pytest -q -s tests/integration/test_drain_under_load.py
+
+show-front-killed: $(VENV)/.dev ## kill -9 of the front under load: clients see a cut, it serves within 2 s
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -q -s tests/integration/test_front_killed.py
+
+.PHONY: show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme

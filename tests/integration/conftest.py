@@ -124,6 +124,16 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
         room.sim("down")
 
 
+@pytest.fixture(scope="session")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """A deployed fleet (front mac-1; mac-2 and mac-3) whose model says nonsense until it has said all that it may."""
+    room = open_room(tmp_path_factory.mktemp("endless"), models=("tiny",))
+    try:
+        yield room
+    finally:
+        room.sim("down")
+
+
 @pytest.fixture
 def own_room(tmp_path: Path) -> Iterator[Room]:
     """A fleet of one's own, adopted and not yet deployed: one front, one Mac with the scripted model."""

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
-from tests.integration.conftest import Room, open_room
+from tests.integration.conftest import Room
 from tests.integration.story import front_url, gateway_key, trust, until
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
@@ -163,18 +163,7 @@ def test_with_every_sidecar_held_down_the_answer_is_503_and_comes_again_after_re
     until(answered, within_seconds=60.0)
 
 
-@pytest.fixture(scope="module")
-def endless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    """A front and one Mac whose model says nonsense until it has said all that it may."""
-    room = Room(tmp_path_factory.mktemp("endless"))
-    try:
-        open_room(room.folder, nodes=2, models=("tiny",))
-        yield room
-    finally:
-        room.sim("down")
-
-
-@pytest.mark.xdist_group("gates")
+@pytest.mark.xdist_group("endless")
 def test_closing_a_stream_stops_generation_at_the_sidecar(endless: Room) -> None:
     sidecar = psutil.Process(int(str(endless.services("mac-2")[SIDECAR]["pid"])))
 

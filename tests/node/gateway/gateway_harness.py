@@ -79,7 +79,7 @@ def hashed(name: str, key: str, *scopes: str) -> HashedKey:
 
 RING = KeyRing(keys=(hashed("ann", KEY, "inference"), hashed("front", NODE_KEY, "inference", "node")))
 
-QUICK = Timeouts(connect_seconds=1, first_token_seconds=5, idle_seconds=5, total_seconds=20, queue_seconds=0.2)
+QUICK = Timeouts(connect_seconds=5, first_token_seconds=5, idle_seconds=5, total_seconds=20, queue_seconds=0.2)
 PROBING = Probing(down_seconds=0.05, idle_seconds=60, edge_seconds=0.1, timeout_seconds=2)
 
 
@@ -112,7 +112,7 @@ class Identity:
     pin: str
 
 
-async def until(condition: Callable[[], object], *, within: float = 5.0) -> None:
+async def until(condition: Callable[[], object], *, within: float = 15.0) -> None:
     """Wait for a condition, with a deadline."""
     async with asyncio.timeout(within):
         while not condition():

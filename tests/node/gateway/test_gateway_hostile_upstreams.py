@@ -25,6 +25,7 @@ IMPATIENT = Timeouts(
     queue_seconds=0.2,
     commit_seconds=0.1,
 )
+PATIENT = Timeouts(commit_seconds=0.1)
 NEVER_OPEN = Breaker(failures=1000)
 COMPLETE = ["delay=20", "first=50", "gap=2", "crlf", "multiline", "split", "crlf,multiline,split", "huge=60000"]
 COMPLETE += ["emptyfinish", "nousage"]
@@ -77,8 +78,12 @@ async def _rig(start: Start, tmp_path: Path) -> AsyncIterator[Rig]:
             model="sim/echo-small",
             key_file=str(key_file),
         )
-        routes = Route(name="own", upstreams=(sidecar.name,)), Route(name="cloud", upstreams=(cloud.name,))
-        changes = {"routes": routes, "timeouts": IMPATIENT, "breaker": NEVER_OPEN}
+        routes = [
+            Route(name=f"{name}{how}", upstreams=(upstream,), timeouts=timeouts)
+            for name, upstream in (("own", sidecar.name), ("cloud", cloud.name))
+            for how, timeouts in (("", PATIENT), ("-hurried", IMPATIENT))
+        ]
+        changes = {"routes": tuple(routes), "breaker": NEVER_OPEN}
         yield Rig(await start(sidecar, cloud, **changes), mlx, openrouter)
 
 
@@ -161,7 +166,7 @@ async def test_a_whole_answer_of_an_api_that_breaks_off_is_an_error(rig: Rig, sw
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("switches", SILENT)
 async def test_silence_ends_in_an_error(rig: Rig, model: str, stream: bool, switches: str) -> None:
-    _, body = await rig.ask(model, switches, stream=stream)
+    _, body = await rig.ask(f"{model}-hurried", switches, stream=stream)
     assert said(body, stream=stream) is None
 
 
@@ -180,7 +185,7 @@ async def test_an_answer_is_not_put_together_around_a_malformed_event(rig: Rig) 
 
 async def test_a_zombie_answers_nobody_and_its_client_is_told(rig: Rig) -> None:
     rig.mlx.mode = Mode.ZOMBIE
-    status, body = await rig.ask("own", "", stream=False)
+    status, body = await rig.ask("own-hurried", "", stream=False)
     assert status in (503, 504)
     assert said(body, stream=False) is None
 

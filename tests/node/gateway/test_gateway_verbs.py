@@ -290,7 +290,7 @@ async def test_a_drained_node_gets_no_new_work_and_what_runs_is_told(fleet: Flee
 
 async def test_the_last_who_serves_a_model_is_drained_by_force_only(fleet: Fleet) -> None:
     assert (await fleet.run("drain", "mini-1")).code == 0
-    await until(lambda: fleet.front.gateway.upstreams.live["mini-1/smol"].readiness != "ready")
+    await until(lambda: fleet.front.gateway.upstreams.live["mini-1/smol"].intent != "serving")
     said = await fleet.run("drain", "mini-2")
     assert said.code == 1
     assert "nobody else can serve smol now" in said.err

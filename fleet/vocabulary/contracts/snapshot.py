@@ -21,6 +21,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     free_ratio: float | None = None
     wired_limit_bytes: int | None = None
     wired_headroom_bytes: int | None = None
+    recommended_working_set_bytes: int | None = None
 
 
 class Swap(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +70,10 @@ class ServiceReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SidecarReading(msgspec.Struct, frozen=True, kw_only=True):
-    """A sidecar as its probes say: `live` = /health, `ready` = a 1-token completion (None = not tried yet)."""
+    """A sidecar as its probes say: `live` = /health, `ready` = a 1-token completion (None = not tried yet).
+
+    Its pace and what is usual for this model on this node are there where something measures them.
+    """
 
     name: str
     model: str
@@ -79,6 +83,8 @@ class SidecarReading(msgspec.Struct, frozen=True, kw_only=True):
     probed_at_seconds: float | None = None
     probe_seconds: float | None = None
     problem: str | None = None
+    decode_tokens_per_second: float | None = None
+    baseline_tokens_per_second: float | None = None
 
 
 class CollectorReading(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,10 +128,12 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bounds on what a client may send."""
+    """Bounds on what a client may send: per request, and `bodies` of all requests that are held at once."""
 
     header_bytes: int = 32 * 1024
     body_bytes: int = 64 * 1024 * 1024
+    bodies_bytes: int = 512 * 1024 * 1024
+    messages: int = 20_000
     default_max_tokens: int = 4096
 
 

@@ -21,7 +21,8 @@ from multidict import CIMultiDict
 import fleet
 from fleet.node.gateway.agent_client import fetch_snapshot
 from fleet.node.gateway.auth import INFERENCE, NODE, host_allowed, shown_key
-from fleet.node.gateway.call import LiveCall, LiveCalls
+from fleet.node.gateway.bodies import Bodies
+from fleet.node.gateway.call import Call, LiveCall, LiveCalls
 from fleet.node.gateway.catalogue import ModelFacts
 from fleet.node.gateway.failures import ClientGone
 from fleet.node.gateway.live_upstream import LiveUpstream
@@ -133,6 +134,7 @@ class Front:
         self._hosts: dict[str, bool] = {}
         self._hosts_of: object = None
         self._unread = Unread()
+        self._bodies = Bodies()
         self._plain = dialect("chat")
         self._doors: dict[str, Door] = {
             "/v1/chat/completions": self._surface("chat"),
@@ -238,20 +240,32 @@ class Front:
         loaded = self.current.loaded
         if self.draining:
             raise Refused(draining())
-        config, request = loaded.config, visit.request
-        content = await read_body(request, longest_bytes=config.limits.body_bytes, seconds=config.timeouts.body_seconds)
-        call = call_of(
-            parse_object(content),
-            request.headers,
-            dialect=spoken,
-            loaded=loaded,
-            upstreams=self.upstreams,
-            key=visit.key.name if visit.key is not None else "",
-            named=visit.id,
-            size_bytes=len(content),
-        )
-        del content
-        visit.called = True
+        request, limits = visit.request, loaded.config.limits
+        held = request.content_length if request.content_length is not None else limits.body_bytes
+        self._bodies.take(held, most_bytes=limits.bodies_bytes)
+        try:
+            content = await read_body(
+                request, longest_bytes=limits.body_bytes, seconds=loaded.config.timeouts.body_seconds
+            )
+            self._bodies.give(held - len(content))
+            held = len(content)
+            call = call_of(
+                parse_object(content),
+                request.headers,
+                dialect=spoken,
+                loaded=loaded,
+                upstreams=self.upstreams,
+                key=visit.key.name if visit.key is not None else "",
+                named=visit.id,
+                size_bytes=held,
+            )
+            del content
+            visit.called = True
+            return await self._called(request, call)
+        finally:
+            self._bodies.give(held)
+
+    async def _called(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
         live = self.calls.enter(call)
         try:
             if call.asked.stream:

@@ -95,6 +95,10 @@ def call_of(
 ) -> Call:
     """What the client wants, on which route. Raises Refused."""
     asked = dialect.read(body)
+    messages, most = asked.request.get("messages"), loaded.config.limits.messages
+    if isinstance(messages, list) and len(messages) > most:
+        message = f"{len(messages)} messages; this gateway takes {most}"
+        raise Refused(ApiError(status=400, message=message, param="messages", code="too_many_messages"))
     route = loaded.route(asked.model)
     if route is None:
         raise Refused(model_not_found(loaded, asked.model or "default"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from fleet.errors import ConfigError
+from fleet.errors import ConfigError, FleetError
 from fleet.node.gateway.app import draining
 from fleet.node.gateway.call import AdmitAll, AllBooks, LiveCalls
 from fleet.node.gateway.gateway import Gateway, new_session
@@ -79,7 +79,11 @@ async def _open_admin(admin: web.AppRunner, port: int | None, journal: Journal) 
     if port is None:
         return
     listen = Listen(host="127.0.0.1", port=port)
-    taken = await take_port(listen, told=lambda text: journal.warn("admin_port_taken", problem=text))
+    try:
+        taken = await take_port(listen, told=lambda text: journal.warn("admin_port_taken", problem=text))
+    except FleetError as error:
+        journal.warn("admin_closed", problem=error.title)
+        return
     await web.SockSite(admin, taken).start()
     journal.event("admin_open", port=port)
 

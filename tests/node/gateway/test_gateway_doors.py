@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from typing import Any
@@ -220,3 +221,22 @@ async def test_plain_curl_can_ask(start: Any, mlx: Any) -> None:
     )  # fmt: skip
     out, _ = await process.communicate()
     assert json.loads(out)["choices"][0]["message"]["content"] == "Hello from the scripted model."
+
+
+async def test_bodies_together_have_a_bound_and_leave_no_trace(start: Any, mlx: Any) -> None:
+    fake = await mlx(hangs)
+    gateway = await start(sidecar(fake), limits=Limits(bodies_bytes=1000))
+    first = asyncio.create_task(gateway.chat(messages=[{"role": "user", "content": "x" * 800}]))
+    await fake.next()
+    refused = await gateway.chat(messages=[{"role": "user", "content": "y" * 800}])
+    assert refused.status == 503
+    assert refused.headers["Retry-After"] == "2"
+    assert (await refused.json())["error"]["code"] == "too_many_bytes"
+    first.cancel()
+    await until(lambda: gateway.gateway.front._bodies.held_bytes == 0)
+
+
+async def test_a_million_messages_are_refused_before_anybody_looks_at_them(start: Any, mlx: Any) -> None:
+    gateway = await start(sidecar(await mlx()), limits=Limits(messages=3))
+    answer = await gateway.chat(messages=[{"role": "user", "content": "x"}] * 4)
+    assert (answer.status, (await answer.json())["error"]["code"]) == (400, "too_many_messages")

@@ -29,23 +29,33 @@ show-mac: test-mac ## 8: on a Mac, the suite that only a Mac can run
 show-readme: $(VENV)/.dev ## 9: README, links, reference; import directions; no module-level mutable state
 	@$(BIN)/python -m pytest -v tests/docs tests/architecture
 
-show-clients: $(VENV)/.dev ## OpenAI's SDKs (Python, Node), Anthropic's and llm through a gateway: text, stream, tools, errors
+# The relay ("every client, every upstream, no stream ever lies"), its promises by number.
+
+show-clients: $(VENV)/.dev ## relay 1: OpenAI's SDKs (Python, Node), Anthropic's and llm through a gateway: text, stream, tools, errors
 	@$(BIN)/python -m pytest -v tests/clients
 	@$(BIN)/python -m tests.clients.rig sh -c '$(BIN)/python tests/clients/rig/sdk_check.py $$PORT'
 
-show-errprobe: $(VENV)/.dev ## What a client gets, on every surface, when the upstream fails in every way
+show-errprobe: $(VENV)/.dev ## relay 2: What a client gets, on every surface, when the upstream fails in every way
 	@$(BIN)/python -m tests.clients.rig sh -c 'tests/clients/rig/errprobe.sh $$PORT'
 
-show-agents: $(VENV)/.dev ## OpenClaw, opencode, Claude Code and Codex through a gateway: text and tool turns (1.8 GB)
+show-agents: $(VENV)/.dev ## relay 1: OpenClaw, opencode, Claude Code and Codex through a gateway: text and tool turns (1.8 GB)
 	@bash tests/clients/agents/show.sh
 
-show-cancel: $(VENV)/.dev bench-cancel ## a client that leaves is felt at the sidecar: every surface, every phase, < 50 ms
+show-complaints: $(VENV)/.dev ## relay 2: what users complain about at other gateways, each with its test (COMPLAINTS.md)
+	@$(BIN)/python -m pytest -q tests/node/gateway
+
+show-streams: $(VENV)/.dev ## relay 3: streams cut at every byte, stalls, faults, translations split at every byte: an answer or an error
+	@$(BIN)/python -m pytest -q tests/node/gateway/test_stream_*.py tests/node/gateway/test_fallback_*.py tests/node/gateway/test_memory_*.py tests/node/gateway/test_gateway_hostile_upstreams.py tests/traffic tests/sim/upstreams
+
+show-relay-speed: bench-gateway ## relay 6: the table of docs/performance.md, with its peers, in one run
+
+show-cancel: $(VENV)/.dev bench-cancel ## relay 4: a client that leaves is felt at the sidecar: every surface, every phase, < 50 ms
 	@$(BIN)/python -m pytest -q -s tests/node/gateway/test_cancel_*.py tests/node/gateway/test_gateway_cancel.py
 
-show-drain: $(VENV)/.dev ## fleet drain of a node under 32 streams, and the stop of an edge: none cut, none refused
+show-drain: $(VENV)/.dev ## relay 5: fleet drain of a node under 32 streams, and the stop of an edge: none cut, none refused
 	@$(BIN)/python -m pytest -q -s tests/integration/test_drain_under_load.py
 
-show-front-killed: $(VENV)/.dev ## kill -9 of the front under load: clients see a cut, it serves within 2 s
+show-front-killed: $(VENV)/.dev ## relay 5: kill -9 of the front under load: clients see a cut, it serves within 2 s
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -q -s tests/integration/test_front_killed.py
 
-.PHONY: show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme
+.PHONY: show-complaints show-streams show-relay-speed show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme

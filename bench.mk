@@ -4,6 +4,6 @@ bench-gateway: $(VENV)/.dev ## fleet's gateway beside its peers, and what it mus
 	@$(BIN)/python -m bench.gateway.run $(if $(QUICK),--quick,)
 
 bench-cancel: $(VENV)/.dev ## how fast a client's leaving reaches the sidecar, on every surface in every phase
-	@$(BIN)/python -m bench.cancel.run
+	@$(BIN)/python -m bench.cancel.run && $(BIN)/python -m bench.cancel.real
 
 .PHONY: bench-cancel bench-gateway

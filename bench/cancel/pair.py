@@ -91,8 +91,13 @@ class Pair:
 
 
 @asynccontextmanager
-async def pair(folder: Path, *, drain_seconds: float = 20.0, timeouts: Timeouts = PATIENT) -> AsyncIterator[Pair]:
-    """Starts both, ready to serve; ends them with the block. Files go to `folder`."""
+async def pair(
+    folder: Path, *, drain_seconds: float = 20.0, timeouts: Timeouts = PATIENT, sidecar_url: str | None = None
+) -> AsyncIterator[Pair]:
+    """Starts both, ready to serve; ends them with the block. Files go to `folder`.
+
+    `sidecar_url`: a real sidecar instead of the simulated one, which then hears nothing.
+    """
     async with AsyncExitStack() as stack:
         mlx = await stack.enter_async_context(SimulatedMlx(step_tokens=1))
         certificate, key = await _identity(folder)
@@ -115,7 +120,7 @@ async def pair(folder: Path, *, drain_seconds: float = 20.0, timeouts: Timeouts 
 
         sidecars = tuple(
             Upstream(
-                name=f"sidecar.{serves}", kind="sidecar", url=mlx.url, engine="mlx_lm", serves=serves,
+                name=f"sidecar.{serves}", kind="sidecar", url=sidecar_url or mlx.url, engine="mlx_lm", serves=serves,
                 model="default_model", max_in_flight=places,
             )
             for serves, places in ((WIDE, 64), (FULL_EDGE, 1))

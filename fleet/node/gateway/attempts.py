@@ -8,50 +8,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from fleet.engines import ErrorKind, RequestRefused
 from fleet.engines.edge import SERVES_NOBODY
+from fleet.node.gateway.answering import Answering, first_delta, whole_answer
 from fleet.node.gateway.call import Admission, Call, Phase
 from fleet.node.gateway.caller import Caller, Reply
-from fleet.node.gateway.failures import UpstreamFailure, broken, faulted, not_for_it, passed_over, told, too_late
-from fleet.node.gateway.intent import draining
+from fleet.node.gateway.failures import UpstreamFailure, not_for_it, passed_over, told, too_late
+from fleet.node.gateway.turned_away import nobody
 from fleet.node.gateway.upstreams import LiveUpstream, Place, Upstreams
 from fleet.node.gateway.watch import Watch
-from fleet.traffic.chat_stream import ChatStreamReader, Chunk, Fault, Part, Progress
-from fleet.traffic.choice import Choice, Why
 from fleet.traffic.config import GatewayConfig, Retries, Timeouts
-from fleet.traffic.openai_error import ApiError, Refused
+from fleet.traffic.openai_error import Refused
 from fleet.traffic.retries import RetryBudget
 from fleet.traffic.work import Work
 from fleet.vocabulary.names import Lane
 
 _UNFELT_SECONDS = 0.001
 _LANE = "x-fleet-lane"
-_LONGEST_PRELUDE_BYTES = 1024 * 1024
-_LONGEST_ANSWER_BYTES = 64 * 1024 * 1024
-
-
-@dataclass(eq=False, slots=True)
-class Answering:
-    """An upstream that has begun to answer: its stream and what it said so far, or its whole answer."""
-
-    place: Place
-    reply: Reply
-    reader: ChatStreamReader | None = None
-    parts: list[Part] | None = None
-    whole: dict[str, Any] | None = None
-    closed: bool = False
-
-    def close(self) -> None:
-        """Let the upstream go, once; a stream that is not at its end is cut at once."""
-        if not self.closed:
-            self.closed = True
-            self.reply.cut()
-            self.place.leave()
 
 
 class Attempts:
@@ -188,9 +164,9 @@ class Attempts:
             )
             self._admission.answered(call, upstream, reply.headers)
             if streamed:
-                answering = await _first_delta(call, place, reply, watch, timeouts)
+                answering = await first_delta(call, place, reply, watch, timeouts)
             else:
-                answering = await _whole(place, reply)
+                answering = await whole_answer(place, reply)
             return answering
         except asyncio.CancelledError as cancelled:
             raise watch.meant(cancelled) from None
@@ -215,103 +191,3 @@ def _passed(call: Call, upstream: LiveUpstream) -> dict[str, str]:
 def _whole_at_once(upstream: LiveUpstream) -> bool:
     """Whether a unary request may be asked as one. Our own machines always stream: that shows life and can be cut."""
     return upstream.spec.kind == "api" and upstream.engine.capabilities.cancel_nonstream
-
-
-async def _first_delta(call: Call, place: Place, reply: Reply, watch: Watch, timeouts: Timeouts) -> Answering:
-    if not reply.events:
-        raise _disguised(place.upstream, await reply.whole(longest_bytes=_LONGEST_ANSWER_BYTES))
-    reader = ChatStreamReader(parse_all=not call.asked.stream or call.dialect.parse_all, work=call.asked.work)
-    parts: list[Part] = []
-    begun = False
-    held_bytes = 0
-    while not begun:
-        data = await reply.read()
-        for part in reader.feed(data) if data else reader.end():
-            if isinstance(part, Chunk):
-                parts.append(part)
-                begun = begun or part.real
-                held_bytes += len(part.data)
-            elif isinstance(part, Progress):
-                if part.done is not None:
-                    watch.extend(timeouts.idle_seconds)  # a long prefill that moves on is not late
-            elif begun:
-                parts.append(part)
-            elif isinstance(part, Fault):
-                raise faulted(part)
-            else:
-                raise broken("ended its answer before it began", code="empty_answer")
-        if held_bytes > _LONGEST_PRELUDE_BYTES and not begun:
-            raise broken(f"sent {held_bytes} bytes that begin no answer", code="malformed_answer")
-    place.began()
-    return Answering(place, reply, reader, parts)
-
-
-async def _whole(place: Place, reply: Reply) -> Answering:
-    body = await reply.whole(longest_bytes=_LONGEST_ANSWER_BYTES)
-    if reply.events:
-        raise broken("answered with an event stream that nobody asked for")
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise broken("answered with something that is no JSON", code="malformed_answer") from None
-    if not isinstance(answer, dict) or answer.get("error"):
-        raise _disguised(place.upstream, body)
-    choices = answer.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    if first.get("error") or first.get("finish_reason") == "error":
-        raise _disguised(place.upstream, msgspec.json.encode({"error": first.get("error")}))
-    place.began()
-    return Answering(place, reply, whole=answer)
-
-
-def _disguised(upstream: LiveUpstream, body: bytes) -> UpstreamFailure:
-    """200 with an error for a body (SPEC section 3.1), or with something else altogether."""
-    if b'"error"' not in body:
-        return broken("answered with something that is no answer", code="malformed_answer")
-    return UpstreamFailure(upstream.engine.map_error(_status_in(body), body), retryable=True)
-
-
-def _status_in(body: bytes) -> int:
-    """The status that an error in a 200 means: its own integer code, where that is a status."""
-    try:
-        error = msgspec.json.decode(body).get("error")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError):
-        return 500
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, int) and 400 <= code < 600 else 500
-
-
-def nobody(call: Call, choice: Choice) -> ApiError:
-    """Nobody may serve now: the request fits nowhere, or all are full, or all are out."""
-    if choice.too_long is not None:
-        return ApiError(
-            status=400,
-            message=f"the prompt has about {call.shape.prompt_tokens} tokens; {call.model} takes {choice.too_long}",
-            code="context_length_exceeded",
-            param="messages",
-        )
-    if choice.full:
-        return ApiError(
-            status=429,
-            message=f"{call.route.name}: every upstream is full ({', '.join(choice.full)})",
-            type="rate_limit_error",
-            code="upstream_busy",
-            retry_after_seconds=2,
-        )
-    if choice.why and all(why is Why.INTENT for why in choice.why.values()):
-        return draining()
-    if choice.unoffered:
-        return ApiError(
-            status=404,
-            message=f"{call.model} does not offer {call.asked.work.value}",
-            code="model_not_found",
-            param="model",
-        )
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in choice.refused.items())
-    return ApiError(
-        status=503,
-        message=f"{call.route.name}: no upstream can serve now ({reasons or 'none is configured'})",
-        type="upstream_error",
-        code="no_upstream",
-        retry_after_seconds=5,
-    )

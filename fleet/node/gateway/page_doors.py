@@ -9,9 +9,9 @@ import msgspec
 from aiohttp import web
 
 import fleet
-from fleet.node.gateway.app import Answer, Door, Visit
 from fleet.node.gateway.auth import ADMIN, INFERENCE, NODE
 from fleet.node.gateway.call import LiveCalls
+from fleet.node.gateway.doors import Answer, Door, Visit
 from fleet.node.gateway.intents import Intents
 from fleet.node.gateway.metrics import Metrics
 from fleet.node.gateway.metrics_process import read_process

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from fleet.node.gateway.attempts import Answering, Attempts
+from fleet.node.gateway.answering import Answering
+from fleet.node.gateway.attempts import Attempts
 from fleet.node.gateway.call import Accounting, Call, LiveCall, Outcome, Phase
 from fleet.node.gateway.failures import ClientGone, UpstreamFailure, broken, faulted, fell_silent, told
 from fleet.node.gateway.sink import SignsOfLife, Sink

@@ -11,7 +11,6 @@ from pathlib import Path
 from aiohttp import web
 
 from fleet.errors import ConfigError, FleetError
-from fleet.node.gateway.app import draining
 from fleet.node.gateway.call import AdmitAll, AllBooks, LiveCalls
 from fleet.node.gateway.gateway import Gateway, new_session
 from fleet.node.gateway.journal import Journal
@@ -20,6 +19,7 @@ from fleet.node.gateway.metrics import Metrics
 from fleet.node.gateway.operation import Operation
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.tls import load_chain, server_context
+from fleet.node.gateway.turned_away import stopping
 from fleet.traffic.config import Listen
 
 _LAST_WORDS_SECONDS = 2.0
@@ -108,7 +108,7 @@ async def _drain(calls: LiveCalls, seconds: float, journal: Journal) -> None:
             await calls.idle()
     except TimeoutError:
         for live in calls:
-            calls.end(live, draining())
+            calls.end(live, stopping())
     try:
         async with asyncio.timeout(_LAST_WORDS_SECONDS):
             await calls.idle()

@@ -233,7 +233,7 @@ async def test_bodies_together_have_a_bound_and_leave_no_trace(start: Any, mlx: 
     assert refused.headers["Retry-After"] == "2"
     assert (await refused.json())["error"]["code"] == "too_many_bytes"
     first.cancel()
-    await until(lambda: gateway.gateway.front._bodies.held_bytes == 0)
+    await until(lambda: gateway.gateway.front.surfaces.bodies.held_bytes == 0)
 
 
 async def test_a_million_messages_are_refused_before_anybody_looks_at_them(start: Any, mlx: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from fake_mlx import hangs
 from gateway_harness import HELLO, KEY, NODE_KEY, Running, sidecar, until
 
-from fleet.node.gateway import app
+from fleet.node.gateway import surfaces
 from fleet.node.gateway.call import Call
 from fleet.traffic.config import Limits
 
@@ -103,7 +103,7 @@ async def test_a_bug_is_told_in_the_words_of_the_surface(start: Any, monkeypatch
     def broken(*args: Any, **kwargs: Any) -> Call:
         raise KeyError("my secret prompt")
 
-    monkeypatch.setattr(app, "call_of", broken)
+    monkeypatch.setattr(surfaces, "call_of", broken)
     gateway = await start()
     answer = await gateway.chat()
     assert answer.status == 500

@@ -15,7 +15,7 @@ import aiohttp
 from gateway_harness import HELLO, KEY, Running, Start, until
 from surface_kit import SURFACES
 
-from fleet.node.gateway.attempts import Answering
+from fleet.node.gateway.answering import Answering
 from fleet.node.gateway.call import Call, LiveCall
 from fleet.node.gateway.places import Place
 from fleet.node.gateway.sink import SignsOfLife

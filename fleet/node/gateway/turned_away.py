@@ -1,0 +1,50 @@
+"""What is said to those who are turned away: nobody can serve them, or the gateway is about to stop."""
+
+from __future__ import annotations
+
+from fleet.node.gateway.call import Call
+from fleet.node.gateway.intent import draining
+from fleet.node.gateway.models import STOPPING
+from fleet.traffic.choice import Choice, Why
+from fleet.traffic.openai_error import ApiError
+
+
+def stopping() -> ApiError:
+    """The gateway takes no new work."""
+    return ApiError(status=503, message=STOPPING, type="upstream_error", code="draining", retry_after_seconds=5)
+
+
+def nobody(call: Call, choice: Choice) -> ApiError:
+    """Nobody may serve now: the request fits nowhere, or all are full, or all are out."""
+    if choice.too_long is not None:
+        return ApiError(
+            status=400,
+            message=f"the prompt has about {call.shape.prompt_tokens} tokens; {call.model} takes {choice.too_long}",
+            code="context_length_exceeded",
+            param="messages",
+        )
+    if choice.full:
+        return ApiError(
+            status=429,
+            message=f"{call.route.name}: every upstream is full ({', '.join(choice.full)})",
+            type="rate_limit_error",
+            code="upstream_busy",
+            retry_after_seconds=2,
+        )
+    if choice.why and all(why is Why.INTENT for why in choice.why.values()):
+        return draining()
+    if choice.unoffered:
+        return ApiError(
+            status=404,
+            message=f"{call.model} does not offer {call.asked.work.value}",
+            code="model_not_found",
+            param="model",
+        )
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in choice.refused.items())
+    return ApiError(
+        status=503,
+        message=f"{call.route.name}: no upstream can serve now ({reasons or 'none is configured'})",
+        type="upstream_error",
+        code="no_upstream",
+        retry_after_seconds=5,
+    )

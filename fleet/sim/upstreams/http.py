@@ -136,8 +136,7 @@ class _Connection(asyncio.Protocol):
         self._current: Exchange | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # uvloop's is one by its deeds only
         self._lines.add(self)
         self._task = asyncio.get_running_loop().create_task(self._serve())
 

@@ -12,41 +12,31 @@ import msgspec
 
 from fleet import __version__
 from fleet.node.agent import metrics
+from fleet.node.agent.collectors import Collectors, Tier
 from fleet.node.agent.commands import Commands, Output
+from fleet.node.agent.fallbacks import command
+from fleet.node.agent.history import History, HistoryProblem
+from fleet.node.agent.own import resident_bytes
+from fleet.node.agent.pace import Errand, Errands, Ticker
+from fleet.node.agent.panics import panic_folder
 from fleet.node.agent.parts import Part
 from fleet.node.agent.reading import MacReader
+from fleet.node.agent.request import Refusal
 from fleet.node.agent.sampler import Sampler
+from fleet.node.agent.seriesquery import parse_series_query
 from fleet.node.agent.server import HttpServer, Page
 from fleet.node.agent.services import Services
 from fleet.node.agent.sidecars import Sidecars
-from fleet.vocabulary.argv import Argv
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.agent import AgentConfig
-from fleet.vocabulary.contracts.snapshot import Snapshot
+from fleet.vocabulary.contracts.snapshot import AgentReading, Snapshot
 from fleet.vocabulary.secret import Secret
 
 Log = Callable[[str], None]
 
-_COMMANDS = {"vm_stat": "/usr/bin/vm_stat"}
-
-
-class Ticker:
-    """Calls `tick` every `seconds`. After a pause (the machine slept) it goes on from now, without catching up."""
-
-    def __init__(self, seconds: float, tick: Callable[[], None], *, first_at: float) -> None:
-        self._seconds, self._tick, self._next = seconds, tick, first_at
-
-    def next_at(self) -> float:
-        """When it ticks next."""
-        return self._next
-
-    def wake(self, now: float) -> None:
-        """Tick when it is time."""
-        if now >= self._next:
-            self._next += self._seconds
-            if self._next <= now:
-                self._next = now + self._seconds
-            self._tick()
+HISTORY_NAME = "history.sqlite3"
+"""In the agent's folder, `var_dir`."""
+_DAY_SECONDS = 24 * 3600.0
 
 
 class Agent:
@@ -65,6 +55,7 @@ class Agent:
         self._clock, self._log = clock, log
         self._selector = selectors.DefaultSelector()
         self._commands = Commands(self._selector, clock)
+        self._started_at = clock.now().timestamp()
         self._server = HttpServer(self._selector, clock, listener, self.page, token)
         self._stopping = False
         self._rendered: tuple[bytes, bytes] | None = None
@@ -81,6 +72,7 @@ class Agent:
         """Go on with another configuration, on the same port."""
         self._sidecars.close()
         self._commands.close()
+        self._history.close()
         self._server.token = token
         self._configure(config, reader)
 
@@ -108,22 +100,34 @@ class Agent:
         """Close every socket and end every command."""
         self._sidecars.close()
         self._commands.close()
+        self._history.close()
         self._server.close()
         self._selector.close()
 
     def snapshot(self) -> Snapshot:
-        """The last sample, with services and sidecars as they were last seen."""
+        """The last sample, with everything else as it was last seen."""
+        collectors = self._sample.collectors + self._services.collectors + self._collectors.readings
         return msgspec.structs.replace(
             self._sample,
             services=self._services.readings,
             sidecars=self._sidecars.readings,
-            collectors=self._sample.collectors + self._services.collectors,
+            collectors=collectors,
+            history=self._history.reading,
+            agent=AgentReading(
+                resident_bytes=self._resident_bytes,
+                started_at_seconds=self._started_at,
+                cpu_seconds_total=time.process_time(),
+                late_seconds=self._ticker.late_seconds,
+                most_late_seconds=self._ticker.most_late_seconds,
+            ),
         )
 
-    def page(self, path: str) -> Page | None:
+    def page(self, path: str, query: str = "") -> Page | Refusal | None:
         """What the listener serves."""
         if path == "/healthz":
             return Page(body=b"ok\n", content_type="text/plain; charset=utf-8")
+        if path == "/v1/series":
+            return self._series(query)
         if path not in ("/v1/snapshot", "/metrics"):
             return None
         if self._rendered is None:
@@ -134,9 +138,31 @@ class Agent:
             return Page(body=self._rendered[1], content_type=metrics.CONTENT_TYPE, age_seconds=age)
         return Page(body=self._rendered[0], content_type="application/json", age_seconds=age)
 
+    def _series(self, text: str) -> Page | Refusal:
+        query = parse_series_query(text, now_seconds=self._clock.now().timestamp())
+        if isinstance(query, Refusal):
+            return query
+        try:
+            found = self._history.series(query)
+        except HistoryProblem as problem:
+            return Refusal(status=503, text=f"the history cannot be read: {problem}")
+        return Page(body=msgspec.json.encode(found), content_type="application/json")
+
     def _configure(self, config: AgentConfig, reader: MacReader) -> None:
         self._config, self._reader = config, reader
-        self._sampler = Sampler(reader, self._clock, node=config.node, version=__version__, disks=config.disks)
+        self._collectors = Collectors(self._clock)
+        self._resident_bytes: int | None = None
+        self._history = History(
+            Path(config.var_dir) / HISTORY_NAME, self._clock, node=config.node, pace_seconds=config.fast_seconds
+        )
+        self._sampler = Sampler(
+            reader,
+            self._clock,
+            node=config.node,
+            version=__version__,
+            disks=config.disks,
+            panics=panic_folder(config.readings),
+        )
         self._sidecars = Sidecars(
             self._selector,
             self._clock,
@@ -154,35 +180,65 @@ class Agent:
             domain=config.domain,
             changed=self._changed,
         )
-        self._take_sample()
-        now = self._clock.monotonic()
+        first_at = self._clock.monotonic() + config.fast_seconds
+        self._ticker = Ticker(config.fast_seconds, self._fast, first_at=first_at)
         self._parts = (
-            Ticker(config.fast_seconds, self._fast, first_at=now + config.fast_seconds),
-            Ticker(config.slow_seconds, self._slow, first_at=now),
+            self._ticker,
+            Errands(self._errands(), self._clock, tick_at=self._ticker.next_at, tick_seconds=config.fast_seconds),
             self._services,
             self._sidecars,
             self._commands,
             self._server,
+        )
+        self._take_sample()
+
+    def _errands(self) -> tuple[Errand, ...]:
+        """The slow and the daily tier. `launchctl` and other commands run beside the loop."""
+        slow = self._config.slow_seconds
+        return (
+            Errand(name="services", every_seconds=slow, run=self._services.slow),
+            Errand(name="commands", every_seconds=slow, run=self._run_commands),
+            Errand(name="disks", every_seconds=slow, run=self._sampler.read_disks),
+            Errand(name="history", every_seconds=slow, run=self._keep_history),
+            Errand(name="own", every_seconds=slow, run=self._measure_itself),
+            Errand(name="unknown", every_seconds=slow, run=self._sampler.complete),
+            Errand(name="machine", every_seconds=_DAY_SECONDS, run=self._sampler.read_machine),
+            Errand(name="panics", every_seconds=_DAY_SECONDS, run=self._sampler.read_panics),
         )
 
     def _fast(self) -> None:
         self._take_sample()
         self._services.fast()
 
-    def _slow(self) -> None:
-        self._services.slow()
+    def _run_commands(self) -> None:
         for name in self._reader.wants():
-            argv = Argv.of(self._config.commands.get(name) or _COMMANDS[name])
-            self._commands.run(argv, self._feed(name))
+            self._commands.run(command(name, self._config.commands), self._feed(name))
 
     def _feed(self, name: str) -> Callable[[Output], None]:
-        return lambda output: self._reader.feed(name, output.text if output.exit_code == 0 else "")
+        def take(output: Output) -> None:
+            good = output.exit_code == 0
+            problem = None if good else output.problem or f"it ended with {output.exit_code}"
+            self._collectors.note(name, tier=Tier.SLOW, seconds=output.seconds, problem=problem)
+            self._reader.feed(name, output.text if good else "")
+
+        return take
+
+    def _keep_history(self) -> None:
+        started = self._clock.monotonic()
+        self._history.flush()
+        seconds, paused = self._clock.monotonic() - started, self._history.reading.paused
+        self._collectors.note("history", tier=Tier.SLOW, seconds=seconds, problem=paused)
+
+    def _measure_itself(self) -> None:
+        self._resident_bytes = self._collectors.collect("own", resident_bytes, None, tier=Tier.SLOW)
 
     def _take_sample(self) -> None:
         self._sample = self._sampler.sample()
         self._sampled_at = self._clock.monotonic()
+        snapshot = self.snapshot()
+        self._history.append(snapshot)
         self._changed()
-        problems = {item.name: item.problem or "" for item in self.snapshot().collectors if not item.ok}
+        problems = {item.name: item.problem or "" for item in snapshot.collectors if not item.ok}
         for name in sorted(set(problems) - self._last_problems):
             self._log(f"collector {name} fails: {problems[name]}")
         for name in sorted(self._last_problems - set(problems)):

@@ -24,6 +24,7 @@ class Output:
     exit_code: int | None
     text: str
     problem: str | None = None
+    seconds: float = 0.0
 
 
 Then = Callable[[Output], None]
@@ -34,6 +35,7 @@ class _Running:
     process: subprocess.Popen[bytes]
     watched: Watched
     then: Then
+    started: float
     deadline: float
     output: bytearray
     reap_at: float | None = None
@@ -87,7 +89,11 @@ class Commands:
             argv, then = self._waiting.popleft()
             try:
                 process = subprocess.Popen(
-                    argv.words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                    argv.words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    close_fds=False,  # Python's files are not inherited anyway, and this lets it use posix_spawn
                 )
             except OSError as error:
                 then(Output(exit_code=None, text="", problem=f"{argv.words[0]}: {error.strerror}"))
@@ -95,11 +101,13 @@ class Commands:
             assert process.stdout is not None
             pipe = process.stdout.fileno()
             os.set_blocking(pipe, False)
+            now = self._clock.monotonic()
             self._running = _Running(
                 process=process,
                 watched=Watched(self._selector, pipe, selectors.EVENT_READ, self._read),
                 then=then,
-                deadline=self._clock.monotonic() + self._deadline_seconds,
+                started=now,
+                deadline=now + self._deadline_seconds,
                 output=bytearray(),
             )
 
@@ -125,5 +133,7 @@ class Commands:
         if running.process.stdout is not None:
             running.process.stdout.close()
         if tell:
-            running.then(Output(exit_code=exit_code, text=running.output.decode("utf-8", "replace"), problem=problem))
+            text = running.output.decode("utf-8", "replace")
+            seconds = self._clock.monotonic() - running.started
+            running.then(Output(exit_code=exit_code, text=text, problem=problem, seconds=seconds))
             self._start()

@@ -1,4 +1,4 @@
-"""Processor time by psutil, alike on both systems."""
+"""Processor time by psutil, for Linux."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from fleet.node.agent.reading import CpuTimes
 def cpu_times() -> CpuTimes:
     """Time of all cores since boot. Raises what psutil raises, ImportError among it.
 
-    Guest time is part of user time; a core that waits for a disk is idle. macOS counts in 32 bits: a counter that
-    wrapped reads as unknown for one sample.
+    Guest time is part of user time; a core that waits for a disk is idle.
     """
     import psutil
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 _FIRST_ROOM_WORDS = 256
 _MIG_ARRAY_TOO_LARGE = -307
+_HOST_CPU_LOAD_INFO = 3
 _HOST_VM_INFO64 = 4
 _RUSAGE_INFO_V0 = 0
 _PROCESS_ROOM_BYTES = 1024
@@ -26,6 +27,10 @@ class LibSystem(Protocol):
 
     def vm_statistics(self) -> bytes:
         """A `vm_statistics64` as long as this kernel's. Raises OSError."""
+        ...
+
+    def cpu_load(self) -> bytes:
+        """A `host_cpu_load_info`. Raises OSError."""
         ...
 
     def notify_state(self, key: str) -> int:
@@ -67,8 +72,9 @@ class CtypesLibSystem:
         lib.sysctlbyname.restype = ctypes.c_int
         lib.mach_host_self.argtypes = []
         lib.mach_host_self.restype = word
-        lib.host_statistics64.argtypes = [word, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(word)]
-        lib.host_statistics64.restype = ctypes.c_int
+        for call in (lib.host_statistics, lib.host_statistics64):
+            call.argtypes = [word, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(word)]
+            call.restype = ctypes.c_int
         lib.notify_register_check.argtypes = [ctypes.c_char_p, ctypes.POINTER(ctypes.c_int)]
         lib.notify_register_check.restype = word
         lib.notify_get_state.argtypes = [ctypes.c_int, ctypes.POINTER(ctypes.c_uint64)]
@@ -98,6 +104,12 @@ class CtypesLibSystem:
         """`host_statistics64(HOST_VM_INFO64)`."""
         return grown(lambda buffer, count: int(self._lib.host_statistics64(self._host, _HOST_VM_INFO64, buffer, count)))
 
+    def cpu_load(self) -> bytes:
+        """`host_statistics(HOST_CPU_LOAD_INFO)`."""
+        return grown(
+            lambda buffer, count: int(self._lib.host_statistics(self._host, _HOST_CPU_LOAD_INFO, buffer, count))
+        )
+
     def notify_state(self, key: str) -> int:
         """`notify_get_state` on the one token of `key`."""
         if key not in self._tokens:
@@ -117,6 +129,41 @@ class CtypesLibSystem:
         """`proc_pid_rusage(RUSAGE_INFO_V0)`."""
         buffer = ctypes.create_string_buffer(_PROCESS_ROOM_BYTES)
         return None if self._lib.proc_pid_rusage(pid, _RUSAGE_INFO_V0, buffer) else buffer.raw
+
+
+class AbsentLibSystem:
+    """Stands in for a libSystem that cannot be loaded: every call fails, and texts of commands are all there is."""
+
+    def __init__(self, problem: str) -> None:
+        self._problem = problem
+
+    def sysctl(self, name: str) -> bytes | None:
+        """Raises OSError."""
+        raise OSError(errno.ENOSYS, f"sysctl {name}: {self._problem}")
+
+    def vm_statistics(self) -> bytes:
+        """Raises OSError."""
+        raise OSError(errno.ENOSYS, self._problem)
+
+    def cpu_load(self) -> bytes:
+        """Raises OSError."""
+        raise OSError(errno.ENOSYS, self._problem)
+
+    def notify_state(self, key: str) -> int:
+        """Raises OSError."""
+        raise OSError(errno.ENOSYS, f"{key}: {self._problem}")
+
+    def process_usage(self, pid: int) -> bytes | None:  # noqa: ARG002 (no process is seen)
+        """Nothing."""
+        return None
+
+
+def load() -> LibSystem:
+    """The libSystem of this machine."""
+    try:
+        return CtypesLibSystem()
+    except (OSError, AttributeError) as error:
+        return AbsentLibSystem(str(error))
 
 
 def _raise_unless_absent(name: str) -> None:

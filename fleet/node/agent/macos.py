@@ -1,40 +1,38 @@
-"""Readings of a real Mac: libSystem's bytes as values. Layouts are those of Apple's published headers.
+"""Readings of a real Mac: libSystem's bytes as values. No psutil, which has neither pressure nor compressor there.
 
-Memory and swap are not psutil's, which has neither pressure nor compressor there, and calls file paging swap (FACTS
-section 3); processor time is.
-`vm_stat`'s text stands in while `host_statistics64` fails (FACTS section 9).
+Where a call fails (FACTS section 9), the text of the command that says the same stands in: the slow tier runs it.
 """
 
 from __future__ import annotations
 
 import os
-import struct
+from collections.abc import Callable
+from typing import TypeVar
 
-from fleet.node.agent.cpu import cpu_times
 from fleet.node.agent.libsystem import LibSystem
 from fleet.node.agent.memory import memory_of, swap_of
 from fleet.node.agent.reading import CpuTimes, Machine
+from fleet.node.agent.structs import HOST_CPU_LOAD_INFO, RUSAGE_INFO_V0, TIMEVAL, VM_STATISTICS64, XSW_USAGE
 from fleet.vocabulary.contracts.snapshot import Memory, Swap
-from fleet.vocabulary.macos.notifyutil import THERMAL_KEY, thermal_level
-from fleet.vocabulary.macos.sysctl import PRESSURE_LEVELS, SwapUsage
+from fleet.vocabulary.macos.digits import whole
+from fleet.vocabulary.macos.ioreg import Accelerators, parse_ioreg_accelerators
+from fleet.vocabulary.macos.notifyutil import THERMAL_KEY, parse_notify_state, thermal_level
+from fleet.vocabulary.macos.sysctl import PRESSURE_LEVELS, SwapUsage, parse_boottime, parse_swapusage, parse_sysctl
 from fleet.vocabulary.macos.vm_stat import VmStat, parse_vm_stat
 
-VM_STATISTICS64 = struct.Struct("=4I9Q2I4Q4IQ")
-"""mach/vm_statistics.h up to rev4; later kernels append."""
-XSW_USAGE = struct.Struct("=3QIi")
-"""sys/sysctl.h: total, available, used, page size, encrypted."""
-TIMEVAL = struct.Struct("=qi")
-RUSAGE_INFO = struct.Struct("=16s8Q")
-"""sys/resource.h, `rusage_info_v0` up to the physical footprint."""
+T = TypeVar("T")
+
+_TICKS_PER_SECOND = 100.0
 
 
 class MacosReader:
-    """Readings by libSystem."""
+    """Readings by libSystem. The GPU's is the text of `ioreg`, as old as the slow tier's last round."""
 
     def __init__(self, lib: LibSystem) -> None:
         self._lib = lib
-        self._vm_text = ""
-        self._vm_failed = False
+        self._failing: dict[str, set[str]] = {"vm_stat": set(), "sysctl": set(), "notifyutil": set()}
+        self._texts: dict[str, str] = {}
+        self._accelerators = Accelerators()
 
     @property
     def name(self) -> str:
@@ -51,11 +49,7 @@ class MacosReader:
 
     def boot_time_seconds(self) -> float | None:
         """`kern.boottime`."""
-        raw = self._lib.sysctl("kern.boottime")
-        if raw is None or len(raw) < TIMEVAL.size:
-            return None
-        seconds, micros = TIMEVAL.unpack_from(raw)
-        return seconds + micros / 1_000_000 if seconds > 0 else None
+        return self._sysctl("kern.boottime", _boottime, parse_boottime)
 
     def memory(self) -> Memory:
         """Pages by host_statistics64, the rest by sysctl."""
@@ -71,19 +65,34 @@ class MacosReader:
 
     def swap(self) -> Swap:
         """`vm.swapusage`, and the counters of host_statistics64."""
-        return swap_of(self._vm(), self._swapusage())
+        return swap_of(self._vm(), self._sysctl("vm.swapusage", _swapusage, parse_swapusage) or SwapUsage())
 
     def thermal_level(self) -> int | None:
-        """The notify key that notifyutil shows."""
-        return thermal_level(self._lib.notify_state(THERMAL_KEY))
+        """The notify key that notifyutil shows. Raises OSError while there is no text to stand in for it."""
+        try:
+            state: int | None = self._lib.notify_state(THERMAL_KEY)
+        except OSError:
+            self._failing["notifyutil"].add(THERMAL_KEY)
+            if not self._texts.get("notifyutil"):
+                raise
+            state = parse_notify_state(self._texts["notifyutil"], THERMAL_KEY)
+        else:
+            self._failing["notifyutil"].clear()
+        return thermal_level(state)
 
     def cpu(self) -> CpuTimes | None:
-        """Time of all cores."""
-        return cpu_times()
+        """Ticks of all cores. They have 32 bits: where one wrapped, the ratio is unknown for one sample."""
+        ticks = HOST_CPU_LOAD_INFO.read(self._lib.cpu_load())
+        known = [count for count in ticks.values() if count is not None]
+        if len(known) < len(ticks) or not any(known):
+            return None
+        total = sum(known)
+        busy = total - (ticks["idle"] or 0)
+        return CpuTimes(busy_seconds=busy / _TICKS_PER_SECOND, total_seconds=total / _TICKS_PER_SECOND)
 
     def gpu_ratio(self) -> float | None:
-        """Not read without a fork yet."""
-        return None
+        """The busiest GPU, by ioreg."""
+        return self._accelerators.busy_ratio
 
     def load_1m(self) -> float | None:
         """`getloadavg`."""
@@ -92,94 +101,93 @@ class MacosReader:
     def footprint_bytes(self, pid: int) -> int | None:
         """`ri_phys_footprint`. Other users' processes are seen by root only."""
         usage = self._lib.process_usage(pid)
-        if usage is None or len(usage) < RUSAGE_INFO.size:
-            return None
-        footprint: int = RUSAGE_INFO.unpack_from(usage)[-1]
-        return footprint
+        return RUSAGE_INFO_V0.read(usage)["ri_phys_footprint"] if usage is not None else None
 
     def wants(self) -> tuple[str, ...]:
-        """`vm_stat` after host_statistics64 failed."""
-        return ("vm_stat",) if self._vm_failed else ()
+        """`ioreg` always; and each command whose call failed."""
+        return ("ioreg", *(command for command, failing in self._failing.items() if failing))
 
     def feed(self, command: str, text: str) -> None:
-        """Keep the text of `vm_stat`."""
-        if command == "vm_stat":
-            self._vm_text = text
+        """Keep what a command printed; an empty text means that it failed."""
+        if command == "ioreg":
+            self._accelerators = parse_ioreg_accelerators(text)
+        else:
+            self._texts[command] = text
 
     def _vm(self) -> VmStat:
         try:
             counts = vm_of(self._lib.vm_statistics(), self._number("hw.pagesize"))
         except OSError:
-            self._vm_failed = True
-            return parse_vm_stat(self._vm_text)
-        self._vm_failed, self._vm_text = False, ""
+            self._failing["vm_stat"].add("")
+            return parse_vm_stat(self._texts.get("vm_stat", ""))
+        self._failing["vm_stat"].clear()
         return counts
 
-    def _swapusage(self) -> SwapUsage:
-        raw = self._lib.sysctl("vm.swapusage")
-        if raw is None or len(raw) < XSW_USAGE.size:
-            return SwapUsage()
-        total, available, used, _, encrypted = XSW_USAGE.unpack_from(raw)
-        return SwapUsage(total_bytes=total, used_bytes=used, free_bytes=available, encrypted=bool(encrypted))
+    def _sysctl(self, name: str, of_raw: Callable[[bytes], T], of_text: Callable[[str | None], T]) -> T | None:
+        """The value of a sysctl by the call, else by the text that stands in for it."""
+        try:
+            raw = self._lib.sysctl(name)
+        except OSError:
+            self._failing["sysctl"].add(name)
+            return of_text(parse_sysctl(self._texts.get("sysctl", "")).get(name))
+        self._failing["sysctl"].discard(name)
+        return of_raw(raw) if raw is not None else None
 
     def _number(self, name: str) -> int | None:
-        raw = self._lib.sysctl(name)
-        return int.from_bytes(raw, "little", signed=True) if raw is not None and len(raw) in (4, 8) else None
+        return self._sysctl(name, _whole, whole)
 
     def _text(self, name: str) -> str | None:
-        raw = self._lib.sysctl(name)
-        return raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip() or None if raw else None
+        return self._sysctl(
+            name, lambda raw: raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip() or None, lambda text: text
+        )
 
 
 def vm_of(raw: bytes, page_size_bytes: int | None) -> VmStat:
-    """Counts of a `vm_statistics64`, whatever a later kernel appended. Raises OSError when it is too short.
+    """Counts of a `vm_statistics64`, as far as this kernel's goes. Raises OSError when not even the first are there.
 
     As in `vm_stat`, free pages are those that hold nothing: speculative ones are counted apart.
     """
-    if len(raw) < VM_STATISTICS64.size:
+    read = VM_STATISTICS64.read(raw)
+    free, speculative = read["free_count"], read["speculative_count"]
+    if read["wire_count"] is None:
         raise OSError(f"vm_statistics64 has {len(raw)} bytes")
-    (
-        free,
-        active,
-        inactive,
-        wired,
-        _zero_fills,
-        _reactivations,
-        pageins,
-        pageouts,
-        _faults,
-        _cow_faults,
-        _lookups,
-        _hits,
-        _purges,
-        purgeable,
-        speculative,
-        decompressions,
-        compressions,
-        swapins,
-        swapouts,
-        compressor,
-        _throttled,
-        external,
-        internal,
-        uncompressed,
-    ) = VM_STATISTICS64.unpack_from(raw)
     return VmStat(
         page_size_bytes=page_size_bytes,
-        free=max(0, free - speculative),
-        active=active,
-        inactive=inactive,
+        free=max(0, free - speculative) if free is not None and speculative is not None else None,
+        active=read["active_count"],
+        inactive=read["inactive_count"],
         speculative=speculative,
-        wired=wired,
-        purgeable=purgeable,
-        file_backed=external,
-        anonymous=internal,
-        stored_in_compressor=uncompressed,
-        occupied_by_compressor=compressor,
-        decompressions=decompressions,
-        compressions=compressions,
-        pageins=pageins,
-        pageouts=pageouts,
-        swapins=swapins,
-        swapouts=swapouts,
+        wired=read["wire_count"],
+        purgeable=read["purgeable_count"],
+        file_backed=read["external_page_count"],
+        anonymous=read["internal_page_count"],
+        stored_in_compressor=read["total_uncompressed_pages_in_compressor"],
+        occupied_by_compressor=read["compressor_page_count"],
+        decompressions=read["decompressions"],
+        compressions=read["compressions"],
+        pageins=read["pageins"],
+        pageouts=read["pageouts"],
+        swapins=read["swapins"],
+        swapouts=read["swapouts"],
+    )
+
+
+def _whole(raw: bytes) -> int | None:
+    return int.from_bytes(raw, "little", signed=True) if len(raw) in (4, 8) else None
+
+
+def _boottime(raw: bytes) -> float | None:
+    read = TIMEVAL.read(raw)
+    seconds, micros = read["tv_sec"], read["tv_usec"]
+    return seconds + micros / 1_000_000 if seconds is not None and micros is not None and seconds > 0 else None
+
+
+def _swapusage(raw: bytes) -> SwapUsage:
+    read = XSW_USAGE.read(raw)
+    encrypted = read["xsu_encrypted"]
+    return SwapUsage(
+        total_bytes=read["xsu_total"],
+        used_bytes=read["xsu_used"],
+        free_bytes=read["xsu_avail"],
+        encrypted=None if encrypted is None else bool(encrypted),
     )

@@ -33,6 +33,8 @@ def memory_of(
         free_ratio=free_ratio,
         wired_limit_bytes=limit,
         wired_headroom_bytes=_difference(limit, wired),
+        compressions_total=vm.compressions,
+        decompressions_total=vm.decompressions,
     )
 
 

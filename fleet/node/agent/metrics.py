@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from fleet.vocabulary.contracts.snapshot import Snapshot
+from fleet.vocabulary.contracts.snapshot import HistoryReading, Memory, Snapshot
 from fleet.vocabulary.exposition import CONTENT_TYPE, Exposition
 
 __all__ = ["CONTENT_TYPE", "render"]
@@ -40,10 +40,20 @@ def render(snapshot: Snapshot) -> bytes:
         "Thermal pressure: 0 nominal, 1 moderate, 2 heavy, 3 trapping, 4 sleeping.",
         snapshot.thermal.pressure_level,
     )
+    text.one("fleet_panics", "gauge", "Panic reports on the machine.", snapshot.panics.count)
+    text.one(
+        "fleet_panic_timestamp_seconds",
+        "gauge",
+        "When the newest panic report was written.",
+        snapshot.panics.newest_at_seconds,
+    )
     _disks(text, snapshot)
     _services(text, snapshot)
     _sidecars(text, snapshot)
     _collectors(text, snapshot)
+    _agent(text, snapshot)
+    if snapshot.history is not None:
+        _history(text, snapshot.history)
     return text.encode()
 
 
@@ -72,6 +82,15 @@ def _memory(text: Exposition, snapshot: Snapshot) -> None:
     )
     text.one("fleet_gpu_wired_limit_bytes", "gauge", "What the GPU may wire, where set.", memory.wired_limit_bytes)
     text.one("fleet_gpu_wired_headroom_bytes", "gauge", "Wired limit less wired memory.", memory.wired_headroom_bytes)
+    text.one("fleet_wired_reserve_bytes", "gauge", "Physical memory less wired limit.", _reserve_bytes(memory))
+    text.one("fleet_compressions_total", "counter", "Pages compressed since boot.", memory.compressions_total)
+    text.one("fleet_decompressions_total", "counter", "Pages decompressed since boot.", memory.decompressions_total)
+
+
+def _reserve_bytes(memory: Memory) -> int | None:
+    if memory.total_bytes is None or memory.wired_limit_bytes is None:
+        return None
+    return memory.total_bytes - memory.wired_limit_bytes
 
 
 def _swap(text: Exposition, snapshot: Snapshot) -> None:
@@ -134,17 +153,41 @@ def _sidecars(text: Exposition, snapshot: Snapshot) -> None:
 def _collectors(text: Exposition, snapshot: Snapshot) -> None:
     labelled = [((("collector", collector.name),), collector) for collector in snapshot.collectors]
     text.family(
-        "fleet_agent_collector_success",
+        "fleet_collector_success",
         "gauge",
         "Whether the collector could read.",
         [(labels, int(collector.ok)) for labels, collector in labelled],
     )
     text.family(
-        "fleet_agent_scrape_duration_seconds",
+        "fleet_collector_duration_seconds",
         "gauge",
         "How long the collector took.",
         [(labels, collector.seconds) for labels, collector in labelled],
     )
+
+
+def _agent(text: Exposition, snapshot: Snapshot) -> None:
+    """The agent itself; the names of its process are those of every Prometheus client."""
+    own = snapshot.agent
+    text.one("process_resident_memory_bytes", "gauge", "Resident memory of the agent.", own.resident_bytes)
+    text.one("process_cpu_seconds_total", "counter", "Processor time of the agent.", own.cpu_seconds_total)
+    text.one("process_start_time_seconds", "gauge", "When the agent started.", own.started_at_seconds)
+    text.one("fleet_agent_tick_delay_seconds", "gauge", "How late the last fast tick was.", own.late_seconds)
+    text.one(
+        "fleet_agent_tick_delay_max_seconds",
+        "gauge",
+        "How late a fast tick was at most, since the agent started.",
+        own.most_late_seconds,
+    )
+
+
+def _history(text: Exposition, history: HistoryReading) -> None:
+    rows = [((("resolution", "sample"),), history.samples), ((("resolution", "minute"),), history.minutes)]
+    text.family("fleet_history_rows", "gauge", "Rows of the agent's history.", rows)
+    text.one("fleet_history_size_bytes", "gauge", "Size of the history's file.", history.file_bytes)
+    text.one("fleet_history_paused", "gauge", "Whether nothing can be written to it.", int(bool(history.paused)))
+    text.one("fleet_history_resets_total", "counter", "Files that were broken and put aside.", history.resets_total)
+    text.one("fleet_history_lost_total", "counter", "Samples that were never written.", history.lost_total)
 
 
 def _exit_code(last_exit: str | None) -> int | None:

@@ -76,9 +76,9 @@ class MacReader(Protocol):
         ...
 
     def wants(self) -> tuple[str, ...]:
-        """Names of macOS commands whose text would help, since a call failed; the slow tier runs them and feeds it."""
+        """Names of macOS commands (`fallbacks.COMMANDS`) whose text is needed; the slow tier runs them and feeds it."""
         ...
 
     def feed(self, command: str, text: str) -> None:
-        """Take what a wanted command printed."""
+        """Take what a wanted command printed; nothing when it failed."""
         ...

@@ -22,6 +22,7 @@ class Request:
     path: str
     fields: dict[str, str]
     keep_alive: bool
+    query: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,8 @@ def parse_head(head: bytes) -> Request | Refusal:
         return Refusal(status=413, text="no body is taken", close=True)
     connection = fields.get("connection", "").lower()
     keep = connection != "close" if line[3] == b"1" else connection == "keep-alive"
-    return Request(method=line[1].decode(), path=line[2].decode().partition("?")[0], fields=fields, keep_alive=keep)
+    path, _, query = line[2].decode().partition("?")
+    return Request(method=line[1].decode(), path=path, fields=fields, keep_alive=keep, query=query)
 
 
 def check(request: Request, *, port: int, token: Secret | None, open_paths: frozenset[str]) -> Refusal | None:

@@ -1,17 +1,20 @@
-"""Takes samples: a collector that fails loses its own readings only."""
+"""Takes samples, tier by tier: a collector that fails loses its own readings only."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
-from fleet.node.agent.collectors import Collectors
+from fleet.node.agent.collectors import Collectors, Tier
+from fleet.node.agent.panics import read_panics
 from fleet.node.agent.rates import busy_ratio, per_second
 from fleet.node.agent.reading import CpuTimes, Machine, MacReader
 from fleet.vocabulary.clock import Clock
-from fleet.vocabulary.contracts.snapshot import Disk, Memory, Snapshot, Swap, Thermal
+from fleet.vocabulary.contracts.snapshot import Disk, Memory, Panics, Snapshot, Swap, Thermal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +28,9 @@ class _Before:
 
 
 def read_disk(mount: str) -> Disk:
-    """Size and room for an unprivileged process. On APFS all volumes of a container share the room.
-
-    Raises OSError, and ImportError without psutil.
-    """
-    import psutil
-
-    usage = psutil.disk_usage(mount)
-    return Disk(mount=mount, total_bytes=usage.total, free_bytes=usage.free)
+    """Size and room for an unprivileged process. On APFS all volumes of a container share the room. Raises OSError."""
+    usage = os.statvfs(mount)
+    return Disk(mount=mount, total_bytes=usage.f_blocks * usage.f_frsize, free_bytes=usage.f_bavail * usage.f_frsize)
 
 
 class Sampler:
@@ -47,32 +45,35 @@ class Sampler:
         version: str,
         disks: Sequence[str],
         disk: Callable[[str], Disk] = read_disk,
+        panics: Path | None = None,
     ) -> None:
         self._reader, self._clock, self._disk = reader, clock, disk
         self._node, self._version, self._disks = node, version, tuple(disks)
+        self._panic_folder = panics
         self._before: _Before | None = None
-        self._machine: Machine | None = None
         self._ever_hot = False
         self._collectors = Collectors(clock)
+        self._machine, self._panics = Machine(), Panics()
+        self._disk_readings: tuple[Disk, ...] = ()
+        self.read_machine()
+        self.read_panics()
+        self.read_disks()
 
     def sample(self) -> Snapshot:
-        """One reading of everything."""
+        """What the fast tier reads now, and what the other tiers read last."""
         now = self._clock.monotonic()
-        if self._machine in (None, Machine()):
-            self._machine = self._collectors.collect("machine", self._reader.machine, None)
         boot = self._collectors.collect("boot", self._reader.boot_time_seconds, None)
         swap = self._collectors.collect("swap", self._reader.swap, Swap())
         cpu = self._collectors.collect("cpu", self._reader.cpu, None)
         before = self._before if self._before and not _rebooted(self._before.boot, boot) else None
-        machine = self._machine or Machine()
         snapshot = Snapshot(
             node=self._node,
             at_seconds=self._clock.now().timestamp(),
             agent_version=self._version,
             readings=self._reader.name,
-            os_version=machine.os_version,
-            chip=machine.chip,
-            hardware_model=machine.hardware_model,
+            os_version=self._machine.os_version,
+            chip=self._machine.chip,
+            hardware_model=self._machine.hardware_model,
             boot_time_seconds=boot,
             cpu_ratio=busy_ratio(before.cpu if before else None, cpu),
             gpu_ratio=self._collectors.collect("gpu", self._reader.gpu_ratio, None),
@@ -80,18 +81,39 @@ class Sampler:
             memory=self._collectors.collect("memory", self._reader.memory, Memory()),
             swap=_with_rates(swap, before, now),
             thermal=self._thermal(),
-            disks=tuple(self._collectors.collect("disk", self._read_disks, ())),
+            disks=self._disk_readings,
+            panics=self._panics,
             collectors=self._collectors.readings,
         )
         self._before = _Before(at=now, swap=swap, cpu=cpu, boot=boot)
         return snapshot
+
+    def read_disks(self) -> None:
+        """Slow tier: a file system that is in trouble may keep statvfs waiting."""
+        unknown = tuple(Disk(mount=mount) for mount in self._disks)
+        self._disk_readings = self._collectors.collect("disk", self._read_disks, unknown, tier=Tier.SLOW)
+
+    def read_machine(self) -> None:
+        """Daily tier: which machine and which system. One that is unknown is asked for again by `complete`."""
+        self._machine = self._collectors.collect("machine", self._reader.machine, Machine(), tier=Tier.DAILY)
+
+    def read_panics(self) -> None:
+        """Daily tier, and so at every start: a panic ends with one."""
+        self._panics = self._collectors.collect(
+            "panics", lambda: read_panics(self._panic_folder), Panics(), tier=Tier.DAILY
+        )
+
+    def complete(self) -> None:
+        """Slow tier: read again what should be known and is not yet."""
+        if self._machine == Machine():
+            self.read_machine()
 
     def _thermal(self) -> Thermal:
         level = self._collectors.collect("thermal", self._reader.thermal_level, None)
         self._ever_hot = self._ever_hot or bool(level)
         return Thermal(pressure_level=level, ever_nonzero=self._ever_hot)
 
-    def _read_disks(self) -> list[Disk]:
+    def _read_disks(self) -> tuple[Disk, ...]:
         """Every disk; one that cannot be read does not hide the others."""
         found: list[Disk] = []
         failed: list[str] = []
@@ -103,7 +125,7 @@ class Sampler:
                 failed.append(f"{mount}: {error.strerror or error}")
         if failed and len(failed) == len(self._disks):
             raise OSError("; ".join(failed))
-        return found
+        return tuple(found)
 
 
 def _with_rates(swap: Swap, before: _Before | None, now: float) -> Swap:

@@ -26,6 +26,7 @@ _REASONS = {
     413: "Content Too Large",
     421: "Misdirected Request",
     431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
 }
 
 
@@ -38,8 +39,8 @@ class Page:
     age_seconds: float | None = None
 
 
-Pages = Callable[[str], Page | None]
-"""The page of a path; None where there is none."""
+Pages = Callable[[str, str], Page | Refusal | None]
+"""The page of a path and a query; None where there is none."""
 
 
 class HttpServer:
@@ -88,10 +89,10 @@ class HttpServer:
             return _refused(parsed), not parsed.close
         refusal = check(parsed, port=self._port, token=self.token, open_paths=frozenset({"/healthz"}))
         if refusal is None:
-            page = self._pages(parsed.path)
-            if page is not None:
+            page = self._pages(parsed.path, parsed.query)
+            if isinstance(page, Page):
                 return _answered(page, parsed), parsed.keep_alive
-            refusal = Refusal(status=404, text="no such page")
+            refusal = page or Refusal(status=404, text="no such page")
         keep = parsed.keep_alive and not refusal.close
         return _refused(refusal, close=not keep), keep
 

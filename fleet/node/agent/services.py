@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from fleet.node.agent.collectors import Collectors
+from fleet.node.agent.collectors import Collectors, Tier
 from fleet.node.agent.commands import Commands, Output
 from fleet.node.agent.parts import NEVER
 from fleet.node.agent.processes import Processes, ProcessReading
@@ -77,6 +77,7 @@ class Services:
             label: ServiceReading(name=service.name, label=label) for label, service in self._services.items()
         }
         self._asked: set[str] = set()
+        self._gone_labels: set[str] = set()
         self._closely = dict.fromkeys(self._services, _CLOSE_LOOKS)
         self._look_at = clock.monotonic()
 
@@ -97,22 +98,26 @@ class Services:
             self._ask(label)
 
     def fast(self) -> None:
-        """Measure those that run. One whose process is gone is asked about at once."""
+        """Measure those that run. One whose process is gone is asked about as soon as this tick is over."""
         alive = []
         for label, reading in self._readings.items():
             if reading.up and reading.pid is not None and not self._gone(reading.pid):
                 self._closely[label] = _CLOSE_LOOKS
                 alive.append(label)
             elif reading.up:
-                self._ask(label)
+                self._gone_labels.add(label)
         self._measure(alive)
 
     def next_at(self) -> float:
         """When to look again at those that do not run: what a deploy starts, and what comes back, shows in a second."""
+        if self._gone_labels:
+            return self._clock.monotonic()
         return self._look_at if any(self._missed()) else NEVER
 
     def wake(self, now: float) -> None:
         """Look at them; each for a minute only, then at the pace of the slow tier."""
+        while self._gone_labels:
+            self._ask(self._gone_labels.pop())
         if now < self._look_at:
             return
         self._look_at = now + _CLOSE_SECONDS
@@ -132,6 +137,9 @@ class Services:
 
     def _take(self, label: str, output: Output) -> None:
         self._asked.discard(label)
+        understood = output.exit_code in (0, NOT_LOADED)
+        problem = None if understood else output.problem or f"launchctl ended with {output.exit_code}"
+        self._collectors.note("launchd", tier=Tier.SLOW, seconds=output.seconds, problem=problem)
         self._readings[label] = reading_of(self._services[label], output)
         self._measure([label])
         self._changed()

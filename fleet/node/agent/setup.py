@@ -52,8 +52,8 @@ def reader_of(readings: str) -> MacReader:
     if readings == "macos":
         if platform.system() != "Darwin":
             raise ConfigError("readings: macos needs macOS", hint="linux and file:PATH work elsewhere")
-        from fleet.node.agent.libsystem import CtypesLibSystem
+        from fleet.node.agent.libsystem import load
         from fleet.node.agent.macos import MacosReader
 
-        return MacosReader(CtypesLibSystem())
+        return MacosReader(load())
     raise ConfigError(f"readings: {readings!r} is unknown", hint="one of macos, linux, file:PATH")

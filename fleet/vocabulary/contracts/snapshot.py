@@ -9,7 +9,10 @@ import msgspec
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """Memory of the node, bytes. `app` = anonymous minus purgeable; `compressed` = RAM that the compressor occupies."""
+    """Memory of the node, bytes. `app` = anonymous minus purgeable; `compressed` = RAM that the compressor occupies.
+
+    The two totals are pages since boot.
+    """
 
     total_bytes: int | None = None
     wired_bytes: int | None = None
@@ -22,6 +25,8 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     wired_limit_bytes: int | None = None
     wired_headroom_bytes: int | None = None
     recommended_working_set_bytes: int | None = None
+    compressions_total: int | None = None
+    decompressions_total: int | None = None
 
 
 class Swap(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,12 +93,42 @@ class SidecarReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CollectorReading(msgspec.Struct, frozen=True, kw_only=True):
-    """How one collector did."""
+    """How one collector did when it last ran. `tier`: fast, slow or daily; "" = an agent that knew no tiers."""
 
     name: str
     ok: bool
     seconds: float
     problem: str | None = None
+    tier: str = ""
+
+
+class Panics(msgspec.Struct, frozen=True, kw_only=True):
+    """Panic reports of the machine. None = nobody could look; the newest one's time is that of its file."""
+
+    count: int | None = None
+    newest_at_seconds: float | None = None
+    newest_name: str | None = None
+
+
+class HistoryReading(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent's own history. `paused` says why nothing is written now; counters start with the agent."""
+
+    samples: int | None = None
+    minutes: int | None = None
+    file_bytes: int | None = None
+    paused: str | None = None
+    resets_total: int = 0
+    lost_total: int = 0
+
+
+class AgentReading(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent itself. A tick of the fast tier is late when something kept the one thread from it."""
+
+    resident_bytes: int | None = None
+    cpu_seconds_total: float | None = None
+    started_at_seconds: float | None = None
+    late_seconds: float | None = None
+    most_late_seconds: float | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,4 +152,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[ServiceReading, ...] = ()
     sidecars: tuple[SidecarReading, ...] = ()
     collectors: tuple[CollectorReading, ...] = ()
+    panics: Panics = Panics()
+    agent: AgentReading = AgentReading()
+    history: HistoryReading | None = None
     schema: int = 1

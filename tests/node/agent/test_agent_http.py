@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.node.agent.request import Refusal, Request, check, parse_head
+from fleet.testing.mac import FakeMac
+from fleet.vocabulary.contracts.series import Series
 from fleet.vocabulary.contracts.snapshot import Snapshot
 from fleet.vocabulary.secret import Secret
 
@@ -137,6 +139,76 @@ def test_the_snapshot_follows_the_machine(start):
     agent.mac.thermal = 3
     assert until(lambda: agent.snapshot()["thermal"]["pressure_level"] == 3)
     assert json.loads(agent.get("/v1/snapshot")[2])["thermal"]["ever_nonzero"] is True
+
+
+def test_series_are_json_of_the_contract_over_http(start):
+    import msgspec
+
+    agent = start(fast_seconds=1.0)
+    agent.mac.load = 2.5
+    series = until(lambda: _with_values(agent))
+    assert series.node == "mini-1"
+    assert set(series.values) == {"load_1m", "memory_pressure_level"}
+    assert all(column[-1] is not None for column in series.values.values())
+    assert series.step_seconds == 1
+    status, _, body = agent.get("/v1/series?since=0&fields=load_1m&step=3600")
+    assert status == 200
+    assert msgspec.json.decode(body, type=Series).step_seconds == 3600
+
+
+def _with_values(agent) -> Series | None:
+    import msgspec
+
+    status, headers, body = agent.get("/v1/series?since=0&fields=load_1m,memory_pressure_level")
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    series = msgspec.json.decode(body, type=Series)
+    return series if series.values["load_1m"] else None
+
+
+def test_series_need_the_token_and_an_odd_query_is_refused_in_words(start):
+    agent = start()
+    assert agent.get("/v1/series", token=None)[0] == 401
+    status, _, body = agent.get("/v1/series?since=yesterday")
+    assert (status, body) == (400, b"since is not a number of seconds: 'yesterday'\n")
+    assert agent.get("/v1/series?fields=heat")[0] == 400
+    assert agent.get("/healthz")[0] == 200
+
+
+def test_without_a_folder_for_its_history_the_agent_lives_and_says_so(start, tmp_path):
+    agent = start(var_dir=str(tmp_path / "absent"))
+    status, _, body = agent.get("/v1/series")
+    assert status == 503
+    assert b"the history cannot be read: unable to open" in body
+    assert until(lambda: b"fleet_history_paused 1\n" in agent.get("/metrics")[2])
+    assert until(lambda: any("collector history fails" in line for line in agent.log))
+    assert agent.snapshot()["memory"]["pressure_level"] == 1
+
+
+def test_a_broken_history_is_begun_anew_while_the_agent_runs(start, tmp_path):
+    (tmp_path / "history.sqlite3").write_bytes(b"no database at all" * 300)
+    agent = start()
+    assert until(lambda: b"fleet_history_resets_total 1\n" in agent.get("/metrics")[2])
+    assert until(lambda: agent.get("/v1/series")[0] == 200)
+    assert (tmp_path / "history.sqlite3.broken").exists()
+
+
+def test_a_slow_command_delays_no_sample_and_its_failure_is_on_record(start, tmp_path):
+    """Real time and a real process: `ioreg` hangs, the fast tier goes on, and the deadline ends it."""
+    hanging = tmp_path / "ioreg"
+    hanging.write_text("#!/bin/sh\nexec sleep 60\n")
+    hanging.chmod(0o755)
+    agent = start(FakeMac(wanted=("ioreg",)), commands={"ioreg": str(hanging)})
+    before = agent.snapshot()["at_seconds"]
+    assert until(lambda: agent.snapshot()["at_seconds"] > before + 0.5)
+    assert agent.snapshot()["agent"]["late_seconds"] is not None
+    assert b"fleet_agent_tick_delay_seconds " in agent.get("/metrics")[2]
+
+
+def test_a_wanted_command_that_fails_is_a_collector_that_fails(start):
+    agent = start(FakeMac(wanted=("vm_stat",)), commands={"vm_stat": "/nonexistent/vm_stat"})
+    failing = until(lambda: [item for item in agent.snapshot()["collectors"] if item["name"] == "vm_stat"])
+    assert (failing[0]["ok"], failing[0]["tier"]) == (False, "slow")
+    assert agent.mac.fed == {"vm_stat": ""}
 
 
 @given(st.binary(max_size=300))

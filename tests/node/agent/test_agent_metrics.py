@@ -1,6 +1,7 @@
 """The metrics text: readable by Prometheus' own parser, by the naming rules, and without a series for the unknown."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -13,9 +14,20 @@ from fleet.node.agent.metrics import render
 from fleet.node.agent.recorded import RecordedReader
 from fleet.node.agent.sampler import Sampler
 from fleet.testing.clock import FakeClock
-from fleet.vocabulary.contracts.snapshot import Disk, Memory, ServiceReading, SidecarReading, Snapshot
+from fleet.vocabulary.contracts.snapshot import (
+    AgentReading,
+    Disk,
+    HistoryReading,
+    Memory,
+    Panics,
+    ServiceReading,
+    SidecarReading,
+    Snapshot,
+)
 
 SAMPLES = Path(__file__).parents[2] / "samples"
+OF_ANY_PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds", "process_start_time_seconds"}
+"""The names that every Prometheus client has for its own process."""
 GOLDEN = Path(__file__).parent / "goldens" / "metrics.prom"
 
 
@@ -50,6 +62,15 @@ def snapshot(tmp_path) -> Snapshot:
         sidecars=(
             SidecarReading(name="chat", model='odd "name"\\', port=8800, live=True, ready=False, probe_seconds=0.25),
         ),
+        panics=Panics(count=1, newest_at_seconds=1795340000.0, newest_name="panic-full.panic"),
+        agent=AgentReading(
+            resident_bytes=19 * 2**20,
+            cpu_seconds_total=1.25,
+            started_at_seconds=1795300000.0,
+            late_seconds=0.001,
+            most_late_seconds=0.02,
+        ),
+        history=HistoryReading(samples=17280, minutes=10080, file_bytes=12 * 2**20, resets_total=1),
     )
 
 
@@ -78,9 +99,23 @@ def test_prometheus_own_parser_reads_it(snapshot):
     assert read["fleet_probe_success"] == [0]
 
 
+def test_promtool_finds_nothing_to_complain_about(snapshot):
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool here")
+    checked = subprocess.run([promtool, "check", "metrics"], input=render(snapshot), capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_every_collector_says_how_it_went_and_how_long_it_took(snapshot):
+    read = values(render(snapshot).decode())
+    assert len(read["fleet_collector_success"]) == len(snapshot.collectors)
+    assert len(read["fleet_collector_duration_seconds"]) == len(snapshot.collectors)
+
+
 def test_names_follow_the_rules(snapshot):
     for family in text_string_to_metric_families(render(snapshot).decode()):
-        assert family.name.startswith("fleet_")
+        assert family.name.startswith("fleet_") or family.name in OF_ANY_PROCESS
         assert family.documentation
         assert family.type in {"gauge", "counter"}
         assert not any(family.name.endswith(unit) for unit in ("_percent", "_ms", "_mb", "_kb", "_gb"))

@@ -1,11 +1,17 @@
 """Samples: collectors fail alone, rates come from counters, unknown is never 0."""
 
-from fleet.node.agent.agent import Ticker
-from fleet.node.agent.reading import CpuTimes
-from fleet.node.agent.sampler import Sampler
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleet.node.agent.panics import panic_folder, read_panics
+from fleet.node.agent.reading import CpuTimes, Machine
+from fleet.node.agent.sampler import Sampler, read_disk
 from fleet.testing.clock import FakeClock
 from fleet.testing.mac import FakeMac
-from fleet.vocabulary.contracts.snapshot import Disk, Memory, Swap
+from fleet.vocabulary.contracts.snapshot import Disk, Memory, Panics, Swap
 
 
 def a_sampler(mac: FakeMac, clock: FakeClock, **options) -> Sampler:
@@ -100,13 +106,84 @@ def test_a_disk_that_cannot_be_read_does_not_hide_the_others():
     assert sample.disks == (Disk(mount="/gone"), Disk(mount="/", total_bytes=100, free_bytes=50))
 
 
-def test_a_ticker_keeps_its_pace_and_does_not_catch_up_after_a_pause():
-    ticks = []
-    ticker = Ticker(5.0, lambda: ticks.append(1), first_at=100.0)
-    ticker.wake(99.9)
-    assert ticks == []
-    ticker.wake(101.0)
-    assert (len(ticks), ticker.next_at()) == (1, 105.0)
-    ticker.wake(500.0)
-    ticker.wake(500.1)
-    assert (len(ticks), ticker.next_at()) == (2, 505.0)
+def test_the_first_sample_holds_every_tier_and_later_ones_only_the_fast_one():
+    reads = []
+
+    def disk(mount: str) -> Disk:
+        reads.append(mount)
+        return Disk(mount=mount, free_bytes=len(reads))
+
+    sampler = a_sampler(FakeMac(), FakeClock(), disk=disk)
+    assert sampler.sample().disks[0].free_bytes == 1
+    assert sampler.sample().disks[0].free_bytes == 1
+    sampler.read_disks()
+    sample = sampler.sample()
+    assert sample.disks[0].free_bytes == 2
+    tiers = {collector.name: collector.tier for collector in sample.collectors}
+    assert tiers["disk"] == "slow"
+    assert tiers["machine"] == tiers["panics"] == "daily"
+    assert {name for name, tier in tiers.items() if tier == "fast"} == {
+        "boot",
+        "swap",
+        "cpu",
+        "gpu",
+        "load",
+        "memory",
+        "thermal",
+    }
+
+
+def test_a_machine_that_is_unknown_at_first_is_asked_for_again_and_then_only_daily():
+    mac = FakeMac(broken={"machine": "too early"})
+    sampler = a_sampler(mac, FakeClock())
+    assert sampler.sample().os_version is None
+    mac.broken.clear()
+    sampler.complete()
+    assert sampler.sample().os_version == "26.5.1"
+    mac.machine_reading = Machine(os_version="27.0")
+    sampler.complete()
+    assert sampler.sample().os_version == "26.5.1"
+    sampler.read_machine()
+    assert sampler.sample().os_version == "27.0"
+
+
+def test_the_disk_is_measured_without_psutil(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    room = read_disk("/")
+    assert 0 <= room.free_bytes <= room.total_bytes
+
+
+def test_panic_reports_are_counted_and_the_newest_is_named(tmp_path):
+    assert read_panics(None) == read_panics(tmp_path / "absent") == Panics()
+    assert read_panics(tmp_path) == Panics(count=0)
+    for name, at in (
+        ("panic-full-2026-11-20-031500.0002.panic", 100),
+        ("panic-base-2026-11-21-031500.ips", 200),
+        ("python3.12-2026-11-22-031500.ips", 300),
+        ("ExcUserFault_fleet.ips", 400),
+    ):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (at, at))
+    assert read_panics(tmp_path) == Panics(
+        count=2, newest_at_seconds=200.0, newest_name="panic-base-2026-11-21-031500.ips"
+    )
+
+
+def test_a_folder_of_panic_reports_that_may_not_be_read_is_unknown_and_not_empty(tmp_path):
+    odd = tmp_path / "a-file"
+    odd.write_text("")
+    sample = a_sampler(FakeMac(), FakeClock(), panics=odd).sample()
+    assert sample.panics == Panics()
+    assert [item.name for item in sample.collectors if not item.ok] == ["panics"]
+
+
+@pytest.mark.parametrize(
+    ("readings", "folder"),
+    [
+        ("macos", Path("/Library/Logs/DiagnosticReports")),
+        ("file:/some/where", Path("/some/where/DiagnosticReports")),
+        ("linux", None),
+    ],
+)
+def test_where_panic_reports_lie(readings, folder):
+    assert panic_folder(readings) == folder

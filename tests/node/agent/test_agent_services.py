@@ -80,15 +80,19 @@ def test_the_fast_tier_asks_launchd_nothing_while_the_process_lives():
     assert commands.ran == ["/bin/launchctl print system/org.fleet-macs.agent"]
 
 
-def test_a_process_that_is_gone_is_asked_about_at_once():
-    commands = FakeCommands()
+def test_a_process_that_is_gone_is_asked_about_as_soon_as_the_fast_tick_is_over():
+    commands, clock = FakeCommands(), FakeClock()
     gone = set()
-    services = a_watch(commands, gone=gone.__contains__)
+    services = a_watch(commands, gone=gone.__contains__, clock=clock)
     services.slow()
     gone.add(4242)
     commands.text = SCHEDULED
     services.fast()
+    assert len(commands.ran) == 1, "nothing forks within the fast tick"
+    assert services.next_at() <= clock.monotonic()
+    services.wake(clock.monotonic())
     assert services.readings[0].up is False
+    assert len(commands.ran) > 1
 
 
 def test_a_job_that_stays_down_is_not_asked_about_for_ever():
@@ -146,7 +150,23 @@ def test_a_footprint_that_cannot_be_read_fails_alone():
     services.slow()
     assert services.readings[0].resident_bytes
     assert services.readings[0].footprint_bytes is None
-    assert {item.name: item.problem for item in services.collectors} == {"processes": None, "footprint": "no"}
+    assert {item.name: item.problem for item in services.collectors if item.tier == "fast"} == {
+        "processes": None,
+        "footprint": "no",
+    }
+
+
+def test_a_launchctl_that_fails_is_a_collector_that_fails_and_no_service_that_is_down():
+    commands = FakeCommands("")
+    commands.exit_code = 125
+    services = a_watch(commands)
+    services.slow()
+    assert services.readings[0].up is None
+    launchd = next(item for item in services.collectors if item.name == "launchd")
+    assert (launchd.ok, launchd.tier, launchd.problem) == (False, "slow", "launchctl ended with 125")
+    commands.exit_code = 113
+    services.slow()
+    assert next(item for item in services.collectors if item.name == "launchd").ok
 
 
 def test_without_psutil_the_footprint_is_still_known(monkeypatch):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-
 
 class Secret:
     """Text that shows as *** in str, repr, format, f-strings, logs and msgspec. `reveal()` is the only way in."""
@@ -32,6 +29,8 @@ class Secret:
         return format("***", spec)
 
     def __eq__(self, other: object) -> bool:
+        import hmac  # here, since OpenSSL comes with it: 4 MB of an agent that only holds a token
+
         return isinstance(other, Secret) and hmac.compare_digest(self._value, other._value)
 
     def __hash__(self) -> int:
@@ -43,4 +42,7 @@ class Secret:
 
 def hmac_digest(salt: str, content: bytes) -> str:
     """`hmac-sha256:` and 64 hex digits of `content` under `salt`."""
+    import hashlib  # here as well
+    import hmac
+
     return "hmac-sha256:" + hmac.new(salt.encode(), content, hashlib.sha256).hexdigest()

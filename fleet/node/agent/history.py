@@ -173,7 +173,10 @@ class History:
 
     def _read(self, db: sqlite3.Connection, query: SeriesQuery) -> Series:
         oldest = {table: _oldest(db, table) for table in self._keep}
-        first = min((at for at in oldest.values() if at is not None), default=math.inf)
+        samples, minutes = oldest["samples"], oldest["minutes"]
+        if samples is not None and minutes is not None and samples - minutes < sql.MINUTE_SECONDS:
+            minutes = samples  # the first minute began before its first sample
+        first = min((at for at in (samples, minutes) if at is not None), default=math.inf)
         since = max(query.since_seconds, first)
         now = self._clock.now().timestamp()
         newest = _newest(db, before_seconds=now + self._pace)
@@ -186,7 +189,6 @@ class History:
                 values=dict.fromkeys(query.fields, ()),
             )
         step = max(self._pace, math.ceil(query.step_seconds or 0), math.ceil((until - since) / query.most_points))
-        samples = oldest["samples"]
         table = "samples"
         if step >= sql.MINUTE_SECONDS or samples is None or since < samples - sql.MINUTE_SECONDS:
             table, step = "minutes", math.ceil(step / sql.MINUTE_SECONDS) * sql.MINUTE_SECONDS

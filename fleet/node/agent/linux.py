@@ -1,24 +1,25 @@
-"""Readings of a Linux machine by psutil: for a fleet on trial. What only macOS has is unknown."""
+"""Readings of a Linux machine from /proc: for a fleet on trial. What only macOS has is unknown."""
 
 from __future__ import annotations
 
+import os
 import platform
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
-from fleet.node.agent.cpu import cpu_times
+from fleet.node.agent.procfs import parse_boot, parse_cpu, parse_meminfo, parse_vmstat
 from fleet.node.agent.reading import CpuTimes, Machine
 from fleet.vocabulary.contracts.snapshot import Memory, Swap
 
-T = TypeVar("T")
-
-_CPUINFO = Path("/proc/cpuinfo")
+PROC = Path("/proc")
 
 
 class LinuxReader:
-    """Readings of this machine. Every method but `machine` raises ImportError where there is no psutil."""
+    """Readings of the machine whose /proc is `proc`."""
+
+    def __init__(self, proc: Path = PROC) -> None:
+        self._proc = proc
+        self._page_bytes = os.sysconf("SC_PAGE_SIZE")
+        self._ticks_per_second = os.sysconf("SC_CLK_TCK")
 
     @property
     def name(self) -> str:
@@ -26,42 +27,43 @@ class LinuxReader:
         return "linux"
 
     def machine(self) -> Machine:
-        """Kernel release, and the processor's name, which psutil does not know."""
+        """Kernel release, and the processor's name."""
         names = [
             line.partition(":")[2].strip()
-            for line in _CPUINFO.read_text().splitlines()
+            for line in self._text("cpuinfo").splitlines()
             if line.startswith("model name")
         ]
         return Machine(os_version=f"Linux {platform.release()}", chip=names[0] if names else None)
 
     def boot_time_seconds(self) -> float | None:
         """When the kernel started."""
-        import psutil
-
-        return psutil.boot_time()
+        return parse_boot(self._text("stat"))
 
     def memory(self) -> Memory:
         """As free(1) counts. Memory of programs has no number of its own there: `app_bytes` is unknown."""
-        import psutil
-
-        memory, _ = _asked(psutil.virtual_memory)
+        read = parse_meminfo(self._text("meminfo"))
+        total, available = read.get("MemTotal"), read.get("MemAvailable")
+        cached = [read[name] for name in ("Cached", "SReclaimable") if name in read]
         return Memory(
-            total_bytes=memory.total,
-            cached_bytes=memory.cached or None,
-            free_bytes=memory.free,
-            free_ratio=memory.available / memory.total if memory.available else None,
+            total_bytes=total,
+            cached_bytes=sum(cached) if "Cached" in read else None,
+            free_bytes=read.get("MemFree"),
+            free_ratio=available / total if total and available is not None else None,
         )
 
     def swap(self) -> Swap:
-        """Swap, and the counters of real swapping, which psutil has right on Linux (pages of 4 KiB)."""
-        import psutil
-
-        swap, sure = _asked(psutil.swap_memory)
+        """Swap, and the counters of real swapping, which a kernel may not have."""
+        read = parse_meminfo(self._text("meminfo"))
+        total, free = read.get("SwapTotal"), read.get("SwapFree")
+        try:
+            counts = parse_vmstat(self._text("vmstat"))
+        except FileNotFoundError:
+            counts = {}
         return Swap(
-            total_bytes=swap.total,
-            used_bytes=swap.used,
-            swapins_bytes_total=swap.sin if sure else None,
-            swapouts_bytes_total=swap.sout if sure else None,
+            total_bytes=total,
+            used_bytes=total - free if total is not None and free is not None else None,
+            swapins_bytes_total=self._bytes(counts.get("pswpin")),
+            swapouts_bytes_total=self._bytes(counts.get("pswpout")),
         )
 
     def thermal_level(self) -> int | None:
@@ -70,7 +72,7 @@ class LinuxReader:
 
     def cpu(self) -> CpuTimes | None:
         """Time of all cores."""
-        return cpu_times()
+        return parse_cpu(self._text("stat"), ticks_per_second=self._ticks_per_second)
 
     def gpu_ratio(self) -> float | None:
         """Never known."""
@@ -78,9 +80,7 @@ class LinuxReader:
 
     def load_1m(self) -> float | None:
         """`getloadavg`."""
-        import psutil
-
-        return psutil.getloadavg()[0]
+        return os.getloadavg()[0]
 
     def footprint_bytes(self, pid: int) -> int | None:  # noqa: ARG002 (macOS alone counts it)
         """Never known."""
@@ -93,9 +93,8 @@ class LinuxReader:
     def feed(self, command: str, text: str) -> None:
         """Nothing is wanted."""
 
+    def _bytes(self, pages: int | None) -> int | None:
+        return None if pages is None else pages * self._page_bytes
 
-def _asked(read: Callable[[], T]) -> tuple[T, bool]:
-    """What psutil says, and whether it was sure: it warns, and says 0, for what this kernel does not tell."""
-    with warnings.catch_warnings(record=True) as doubts:
-        warnings.simplefilter("always")
-        return read(), not doubts
+    def _text(self, name: str) -> str:
+        return (self._proc / name).read_text(encoding="utf-8", errors="replace")

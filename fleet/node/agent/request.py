@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_, xor
 
 from fleet.vocabulary.secret import Secret
 
@@ -72,6 +73,14 @@ def check(request: Request, *, port: int, token: Secret | None, open_paths: froz
         return None
     scheme, _, shown = request.fields.get("authorization", "").partition(" ")
     wanted = token.reveal().encode() if token else b""
-    if not wanted or scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode("latin-1"), wanted):
+    if not wanted or scheme.lower() != "bearer" or not _same(shown.strip().encode("latin-1"), wanted):
         return Refusal(status=401, text="a bearer token is needed")
     return None
+
+
+def _same(one: bytes, other: bytes) -> bool:
+    """Whether two secrets are equal, in a time that tells nothing but their lengths.
+
+    Not hmac's: it brings OpenSSL along, 3.6 MB of the agent's memory.
+    """
+    return len(one) == len(other) and not reduce(or_, map(xor, one, other), 0)

@@ -11,7 +11,7 @@ import msgspec
 from fleet.node.agent.collectors import Collectors, Tier
 from fleet.node.agent.commands import Commands, Output
 from fleet.node.agent.parts import NEVER
-from fleet.node.agent.processes import Processes, ProcessReading
+from fleet.node.agent.processes import ProcessReading, ProcessSource, processes_here
 from fleet.node.agent.reading import MacReader
 from fleet.vocabulary.argv import Argv
 from fleet.vocabulary.clock import Clock
@@ -67,11 +67,12 @@ class Services:
         domain: str,
         changed: Callable[[], None],
         gone: Callable[[int], bool] = is_gone,
+        processes: ProcessSource | None = None,
     ) -> None:
         self._commands, self._reader, self._clock = commands, reader, clock
         self._changed, self._gone = changed, gone
         self._launchctl, self._domain = launchctl, domain
-        self._processes, self._collectors = Processes(), Collectors(clock)
+        self._processes, self._collectors = processes or processes_here(), Collectors(clock)
         self._services = {service.label: service for service in services}
         self._readings = {
             label: ServiceReading(name=service.name, label=label) for label, service in self._services.items()

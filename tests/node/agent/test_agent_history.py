@@ -130,6 +130,15 @@ def test_every_step_tells_the_least_and_the_most_of_the_same_samples(values, eve
         history.close()
 
 
+def test_everything_there_is_begins_with_the_first_sample(tmp_path):
+    clock = FakeClock()
+    clock.advance(25)
+    history = a_history(tmp_path, clock)
+    remember(history, clock, [{"load_1m": 1.0}] * 2)
+    series = history.series(asked("load_1m", since=0))
+    assert (series.start_seconds, series.values["load_1m"]) == (START + 25, (1.0, 1.0))
+
+
 def test_what_was_flushed_is_there_after_the_process_was_killed_and_the_rest_of_it_after_a_good_end(tmp_path):
     clock = FakeClock()
     history = a_history(tmp_path, clock)

@@ -7,9 +7,19 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fleet.node.agent.linux import LinuxReader
-from fleet.node.agent.reading import Machine
+from fleet.node.agent.procfs import (
+    parse_boot,
+    parse_cpu,
+    parse_meminfo,
+    parse_resident_pages,
+    parse_start_ticks,
+    parse_vmstat,
+)
+from fleet.node.agent.reading import CpuTimes, Machine
 from fleet.node.agent.recorded import RecordedReader
 from fleet.vocabulary.contracts.snapshot import Memory, Swap
 from fleet.vocabulary.units import GIB, KIB, MIB
@@ -57,7 +67,7 @@ def test_an_empty_folder_of_recordings_knows_nothing(tmp_path):
     assert (reader.thermal_level(), reader.load_1m(), reader.boot_time_seconds()) == (None, None, None)
 
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="psutil reads /proc")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
 
 
 @linux_only
@@ -77,9 +87,8 @@ def test_linux_reads_itself():
 
 
 @pytest.fixture
-def proc(tmp_path, monkeypatch) -> Path:
-    """Where psutil looks for the machine."""
-    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+def proc(tmp_path) -> Path:
+    """A /proc."""
     (tmp_path / "meminfo").write_text(
         "MemTotal: 8000 kB\nMemFree: 1000 kB\nMemAvailable: 6000 kB\nCached: 3000 kB\nSReclaimable: 500 kB\n"
         "SwapTotal: 400 kB\nSwapFree: 300 kB\n"
@@ -88,25 +97,50 @@ def proc(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-@linux_only
 def test_linux_counts_swapping_and_not_file_paging(proc):
-    assert LinuxReader().swap() == Swap(
-        used_bytes=100 * KIB, total_bytes=400 * KIB, swapins_bytes_total=12 * KIB, swapouts_bytes_total=20 * KIB
+    page = os.sysconf("SC_PAGE_SIZE")
+    assert LinuxReader(proc).swap() == Swap(
+        used_bytes=100 * KIB, total_bytes=400 * KIB, swapins_bytes_total=3 * page, swapouts_bytes_total=5 * page
     )
 
 
-@linux_only
 def test_linux_counts_memory_as_free_does(proc):
-    assert LinuxReader().memory() == Memory(
+    assert LinuxReader(proc).memory() == Memory(
         total_bytes=8000 * KIB, cached_bytes=3500 * KIB, free_bytes=1000 * KIB, free_ratio=0.75
     )
 
 
-@linux_only
-def test_what_psutil_is_not_sure_of_is_unknown_and_not_zero(proc, recwarn):
+def test_what_the_kernel_does_not_tell_is_unknown_and_not_zero(proc):
     (proc / "vmstat").unlink()
     lines = ("MemTotal: 8000 kB", "MemFree: 1000 kB", "MemAvailable: 6000 kB", "SwapTotal: 0 kB", "SwapFree: 0 kB")
     (proc / "meminfo").write_text("\n".join(lines))
-    assert LinuxReader().swap() == Swap(used_bytes=0, total_bytes=0)
-    assert LinuxReader().memory().cached_bytes is None
-    assert not recwarn
+    assert LinuxReader(proc).swap() == Swap(used_bytes=0, total_bytes=0)
+    assert LinuxReader(proc).memory().cached_bytes is None
+    (proc / "meminfo").write_text("")
+    assert LinuxReader(proc).memory() == Memory()
+    assert LinuxReader(proc).swap() == Swap()
+
+
+def test_processor_time_leaves_out_guests_and_waiting_for_disks(proc):
+    ticks = os.sysconf("SC_CLK_TCK")
+    (proc / "stat").write_text("cpu  100 10 50 800 40 5 5 10 70 0\ncpu0 1 1 1 1\nbtime 1784098183\n")
+    reader = LinuxReader(proc)
+    assert reader.cpu() == CpuTimes(busy_seconds=180 / ticks, total_seconds=1020 / ticks)
+    assert reader.boot_time_seconds() == 1784098183.0
+
+
+@linux_only
+def test_linux_says_what_psutil_says():
+    ours, theirs = LinuxReader(), psutil.virtual_memory()
+    assert ours.memory().total_bytes == theirs.total
+    assert ours.memory().cached_bytes == pytest.approx(theirs.cached, rel=0.2)
+    assert ours.swap().total_bytes == psutil.swap_memory().total
+    times = psutil.cpu_times()
+    assert ours.cpu().total_seconds == pytest.approx(sum(times) - times.guest - times.guest_nice, rel=0.01)
+
+
+@given(st.text(max_size=200))
+def test_no_text_of_proc_raises(text):
+    for parse in (parse_meminfo, parse_vmstat, parse_boot, parse_start_ticks, parse_resident_pages):
+        parse(text)
+    parse_cpu(f"cpu {text}", ticks_per_second=100)

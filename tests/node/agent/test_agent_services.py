@@ -10,6 +10,7 @@ import pytest
 
 from fleet.node.agent.commands import Commands, Output
 from fleet.node.agent.parts import NEVER
+from fleet.node.agent.processes import Processes
 from fleet.node.agent.services import Services, reading_of
 from fleet.testing.clock import FakeClock
 from fleet.testing.mac import FakeMac
@@ -37,7 +38,7 @@ class FakeCommands:
         then(Output(exit_code=self.exit_code, text=self.text))
 
 
-def a_watch(commands: FakeCommands, gone=lambda pid: False, mac: FakeMac | None = None, clock=None) -> Services:
+def a_watch(commands: FakeCommands, gone=lambda pid: False, mac=None, clock=None, processes=None) -> Services:
     return Services(
         commands,
         mac or FakeMac(),
@@ -47,6 +48,7 @@ def a_watch(commands: FakeCommands, gone=lambda pid: False, mac: FakeMac | None 
         domain="system",
         changed=lambda: None,
         gone=gone,
+        processes=processes,
     )
 
 
@@ -125,9 +127,10 @@ def own(pid: int) -> str:
     return RUNNING.replace("4242", str(pid))
 
 
-def test_a_service_is_measured_by_psutil_and_its_footprint_by_the_reader():
+@pytest.mark.parametrize("processes", [None, Processes()], ids=["by this system", "by psutil"])
+def test_a_service_is_measured_and_its_footprint_by_the_reader(processes):
     pid = os.getpid()
-    services = a_watch(FakeCommands(own(pid)), mac=FakeMac(footprints={pid: 900}))
+    services = a_watch(FakeCommands(own(pid)), mac=FakeMac(footprints={pid: 900}), processes=processes)
     services.slow()
     reading = services.readings[0]
     assert reading.started_at_seconds == psutil.Process().create_time()
@@ -172,7 +175,7 @@ def test_a_launchctl_that_fails_is_a_collector_that_fails_and_no_service_that_is
 def test_without_psutil_the_footprint_is_still_known(monkeypatch):
     monkeypatch.setitem(sys.modules, "psutil", None)
     pid = os.getpid()
-    services = a_watch(FakeCommands(own(pid)), mac=FakeMac(footprints={pid: 900}))
+    services = a_watch(FakeCommands(own(pid)), mac=FakeMac(footprints={pid: 900}), processes=Processes())
     services.slow()
     reading = services.readings[0]
     assert (reading.up, reading.resident_bytes, reading.footprint_bytes) == (True, None, 900)

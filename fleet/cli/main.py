@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("fleet.cli.deploy:plan", "Show what a deploy would change."),
     "deploy": ("fleet.cli.deploy:deploy", "Make the nodes what inventory and playbook say."),
     "status": ("fleet.cli.status:status", "Show every node of the inventory."),
+    "doctor": ("fleet.cli.doctor:doctor", "Look for what stops a Mac from serving, and say what mends it."),
     "route": ("fleet.cli.route:route", "Look at routes, and at where a request would go."),
     "ps": ("fleet.cli.ps:ps", "Show the requests in flight."),
     "kill": ("fleet.cli.kill:kill", "End a request in flight."),

@@ -9,7 +9,7 @@ import os
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from fleet.errors import UsageError
 from fleet.sim.doors.listener import SshDoor, make_host_key
@@ -119,6 +119,12 @@ class SimNode:
                 self._door.latency_seconds = seconds_of(value or "0s")
             case "noise" | "disk-full":
                 self.tree.say(name, value) if value else self.tree.forget(name)
+            case "clock" | "time-wait" | "firewall" | "updates":
+                self.tree.say(name, value.removeprefix("+")) if value else self.tree.forget(name)
+            case "free":
+                self.tree.say(name, str(bytes_of(value))) if value else self.tree.forget(name)
+            case "uptime":
+                self._readings.put_boottime(datetime.now(UTC) - timedelta(days=int(value or 0)))
             case "sudo":
                 self.tree.say("sudo", value or "nopasswd")
             case "filevault":
@@ -159,6 +165,8 @@ class SimNode:
     # --- power -------------------------------------------------------------------------------------------------------
 
     async def _boot(self) -> None:
+        if self._faults.pop("uptime", None):
+            self._remember()
         self._readings.boot(boot_id=str(uuid.uuid4()).upper(), at=datetime.now(UTC))
         await self._launchd.change(self._conditions())
         self._fifo.open()

@@ -23,7 +23,8 @@ from fleet.vocabulary.units import MIB
 USER_KEY = "keys/id_ed25519"
 COMMANDS = (
     "launchctl", "plutil", "sysctl", "pmset", "sudo", "visudo", "vm_stat", "notifyutil", "sw_vers", "fdesetup",
-    "xcode-select", "lsof", "shasum", "openssl", "log", "ioreg", "systemsetup", "dscl",
+    "xcode-select", "lsof", "shasum", "openssl", "log", "ioreg", "systemsetup", "dscl", "df", "date", "netstat",
+    "defaults", "socketfilterfw",
 )  # fmt: skip
 
 API_MODELS: dict[str, dict[str, Any]] = {

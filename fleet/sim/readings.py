@@ -66,15 +66,16 @@ class Readings:
         outs = max(self.vm_stat().get("Swapouts", 0), used_bytes // PAGE_BYTES)
         self.put_vm_stat({"Swapouts": outs, "Swapins": outs // 2})
 
-    def boot(self, *, boot_id: str, at: datetime) -> None:
-        """What a boot resets: the boot's identity and time, the GPU wired limit, counters since boot, swap."""
+    def put_boottime(self, at: datetime) -> None:
+        """When the machine started."""
         local = at.astimezone()
         clock = f"{local:%a %b} {local.day:>2} {local:%H:%M:%S %Y}"
-        self.put_sysctl({
-            "kern.boottime": f"{{ sec = {int(at.timestamp())}, usec = {at.microsecond} }} {clock}",
-            "kern.bootsessionuuid": boot_id,
-            "iogpu.wired_limit_mb": "0",
-        })  # fmt: skip
+        self.put_sysctl({"kern.boottime": f"{{ sec = {int(at.timestamp())}, usec = {at.microsecond} }} {clock}"})
+
+    def boot(self, *, boot_id: str, at: datetime) -> None:
+        """What a boot resets: the boot's identity and time, the GPU wired limit, counters since boot, swap."""
+        self.put_boottime(at)
+        self.put_sysctl({"kern.bootsessionuuid": boot_id, "iogpu.wired_limit_mb": "0"})
         self.put_swap(0)
         self.put_vm_stat({"Swapins": 0, "Swapouts": 0, "Pageins": 120033, "Pageouts": 0, "Compressions": 0,
                           "Decompressions": 0})  # fmt: skip

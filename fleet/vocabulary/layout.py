@@ -42,6 +42,11 @@ _MACOS_COMMANDS = {
     "ioreg": "/usr/sbin/ioreg",
     "systemsetup": "/usr/sbin/systemsetup",
     "dscl": "/usr/bin/dscl",
+    "df": "/bin/df",
+    "date": "/bin/date",
+    "netstat": "/usr/sbin/netstat",
+    "defaults": "/usr/bin/defaults",
+    "socketfilterfw": "/usr/libexec/ApplicationFirewall/socketfilterfw",
 }
 
 _OWN_FOLDERS = ("sbin", "sync", "python", "envs", "apps", "models", "files", "blobs", "releases", "state", "runs")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from fleet.control.actions.adopt_install import Installation, Installed, installation, parse_installed
 from fleet.control.actions.adopt_probe import Probe, Problem, parse_probe, probe_command, problems_of
+from fleet.control.actions.sudo import root_prefix
 from fleet.control.desired.supplies import InterpreterNeed, Packed
 from fleet.control.desired.templates import Templates
 from fleet.control.inventory import Node, Project
@@ -23,7 +24,7 @@ from fleet.control.supply.cache import Cache
 from fleet.control.supply.interpreters import fetch_interpreter
 from fleet.control.supply.nodepart import sync_zipapp
 from fleet.errors import FleetError, HostKeyError, NodeError, ProtocolError
-from fleet.vocabulary.argv import Argv, posix
+from fleet.vocabulary.argv import posix
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.secret import Secret
 
@@ -168,15 +169,7 @@ class Adopter:
         return self._run(session, node, probe, parts)
 
     def _run(self, session: Session, node: Node, probe: Probe, parts: Installation) -> Installed:
-        sudo = node.settings.layout().command("sudo")
-        secret = None
-        if not node.settings.sudo:
-            prefix = Argv.of()
-        elif probe.sudo == "free":
-            prefix = Argv.of(sudo, "-n", "-H")
-        else:
-            secret = self._checked_password(session, node)
-            prefix = Argv.of(sudo, "-k", "-S", "-H", "-p", "")
+        prefix, secret = root_prefix(session, node, free=probe.sudo == "free", password=self.password)
         channel = session.exec(posix('exec "$@"', *prefix.plus("/bin/sh", "-c", parts.script, "fleet").words))
         try:
             if secret is not None:
@@ -201,23 +194,6 @@ class Adopter:
                 node=node.name,
             )
         return installed
-
-    def _checked_password(self, session: Session, node: Node) -> Secret:
-        """The password, after sudo took it once: a wrong one must not eat what is sent behind it."""
-        if self.password is None:
-            raise NodeError(
-                "sudo asks for a password",
-                node=node.name,
-                hint="--ask-sudo-password asks you for it, FLEET_SUDO_PASSWORD hands it over",
-            )
-        sudo = node.settings.layout().command("sudo")
-        channel = session.exec(posix('exec "$@"', sudo, "-k", "-S", "-p", "", "true"))
-        channel.write(f"{self.password.reveal()}\n".encode())
-        channel.close_write()
-        if channel.wait():
-            said = channel.stderr_tail.strip().splitlines()
-            raise NodeError("sudo refused the password", node=node.name, detail=said[-1] if said else "")
-        return self.password
 
 
 def _refuse_serious(node: Node, problems: Sequence[Problem]) -> None:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from fleet import __version__
-from fleet.control.actions.adopt_probe import script_text
+from fleet.control.actions.probing import script_text
 from fleet.control.desired.jobs import render_apply_plist
 from fleet.control.desired.supplies import Packed
 from fleet.control.desired.templates import Templates
@@ -98,7 +98,7 @@ def installation(
         label_prefix=layout.label_prefix,
     )
     return Installation(
-        script=script_text("adopt.sh", values),
+        script=script_text(("adopt.sh",), values),
         files={
             "helper": helper_text(node, python).encode(),
             "sudoers": sudoers_text(login, layout).encode(),

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from importlib.resources import files
 
 from fleet.control.actions.adopt_places import Place, parse_places, weakness_of
+from fleet.control.actions.probing import (
+    ENOUGH_DISK_BYTES,
+    POWER_WANTED,
+    blocks_of,
+    node_ports,
+    pids_of_ours,
+    script_text,
+)
 from fleet.control.inventory import Node
-from fleet.vocabulary.argv import posix, quote
+from fleet.vocabulary.argv import posix
+from fleet.vocabulary.macos.disks import parse_df_kp
 from fleet.vocabulary.macos.lsof import Listener, parse_listeners
 from fleet.vocabulary.macos.pmset import parse_pmset
 from fleet.vocabulary.macos.sysctl import parse_sysctl
 from fleet.vocabulary.macos.system import parse_fdesetup, parse_sw_vers
 
 _MAGIC = "FLEET-PROBE/1"
-_HEAD = re.compile(r"== (\S+) (-?\d{1,4}|-)")
-_DF = re.compile(r"\s\d{1,15}\s+\d{1,15}\s+(\d{1,15})\s+\d{1,3}%\s+/")
-_NEVER_SLEEPS = {"sleep": 0, "disksleep": 0, "powernap": 0, "lowpowermode": 0}
-_COMES_BACK = {"autorestart": 1, "womp": 1}
-_ENOUGH_DISK_BYTES = 20 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -60,21 +63,13 @@ class Probe:
     complete: bool = False
 
 
-def node_ports(node: Node) -> tuple[int, ...]:
-    """The ports that fleet's services will want on a node, as far as the inventory says."""
-    settings = node.settings
-    return tuple(
-        dict.fromkeys((settings.gateway_port, settings.gateway_admin_port, settings.agent_port, settings.sidecar_port))
-    )
-
-
 def probe_command(node: Node, *, python_digest: str) -> str:
     """The one command that asks everything."""
     settings, layout = node.settings, node.settings.layout()
     values = {
         **{
             name.upper().replace("-", "_"): layout.command(name)
-            for name in ("sudo", "xcode-select", "fdesetup", "pmset", "lsof", "sw_vers", "sysctl")
+            for name in ("sudo", "xcode-select", "fdesetup", "pmset", "lsof", "sw_vers", "sysctl", "df")
         },
         "PRIVILEGED": "sudo" if settings.sudo else "no",
         "ROOT": layout.root,
@@ -83,26 +78,16 @@ def probe_command(node: Node, *, python_digest: str) -> str:
         "PYTHON_DIGEST": python_digest,
         "PORTS": " ".join(map(str, node_ports(node))),
     }
-    return posix(script_text("probe.sh", values))
-
-
-def script_text(name: str, values: dict[str, str]) -> str:
-    """A script of this package with its values as assignments before it."""
-    head = "".join(f"{key}={quote([value])}\n" for key, value in values.items())
-    return head + files("fleet.control.actions").joinpath(name).read_text(encoding="utf-8")
+    return posix(script_text(("blocks.sh", "probe.sh"), values))
 
 
 def parse_probe(text: str, *, root: str) -> Probe:
     """What the probe script answered. Cut or foreign text leaves fields unknown."""
-    blocks = _blocks(text)
+    blocks = blocks_of(text, _MAGIC)
     out = {name: said for name, (_, said) in blocks.items()}
     system = parse_sysctl(out.get("sysctl", ""))
     memory = system.get("hw.memsize", "")
-    ours = {
-        int(name.removeprefix("process."))
-        for name, said in out.items()
-        if name.startswith("process.") and name[8:].isdigit() and f"{root}/" in said
-    }
+    ours = pids_of_ours(out, root=root)
     words = out.get("python", "").split()
     version = words[0] if words and re.fullmatch(r"3\.\d+\.\d+", words[0]) else None
     listeners = parse_listeners(out.get("listeners", ""))
@@ -117,7 +102,7 @@ def parse_probe(text: str, *, root: str) -> Probe:
         memory_bytes=int(memory) if memory.isdigit() else None,
         filevault=parse_fdesetup(out.get("filevault", "")),
         power=dict(parse_pmset(out.get("power", "")).sections.get("AC Power", {})),
-        disk_free_bytes=_available_bytes(out.get("disk", "")),
+        disk_free_bytes=volume.available_bytes if (volume := parse_df_kp(out.get("disk", ""))) else None,
         ports=tuple(dict.fromkeys(found for found in listeners if found.pid not in ours)),
         python_version=version,
         python_machine=words[1] if version and len(words) > 1 else None,
@@ -244,7 +229,7 @@ def _machine(probe: Probe) -> list[Problem]:
         found.append(
             Problem("FileVault is on", "plan for restarts: see how it is reached; authrestart for planned ones")
         )
-    if probe.disk_free_bytes is not None and probe.disk_free_bytes < _ENOUGH_DISK_BYTES:
+    if probe.disk_free_bytes is not None and probe.disk_free_bytes < ENOUGH_DISK_BYTES:
         found.append(Problem(f"{probe.disk_free_bytes // 1024**3} GiB of disk are free", "models need room"))
     return found
 
@@ -254,28 +239,12 @@ def _power(probe: Probe) -> list[Problem]:
         return []
     wrong = [
         f"{key} {probe.power[key]}"
-        for key, wanted in {**_NEVER_SLEEPS, **_COMES_BACK}.items()
+        for key, wanted in POWER_WANTED.items()
         if key in probe.power and probe.power[key] != str(wanted)
     ]
     return (
         [Problem(f"power settings: {', '.join(wrong)}", "the `pmset` task of the playbook sets them")] if wrong else []
     )
-
-
-def _blocks(text: str) -> dict[str, tuple[str, str]]:
-    """Name -> (status, output) of each block behind the magic line."""
-    blocks: dict[str, tuple[str, str]] = {}
-    _, magic, rest = text.partition(_MAGIC)
-    name, lines = "", list[str]()
-    for line in rest.splitlines() if magic else ():
-        head = _HEAD.fullmatch(line)
-        if head:
-            name, lines = head[1], []
-            blocks[name] = (head[2], "")
-        elif line.startswith("|") and name:
-            lines.append(line[1:])
-            blocks[name] = (blocks[name][0], "\n".join(lines))
-    return blocks
 
 
 def _ended_well(blocks: dict[str, tuple[str, str]], name: str) -> bool | None:
@@ -289,9 +258,3 @@ def _sudo(blocks: dict[str, tuple[str, str]]) -> str:
     if status == "0":
         return "free"
     return "password" if "password is required" in said else "missing"
-
-
-def _available_bytes(text: str) -> int | None:
-    """The fourth column of `df -kP`."""
-    match = _DF.search(text)
-    return int(match[1]) * 1024 if match else None

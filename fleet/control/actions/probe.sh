@@ -1,37 +1,8 @@
-# What a node is, by POSIX sh alone: a fresh Mac has no usable Python (FACTS section 2.7). Values above this text:
-# SUDO PRIVILEGED XCODE_SELECT FDESETUP PMSET LSOF SW_VERS SYSCTL ROOT OWNER PYTHON PYTHON_DIGEST PORTS
-# Answers the magic line, then blocks: `== NAME STATUS`, the output with | before each line, `== end 0`.
-PATH=/usr/bin:/bin:/usr/sbin:/sbin
-LC_ALL=C
-export PATH LC_ALL
-
-run() {
-    name=$1
-    shift
-    text=$("$@" 2>&1 </dev/null)
-    printf '== %s %s\n' "$name" $?
-    [ -z "$text" ] || printf '%s\n' "$text" | sed 's/^/|/'
-}
-
-nearest() { # the folder on whose disk ROOT will lie
-    folder=$ROOT
-    until [ -d "$folder" ]; do folder=$(dirname "$folder"); done
-    df -kP "$folder"
-}
+# What a node is, by POSIX sh alone: a fresh Mac has no usable Python (FACTS section 2.7). Stands behind blocks.sh.
+# Values above: SUDO PRIVILEGED XCODE_SELECT FDESETUP PMSET LSOF SW_VERS SYSCTL DF ROOT OWNER PYTHON PYTHON_DIGEST PORTS
 
 python_version() {
     "$1" -I -S -c 'import platform, sys; print("%d.%d.%d" % sys.version_info[:3], platform.machine())'
-}
-
-listeners() {
-    for port in $PORTS; do
-        if [ "$sudo" = 0 ]; then
-            "$SUDO" -n "$LSOF" -nP "-iTCP:$port" -sTCP:LISTEN
-        else
-            "$LSOF" -nP "-iTCP:$port" -sTCP:LISTEN
-        fi
-    done
-    return 0
 }
 
 # way PATH: MODE UID GID NAME of every name on the way to it, links followed, as far as it is there
@@ -83,8 +54,7 @@ run filevault "$FDESETUP" status
 run power "$PMSET" -g custom
 run disk nearest
 run listeners listeners
-pids=$(listeners 2>/dev/null | awk '$2 ~ /^[0-9]+$/ { print $2 }' | sort -u)
-for pid in $pids; do run "process.$pid" ps -ww -o command= -p "$pid"; done
+holders
 case $PYTHON in
 '') ;;
 /usr/bin/python3) # Apple's stub opens a window on the node's screen when the developer tools are not there

@@ -1,6 +1,6 @@
-"""`df -h`: room on file systems, as far as its rounded figures say. Standard library only.
+"""`df -h`, `df -kP`: room on file systems. Standard library only.
 
-The agent asks statvfs instead; this reads what a person or an old recording shows.
+The agent asks statvfs instead; `df -h` is what a person or an old recording shows, `-kP` what a probe asks for.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 _SIZE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(Bi|Ki|Mi|Gi|Ti|Pi)")
+_POSIX = re.compile(r"^(/\S.*?|\S+)\s+([0-9]{1,15})\s+[0-9]{1,15}\s+([0-9]{1,15})\s+[0-9]{1,3}%\s+(/.*)$", re.MULTILINE)
 _POWERS = {"Bi": 0, "Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5}
 _SIZE_COLUMN, _AVAILABLE_COLUMN, _FEWEST_COLUMNS = 1, 3, 6
 
@@ -40,6 +41,15 @@ def parse_df(text: str) -> tuple[FileSystem, ...]:
                 )
             )
     return tuple(found)
+
+
+def parse_df_kp(text: str) -> FileSystem | None:
+    """The first line of `df -kP PATH`: KiB, one line a volume, whatever the names are."""
+    match = _POSIX.search(text)
+    if match is None:
+        return None
+    size, available = int(match[2]) * 1024, int(match[3]) * 1024
+    return FileSystem(device=match[1], mount=match[4].rstrip(), total_bytes=size, available_bytes=available)
 
 
 def _bytes(text: str) -> int | None:

@@ -1,0 +1,91 @@
+# What doctor looks at, as the SSH user and without a change to anything. Stands behind blocks.sh. Values above:
+# DATE SW_VERS SYSCTL FDESETUP PMSET XCODE_SELECT LAUNCHCTL LSOF NETSTAT SOCKETFILTERFW DEFAULTS DSCL DF
+# ROOT DOMAIN PREFIX PORTS OWNER_HOME LIBRARY APPLICATIONS DAEMONS PANIC_DAYS
+
+connections() { # many thousand lines of TIME_WAIT become one
+    said=$("$NETSTAT" -an -p tcp) || return 1
+    printf '%s\n' "$said" | awk '$NF == "TIME_WAIT" { n++ } /^Active/ || $NF == "LISTEN" { print } END { print "TIME_WAIT", n + 0 }'
+}
+
+data_volume() {
+    if [ -d /System/Volumes/Data ]; then "$DF" -kP /System/Volumes/Data; else "$DF" -kP /; fi
+}
+
+plists() { # those with one of our labels that are not ours, and OpenClaw's own
+    for folder in "$LIBRARY/LaunchAgents" "$OWNER_HOME/Library/LaunchAgents" "$HOME/Library/LaunchAgents" \
+        "$LIBRARY/LaunchDaemons"; do
+        for file in "$folder/$PREFIX".*.plist "$folder/ai.openclaw.gateway.plist"; do
+            case $file in "$DAEMONS/$PREFIX".*) continue ;; esac
+            [ ! -f "$file" ] || printf '%s\n' "$file"
+        done
+    done | sort -u
+}
+
+external() { # what our jobs have on other volumes
+    for file in "$DAEMONS/$PREFIX".*.plist; do
+        [ ! -f "$file" ] || grep -ho '/Volumes/[^<]*' "$file"
+    done | sort -u
+}
+
+panics() {
+    folder=$LIBRARY/Logs/DiagnosticReports
+    [ -d "$folder" ] || return 0
+    find "$folder" -maxdepth 1 -name '*.panic' -mtime "-$PANIC_DAYS"
+}
+
+startup() { # lines of .pth files that Python runs at every start
+    [ -d "$ROOT/envs" ] || return 0
+    find "$ROOT/envs" -name '*.pth' -type f -exec grep -H -E '^import[[:space:]]' {} + | cut -c 1-400
+    return 0
+}
+
+wheels() {
+    [ -d "$ROOT/envs" ] || return 0
+    find "$ROOT/envs" -name WHEEL -path '*.dist-info/*' -exec grep -H '^Tag: .*macosx' {} +
+    return 0
+}
+
+tailscale() {
+    [ ! -d "$APPLICATIONS/Tailscale.app" ] || echo app
+    for file in "$LIBRARY"/LaunchDaemons/*tailscale*.plist; do
+        [ ! -f "$file" ] || echo daemon
+    done
+}
+
+programs() { # of a job's print: the firewall knows programs by their path
+    "$LAUNCHCTL" print "$DOMAIN/$PREFIX.gateway" 2>/dev/null | sed -n 's/^	program = //p' | head -n 1
+}
+
+echo FLEET-DOCTOR/1
+run clock "$DATE" +%s
+run user id -un
+run sw_vers "$SW_VERS"
+run sysctl "$SYSCTL" hw.memsize kern.boottime iogpu.wired_limit_mb
+run filevault "$FDESETUP" status
+run power "$PMSET" -g custom
+run xcode "$XCODE_SELECT" -p
+run updates "$DEFAULTS" read /Library/Preferences/com.apple.SoftwareUpdate AutomaticallyInstallMacOSUpdates
+run panics panics
+run disk.root nearest
+run disk.data data_volume
+run connections connections
+run listeners listeners
+holders
+run disabled "$LAUNCHCTL" print-disabled "$DOMAIN"
+for file in "$DAEMONS/$PREFIX".*.plist; do
+    [ -f "$file" ] || continue
+    label=${file##*/}
+    label=${label%.plist}
+    run "job.$label" "$LAUNCHCTL" print "$DOMAIN/$label"
+done
+run plists plists
+run external external
+run firewall "$SOCKETFILTERFW" --getglobalstate
+run firewall.all "$SOCKETFILTERFW" --getblockall
+program=$(programs)
+[ -z "$program" ] || run firewall.gateway "$SOCKETFILTERFW" --getappblocked "$program"
+run startup startup
+run wheels wheels
+run tailscale tailscale
+run ssh_group "$DSCL" . -read /Groups/com.apple.access_ssh GroupMembership
+echo '== end 0'

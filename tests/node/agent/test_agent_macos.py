@@ -1,6 +1,7 @@
 """The macOS reader: libSystem's bytes by Apple's headers, kernels of any age, and texts where a call fails."""
 
 import ctypes
+import shutil
 import struct
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 from fleet.node.agent.fallbacks import COMMANDS, SYSCTLS, command
 from fleet.node.agent.libsystem import AbsentLibSystem, grown, load
 from fleet.node.agent.macos import MacosReader, vm_of
+from fleet.node.agent.metrics import render
 from fleet.node.agent.rates import busy_ratio
 from fleet.node.agent.reading import CpuTimes, Machine
+from fleet.node.agent.recorded import RecordedReader
+from fleet.node.agent.sampler import Sampler
 from fleet.node.agent.structs import (
     HOST_CPU_LOAD_INFO,
     RUSAGE_INFO_V0,
@@ -21,6 +25,7 @@ from fleet.node.agent.structs import (
     XSW_USAGE,
     Layout,
 )
+from fleet.testing.clock import FakeClock
 from fleet.vocabulary.contracts.snapshot import Memory, Swap
 from fleet.vocabulary.macos.vm_stat import VmStat, parse_vm_stat
 from fleet.vocabulary.units import GIB, MIB
@@ -416,7 +421,7 @@ def test_the_default_wired_limit_is_unknown_and_not_zero(limit):
     assert memory.wired_headroom_bytes is None
 
 
-ROOMS = ("memory", "thermal", "power", "gpu", "system", "launchctl")
+ROOMS = ("gpu", "launchctl", "macmon", "memory", "power", "system", "thermal")
 RECORDINGS = sorted(path for room in ROOMS for path in (SAMPLES / room).iterdir())
 
 
@@ -439,3 +444,13 @@ def test_every_recording_as_the_text_of_every_command_is_readings_or_unknown(pat
         assert swap.used_bytes is None
     if "hw.model" not in text:
         assert machine.hardware_model is None
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.name)
+def test_every_recording_as_every_file_of_a_recorded_mac_is_a_sample(path, tmp_path):
+    for name in ("vm_stat.txt", "sysctl.txt", "thermal.txt", "ioreg.txt", "sw_vers.txt"):
+        shutil.copyfile(path, tmp_path / name)
+    sampler = Sampler(RecordedReader(tmp_path), FakeClock(), node="n", version="0", disks=())
+    sample = sampler.sample()
+    assert [item.problem for item in sample.collectors if not item.ok] == []
+    render(sample)

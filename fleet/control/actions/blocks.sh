@@ -6,13 +6,19 @@ LC_ALL=C
 export PATH LC_ALL
 sudo=-
 
-bounded() { # COMMAND...: killed after 20 s, since a Mac has no `timeout`
+end() { # PID: it and everything below it, or what is left would hold the pipe that somebody waits on
+    below=$(ps -A -o pid= -o ppid= | awk -v parent="$1" '$2 == parent { print $1 }')
+    kill -9 "$1"
+    for child in $below; do end "$child"; done
+}
+
+bounded() { # COMMAND...: ended after LIMIT seconds (20), since a Mac has no `timeout`
     "$@" </dev/null &
     bounded=$!
     (
         trap '[ "$!" = "$bounded" ] || kill -9 "$!"; exit' TERM # $! is known at the fork: no sleep is left
-        sleep 20 &
-        wait "$!" && kill -9 "$bounded"
+        sleep "${LIMIT:-20}" &
+        wait "$!" && trap '' TERM && end "$bounded"
     ) >/dev/null 2>&1 </dev/null &
     guard=$!
     wait "$bounded"

@@ -7,7 +7,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,6 +161,25 @@ def test_a_second_plist_of_our_label_is_found_and_the_command_puts_it_aside(clea
     assert set(found) == {"twins"}
     subprocess.run(["/bin/sh", "-c", found["twins"].command or "false"], check=True)
     assert not twin.exists()
+
+
+def test_a_start_that_launchd_put_off_is_found_and_the_command_cures_it(clean: Ward) -> None:
+    clean.simulation.fault("mac-2", "pended")
+    clean.launchctl("kill", "SIGKILL", "system/org.fleet-macs.agent")
+    until(lambda: "pended-spawns" in clean.bad())
+    found = clean.bad()
+    assert set(found) == {"pended-spawns"}
+    words = (found["pended-spawns"].command or "").removeprefix("sudo ").split()
+    clean.launchctl(*words[1:])
+    until(lambda: clean.bad() == {})
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it, not for ever."""
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_foreign_owner_of_our_port_is_found_by_its_pid(clean: Ward) -> None:

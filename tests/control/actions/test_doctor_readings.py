@@ -7,10 +7,12 @@ import subprocess
 from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.control.actions.doctor_probe import Readings, StartupLine, WheelNeed, doctor_command, parse_readings
+from fleet.control.actions.probing import script_text
 from fleet.control.inventory import Node
 from fleet.control.inventory.settings import NodeSettings
 from fleet.vocabulary.macos.firewall import parse_app_blocked, parse_block_all, parse_firewall
@@ -136,6 +138,19 @@ def test_netstat_that_failed_counts_nothing() -> None:
         parse_readings(answer, root="/opt/fleet").time_wait,
         parse_readings(answer, root="/opt/fleet").ports_taken,
     ) == (None, None)
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "bash"])
+def test_a_command_that_hangs_is_ended_with_everything_below_it_and_the_rest_is_read(shell: str) -> None:
+    """A folder that macOS wants a person's yes for hangs without end (FACTS section 2.3)."""
+    script = script_text(("blocks.sh",), {"LIMIT": "1", "SECONDS_OF_IT": "987654"}) + (
+        "hang() { sh -c 'sleep $1; :' sh \"$SECONDS_OF_IT\" | cat; }\nrun hanging hang\nrun well echo yes\n"
+        "ps -A -o args= | grep '[s]leep 987654'\n"
+    )
+    answer = subprocess.run([shell, "-c", script], capture_output=True, text=True, check=False, timeout=15)
+    assert answer.stdout.startswith("== hanging 137\n")
+    assert answer.stdout.endswith("== well 0\n|yes\n")
+    assert parse_readings("FLEET-DOCTOR/1\n== panics 137\n", root="/x").why_silent("panics") == "it took too long"
 
 
 def test_the_script_runs_to_its_end_on_a_machine_that_has_nothing_of_it(tmp_path: Path) -> None:

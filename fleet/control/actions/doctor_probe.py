@@ -128,7 +128,7 @@ def doctor_command(node: Node) -> str:
 
 def parse_readings(text: str, *, root: str) -> Readings:
     """What the doctor's script answered. Cut or foreign text leaves fields unknown."""
-    blocks = blocks_of(text, _MAGIC)
+    blocks = blocks_of(_harmless(text), _MAGIC)
     out = {name: said for name, (_, said) in blocks.items()}
     well = {name: said for name, (status, said) in blocks.items() if status == "0"}
     system = parse_sysctl(out.get("sysctl", ""))
@@ -170,6 +170,11 @@ def parse_readings(text: str, *, root: str) -> Readings:
         silent={name: _last_line(said, status) for name, (status, said) in blocks.items() if status not in ("0", "-")},
         complete="end" in blocks,
     )
+
+
+def _harmless(text: str) -> str:
+    """Without what could steer the terminal of whoever reads it: file names and lines of files are in it."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "?" for one in text)
 
 
 def _lines(blocks: Mapping[str, str], name: str) -> tuple[str, ...] | None:

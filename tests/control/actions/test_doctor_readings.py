@@ -132,6 +132,12 @@ def test_a_folder_that_may_not_be_read_is_unknown_not_empty() -> None:
     assert "Permission denied" in seen.why_silent("panics")
 
 
+def test_nothing_that_a_node_says_can_steer_the_readers_terminal() -> None:
+    answer = "FLEET-DOCTOR/1\n" + block("startup", "/opt/fleet/envs/a\x1b[2J/b.pth:import x\x1b]0;gone\x07 \u202e")
+    (line,) = parse_readings(answer, root="/opt/fleet").startup or ()
+    assert (line.path, line.line) == ("/opt/fleet/envs/a?[2J/b.pth", "import x?]0;gone? ?")
+
+
 def test_netstat_that_failed_counts_nothing() -> None:
     answer = "FLEET-DOCTOR/1\n" + block("connections", "netstat: sysctl: Operation not permitted\nTIME_WAIT 0")
     assert (

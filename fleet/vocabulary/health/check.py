@@ -79,7 +79,6 @@ class Check:
     unknown_is_normal: bool = False
     do_unknown: str = "fleet logs {node} agent"
 
-    def bands(self) -> tuple[tuple[Health, Band], ...]:
-        """Its thresholds, the milder first."""
-        both = ((Health.WARN, self.warn), (Health.CRITICAL, self.critical))
-        return tuple((health, band) for health, band in both if band is not None)
+    def is_good(self, value: float) -> bool:
+        """Whether the value is bad by none of its thresholds, when nothing was bad before."""
+        return not any(band is not None and band.is_bad(value, before=False) for band in (self.warn, self.critical))

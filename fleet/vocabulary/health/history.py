@@ -9,6 +9,8 @@ from fleet.vocabulary.health.state import History
 from fleet.vocabulary.health.table import RESTART_SHOWN_SECONDS
 
 _MOST_RESTARTS = 20
+_COULD_NOT_START = "78: "
+"""How `last_exit` begins when launchd could not even start it: it is down, and did not crash."""
 _CLOCK_STEP_SECONDS = 60.0
 """A corrected clock moves the boot time, too: by less than this."""
 
@@ -43,6 +45,8 @@ def _rises(history: History, service: ServiceReading, at: float) -> tuple[float,
     """Starts since the sample before. Fewer than before: it was registered anew."""
     before = history.runs.get(service.name)
     if before is None or service.runs is None or service.runs <= before or service.last_exit in ASKED_FOR:
+        return ()
+    if (service.last_exit or "").startswith(_COULD_NOT_START):
         return ()
     return (at,) * min(service.runs - before, _MOST_RESTARTS)
 

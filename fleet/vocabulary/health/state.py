@@ -10,7 +10,7 @@ import msgspec
 from fleet.vocabulary.names import Health
 
 
-class Latch(msgspec.Struct, frozen=True, array_like=True):
+class Latch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A yes or no that shows late and goes late. `raw` is what was read last, `on` what is shown."""
 
     raw: bool = False
@@ -19,7 +19,7 @@ class Latch(msgspec.Struct, frozen=True, array_like=True):
     since_seconds: float = 0.0
 
 
-class Track(msgspec.Struct, frozen=True, array_like=True):
+class Track(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One check of one subject: a service, a sidecar's service, a mount, a collector, or "" for the node.
 
     `told` is what the last transition said; `text` what the last bad reading said.

@@ -19,6 +19,7 @@ from fleet.vocabulary.health.state import Fault, Latch, NodeState, Track, Transi
 from fleet.vocabulary.health.table import CHECKS
 from fleet.vocabulary.names import Health
 
+OF_SILENCE = ("node_unreachable", "agent_silent")
 PAUSE_SECONDS = 60.0
 """After so long without a reading the next one is a first look; not readable for so long is unknown."""
 
@@ -29,8 +30,7 @@ def step(state: NodeState, seen: Sample | Silence, now_seconds: float) -> tuple[
     history = with_sample(state.history, seen) if isinstance(seen, Sample) else state.history
     silent_from = None if isinstance(seen, Sample) else _silent_from(state, now)
     if isinstance(seen, Sample):
-        named = [("node_unreachable", "", Reading(value=0)), ("agent_silent", "", Reading(value=0))]
-        named += readings_of(seen, history)
+        named = [*((check, "", Reading(value=0)) for check in OF_SILENCE), *readings_of(seen, history)]
     else:
         named = [*_of_silence(seen, now if silent_from is None else silent_from, now)]
     before = {(track.check, track.subject): track for track in state.tracks}
@@ -52,9 +52,18 @@ def woke(state: NodeState, now_seconds: float) -> NodeState:
     return msgspec.structs.replace(state, silent_from_seconds=now_seconds)
 
 
-def faults(state: NodeState) -> tuple[Fault, ...]:
-    """What is wrong and shown, the worst first. What hangs on another fault is left out."""
-    tracks = {(track.check, track.subject): track for track in state.tracks}
+def departed(state: NodeState, now_seconds: float) -> tuple[Transition, ...]:
+    """The ends of its faults, when the node was taken out of the inventory."""
+    return tuple(_closed(state.node, track, now_seconds) for track in state.tracks if track.told is not Health.OK)
+
+
+def faults(state: NodeState, *, of_machine: bool = False) -> tuple[Fault, ...]:
+    """What is wrong and shown, the worst first. What hangs on another fault is left out.
+
+    `of_machine`: only what the last sample showed, as if the node had not fallen silent since.
+    """
+    known = (track for track in state.tracks if not of_machine or track.check not in OF_SILENCE)
+    tracks = {(track.check, track.subject): track for track in known}
     shown = [track for track in tracks.values() if track.level is not Health.OK and not _is_hidden(track, tracks)]
     shown = [track for track in shown if track.check in CHECKS]
     return tuple(_fault(state.node, track) for track in sorted(shown, key=lambda track: -rank(track.level)))
@@ -83,6 +92,8 @@ def _updated(
     track = before.get((check_id, subject)) or Track(check_id, subject)
     if reading.value is None:
         return _unread(check, track, reading, now)
+    if _is_at_rest(track) and check.is_good(reading.value):
+        return Track(check_id, subject, known_at_seconds=now)
     known_at = track.known_at_seconds
     is_first = known_at is None or not 0 <= now - known_at <= PAUSE_SECONDS
     raw_critical = check.critical is not None and check.critical.is_bad(reading.value, before=track.critical.raw)
@@ -104,6 +115,13 @@ def _updated(
         unknown_since_seconds=None,
         text=reading.text if bad else track.text if level is not Health.OK else "",
     )
+
+
+def _is_at_rest(track: Track) -> bool:
+    """Whether nothing is wrong, and nothing was lately: the case of nearly every check at nearly every look."""
+    warn, critical = track.warn, track.critical
+    busy = warn.raw or warn.on or critical.raw or critical.on
+    return not busy and track.level is Health.OK and track.told is Health.OK
 
 
 def _unread(check: Check, track: Track, reading: Reading, now: float) -> Track:

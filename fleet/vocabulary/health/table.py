@@ -25,7 +25,7 @@ SMALL_DISK_BYTES = 40 * GIB
 _NODE = ("node_unreachable", "agent_silent")
 _SERVICE = (*_NODE, "service_pended", "service_down", "crash_loop")
 _YES = Band(enter=1, leave=0)
-_LESS_WORK = "fleet drain {node} gives it no new work; then give its model less context, or move one away"
+_LESS_WORK = "fleet drain {node}; then give its model less context, or move one away"
 _LOGS = "fleet logs {node} {subject}"
 
 _CHECKS = (
@@ -107,7 +107,7 @@ _CHECKS = (
         visible_after_seconds=5,
         depends_on=(*_SERVICE, "sidecar_dead"),
         next="requests that reach it hang until they time out",
-        do="fleet drain {node} gives it no new work; " + _LOGS,
+        do="fleet drain {node}; " + _LOGS,
         unknown_code="sidecar_warming_up",
         do_unknown="",
     ),
@@ -122,7 +122,7 @@ _CHECKS = (
         hold_down_seconds=60,
         depends_on=(*_SERVICE, "sidecar_dead", "sidecar_not_ready"),
         next="answers go on, slower than this node can",
-        do="fleet drain {node} gives it no new work; " + _LOGS,
+        do="fleet drain {node}; " + _LOGS,
         unknown_is_normal=True,
     ),
     Check(

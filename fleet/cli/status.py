@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -13,16 +14,18 @@ import msgspec
 
 from fleet.cli.context import overrides_of, print_json, project_of, selected
 from fleet.cli.span import Span
-from fleet.control.inventory import Node, load_inventory
+from fleet.control.inventory import Inventory, Node, load_inventory
 from fleet.control.link.fabric_link import FabricLink
 from fleet.control.link.protocol import target_of
+from fleet.control.watch.book import HealthBook
+from fleet.control.watch.laptop import Network, OwnNetwork, Wakes, laptop_problem
 from fleet.control.watch.poll import Poller
-from fleet.control.watch.rows import view_of
+from fleet.control.watch.rows import look_of, view_of
 from fleet.control.watch.seen import SeenFiles
-from fleet.control.watch.token import agent_token
+from fleet.control.watch.token import agent_token, gateway_key
 from fleet.control.watch.view import FleetView
 from fleet.errors import UsageError
-from fleet.vocabulary.clock import SystemClock
+from fleet.vocabulary.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +42,9 @@ _Look = Callable[[], FleetView]
 @click.option("--timeout", type=Span(), default="5s", show_default=True, help="How long a node may take to answer.")
 @click.pass_context
 def status(ctx: click.Context, on: str | None, as_json: bool, plain: bool, watch: bool, timeout: float) -> None:
-    """Show every node: what runs, how it does, and how old that knowledge is.
+    """Show every node: what runs, how it does, since when, and how old that knowledge is.
+
+    What changed since the last look is kept: fleet events shows it.
 
     Exit code: 0 all well, 1 something is critical, 3 some nodes were not reached, 4 none was.
     """
@@ -52,17 +57,29 @@ def status(ctx: click.Context, on: str | None, as_json: bool, plain: bool, watch
         raise UsageError(f"no node fits {on!r}", hint="fleet inventory list shows the nodes")
     link = FabricLink(nodes=[target_of(node, base=project.root) for node in inventory.nodes.values()])
     clock = SystemClock()
-    poller = Poller(link, token_for=agent_token(project), clock=clock, timeout_seconds=timeout, base=project.root)
-    seen = SeenFiles(project.state_dir / "seen")
-
-    def look() -> FleetView:
-        return _look(poller, seen, clock, nodes)
-
+    poller = Poller(
+        link,
+        token_for=agent_token(project),
+        key_for=gateway_key(project),
+        clock=clock,
+        timeout_seconds=timeout,
+        base=project.root,
+    )
+    watcher = Watcher(
+        poller=poller,
+        seen=SeenFiles(project.state_dir / "seen"),
+        book=HealthBook(project.state_dir / "events"),
+        clock=clock,
+        wakes=Wakes(clock),
+        network=OwnNetwork(),
+        inventory=inventory,
+        nodes=nodes,
+    )
     try:
         if watch:
-            _watch(look, as_json=as_json, plain=plain)
+            _watch(watcher.look, as_json=as_json, plain=plain)
             return
-        view = look()
+        view = watcher.look()
     finally:
         poller.close()
         link.close()
@@ -82,15 +99,35 @@ def status(ctx: click.Context, on: str | None, as_json: bool, plain: bool, watch
     ctx.exit(view.exit_code)
 
 
-def _look(poller: Poller, seen: SeenFiles, clock: SystemClock, nodes: Sequence[Node]) -> FleetView:
-    """One round: ask, remember, and put the rows together."""
-    sightings = poller.poll(nodes)
-    for sighting in sightings.values():
-        if sighting.seen is not None:
-            seen.save(sighting.node, sighting.seen)
-    silent = [node.name for node in nodes if sightings[node.name].seen is None]
-    remembered = {name: kept for name in silent if (kept := seen.load(name)) is not None}
-    return view_of(nodes, sightings, remembered, clock.now())
+@dataclass(frozen=True, kw_only=True)
+class Watcher:
+    """Looks at nodes again and again, and remembers what it saw."""
+
+    poller: Poller
+    seen: SeenFiles
+    book: HealthBook
+    clock: Clock
+    wakes: Wakes
+    network: Network
+    inventory: Inventory
+    nodes: tuple[Node, ...]
+
+    def look(self) -> FleetView:
+        """One round: ask, remember, and put the rows together."""
+        slept = self.wakes.slept()
+        if slept:
+            self.poller.close()
+        sightings = self.poller.poll(self.nodes)
+        for sighting in sightings.values():
+            if sighting.seen is not None:
+                self.seen.save(sighting.node, sighting.seen)
+        now = self.clock.now()
+        laptop = laptop_problem(self.inventory.nodes, sightings, self.network)
+        looks = {name: look for name, sighting in sightings.items() if (look := look_of(sighting)) is not None}
+        states = self.book.look(looks, now, known=self.inventory.nodes, laptop=laptop, slept=slept)
+        silent = [node.name for node in self.nodes if sightings[node.name].seen is None]
+        remembered = {name: kept for name in silent if (kept := self.seen.load(name)) is not None}
+        return view_of(self.nodes, sightings, remembered, now, states=states, laptop_problem=laptop)
 
 
 def _watch(look: _Look, *, as_json: bool, plain: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 
 from rich.console import Group, OverflowMethod, RenderableType
 from rich.padding import Padding
@@ -13,7 +14,7 @@ from rich.text import Text
 from fleet.cli.lines import names_text
 from fleet.control.watch.view import Concern, FleetView, NodeRow, Reach, ServedModel
 from fleet.vocabulary.macos.notifyutil import THERMAL_WORDS
-from fleet.vocabulary.names import Freshness, Health
+from fleet.vocabulary.names import Freshness, Health, Intent
 from fleet.vocabulary.units import GIB, MIB, bytes_text, seconds_text
 
 _WIDE = 108
@@ -29,6 +30,15 @@ _AWAY = {
     Freshness.OFFLINE: ("○", "o", "offline", "bold red"),
     Freshness.NEVER_SEEN: ("·", ".", "never", "magenta"),
 }
+_INTENT = {
+    Intent.DRAINING: ("◇", "v", "draining", "blue"),
+    Intent.DRAINED: ("◆", "V", "drained", "blue"),
+}
+_INTENT_TEXT = {
+    Intent.DRAINING: "draining: it gets no new work, and what runs may end",
+    Intent.DRAINED: "drained: it gets no new work",
+}
+_LASTED_SECONDS = 5.0
 _PRESSURE = {1: ("ok", "green"), 2: ("high", "yellow"), 4: ("CRIT", "bold red")}
 _THERMAL = {
     0: ("ok", "green"),
@@ -44,14 +54,17 @@ def screen(view: FleetView, *, width: int, height: int | None = None, unicode: b
     """The whole picture, at most `height` lines: a headline, the table, and what is wrong with what to do."""
     table = _table(view, wide=width >= _WIDE, unicode=unicode)
     lines: list[RenderableType] = list(_concern_lines(view, cut=height is not None, unicode=unicode))
-    if height is not None and len(lines) > (room := max(1, height - len(view.rows) - 4)):
+    if height is not None and len(lines) > (room := max(1, height - len(view.rows) - 4 - bool(view.laptop_problem))):
         more = Text(f"… {len(lines) - room + 1} more lines", style="dim")
         lines = [*lines[: room - 1], Padding(more, _INDENT)]
-    return Group(_headline(view, unicode=unicode), table, *([Text(""), *lines] if lines else []))
+    head = [_headline(view, unicode=unicode), *_laptop(view, cut=height is not None, unicode=unicode)]
+    return Group(*head, table, *([Text(""), *lines] if lines else []))
 
 
 def plain_lines(view: FleetView) -> Iterator[str]:
-    """One fact per line: NODE KEY VALUE. Unknown is `-`."""
+    """One fact per line: NODE KEY VALUE. Unknown is `-`. The laptop itself is the node `-`."""
+    if view.laptop_problem:
+        yield f"- problem this laptop is offline: {view.laptop_problem}"
     for row in view.rows:
         facts: dict[str, object] = {
             "freshness": row.freshness,
@@ -71,7 +84,9 @@ def plain_lines(view: FleetView) -> Iterator[str]:
         for model in row.models:
             yield f"{row.node} model {model.name} {_ready_word(model)}"
         for concern in row.concerns:
-            yield f"{row.node} concern {concern.health} {concern.text}"
+            yield f"{row.node} concern {concern.health} {concern.text}{_gone(concern, view.at)}"
+            if concern.since:
+                yield f"{row.node} concern_since {concern.since:%Y-%m-%dT%H:%M:%SZ} {concern.code}"
         if row.problem and row.reach is not Reach.ANSWERED:
             yield f"{row.node} problem {row.problem}"
 
@@ -120,13 +135,18 @@ def _is_live(row: NodeRow) -> bool:
 
 
 def _state(row: NodeRow, *, unicode: bool) -> Text:
-    """Freshness first; then, of a node that is live, its health. A silent agent is worse than stale."""
+    """Freshness first; then, of a node that is live, what is wrong; then what is wanted of it.
+
+    A silent agent is worse than stale.
+    """
     if row.reach is Reach.NOT_ADOPTED and row.freshness is Freshness.NEVER_SEEN:
         shape, ascii_shape, word, style = "·", ".", "new", "magenta"
     elif row.reach is Reach.AGENT_SILENT:
         shape, ascii_shape, word, style = "■", "X", "SILENT", "bold red"
     elif row.freshness in _AWAY:
         shape, ascii_shape, word, style = _AWAY[row.freshness]
+    elif row.intent in _INTENT and row.health in (Health.OK, Health.UNKNOWN):
+        shape, ascii_shape, word, style = _INTENT[row.intent]
     else:
         shape, ascii_shape, word, style = _HEALTH[row.health]
     return Text(f"{shape if unicode else ascii_shape} {word}", style=f"not dim {style}")
@@ -213,6 +233,13 @@ def _headline(view: FleetView, *, unicode: bool) -> Text:
     return text
 
 
+def _laptop(view: FleetView, *, cut: bool, unicode: bool) -> Iterator[Text]:
+    """One line instead of as many as there are nodes."""
+    if view.laptop_problem:
+        text = f"{'○' if unicode else 'o'} this laptop is offline: {view.laptop_problem}; below is what was seen last"
+        yield Text(text, style="bold red", no_wrap=cut, overflow="ellipsis" if cut else "fold")
+
+
 def _badness(row: NodeRow) -> int:
     """What a person looks at first comes first."""
     if row.reach is not Reach.ANSWERED:
@@ -225,16 +252,17 @@ def _concern_lines(view: FleetView, *, cut: bool, unicode: bool) -> Iterator[Ren
     fold: OverflowMethod = "ellipsis" if cut else "fold"
     strangers = [row for row in view.rows if row.reach is Reach.NOT_ADOPTED]
     for row in sorted(view.rows, key=_badness):
-        if len(strangers) > 1 and row in strangers:
+        if (len(strangers) > 1 and row in strangers) or (view.laptop_problem and row.reach is Reach.UNREACHABLE):
             continue
         found = _concerns(row)
         for index, concern in enumerate(found):
             state = _state(row, unicode=unicode) if concern.code == row.reach else None
-            shape, ascii_shape, _, style = _HEALTH[concern.health]
+            shape, ascii_shape, _, style = _INTENT[row.intent] if concern.code == "intent" else _HEALTH[concern.health]
             mark = state.plain[0] if state else (shape if unicode else ascii_shape)
             line = Text(f"{mark} ", style=str(state.style) if state else style, no_wrap=cut, overflow=fold)
             line.append(row.node, style="bold default")
             line.append(f"  {concern.text}", style="not bold default")
+            line.append(_since(concern, view.at), style="not bold dim default")
             yield line
             if concern.hint and all(after.hint != concern.hint for after in found[index + 1 : index + 2]):
                 advice = (" · " if cut else "\n").join(concern.hint.split("\n"))
@@ -251,7 +279,24 @@ def _concern_lines(view: FleetView, *, cut: bool, unicode: bool) -> Iterator[Ren
 def _concerns(row: NodeRow) -> tuple[Concern, ...]:
     """What to say of a row. Of a node that was not reached: why, and what it looked like last is in the table."""
     if row.reach not in (Reach.UNREACHABLE, Reach.NOT_ADOPTED):
-        return row.concerns
+        wanted = _INTENT_TEXT.get(row.intent)
+        hint = f"fleet resume {row.node}"
+        own = (Concern(code="intent", health=Health.OK, text=wanted, hint=hint),) if wanted else ()
+        return (*row.concerns, *own)
     seen = "" if row.age_seconds is None else f", last seen {seconds_text(row.age_seconds)} ago"
     text = f"{row.problem or 'not reached'}{seen}"
     return (Concern(code=row.reach, health=Health.UNKNOWN, text=text, hint=row.hint or ""),)
+
+
+def _since(concern: Concern, now: datetime) -> str:
+    """How long it has lasted; what is new has not lasted yet."""
+    if concern.gone_since is not None:
+        return _gone(concern, now)
+    lasted = (now - concern.since).total_seconds() if concern.since else 0.0
+    return f", for {seconds_text(lasted)}" if lasted >= _LASTED_SECONDS else ""
+
+
+def _gone(concern: Concern, now: datetime) -> str:
+    if concern.gone_since is None:
+        return ""
+    return f" (gone for {seconds_text(max(0.0, (now - concern.gone_since).total_seconds()))}, still watched)"

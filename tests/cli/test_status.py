@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -12,7 +13,7 @@ from fleet.cli.statusview import plain_lines, screen
 from fleet.control.watch.rows import Seen, Sighting, view_of
 from fleet.control.watch.view import FleetView, Reach
 from fleet.vocabulary.contracts.snapshot import Memory, ServiceReading, SidecarReading, Snapshot, Swap, Thermal
-from fleet.vocabulary.names import NodeName
+from fleet.vocabulary.names import Intent, NodeName
 from fleet.vocabulary.units import GIB, MIB
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -48,7 +49,8 @@ def view() -> FleetView:
     kept: dict[NodeName, Seen] = {}
 
     def seen(name: str, age: float = 2.0, **changes) -> Seen:
-        return Seen(at=NOW - timedelta(seconds=age), snapshot=a_snapshot(name, **changes))
+        at = NOW - timedelta(seconds=age)
+        return Seen(at=at, snapshot=a_snapshot(name, at_seconds=at.timestamp(), **changes))
 
     def answered(name: str, **changes) -> None:
         sightings[NodeName(name)] = Sighting(node=NodeName(name), reach=Reach.ANSWERED, seen=seen(name, **changes))
@@ -115,6 +117,48 @@ def test_without_unicode_every_state_still_has_a_shape(view):
     assert not set("●▲■○◌·") & set(text)
 
 
+def changed(view: FleetView, node: str, **changes) -> FleetView:
+    rows = [msgspec.structs.replace(row, **changes) if row.node == node else row for row in view.rows]
+    return msgspec.structs.replace(view, rows=tuple(rows))
+
+
+def test_what_has_lasted_says_for_how_long_and_what_is_over_says_so(view):
+    (down,) = next(row for row in view.rows if row.node == "mini-3").concerns
+    lasting = msgspec.structs.replace(down, since=NOW - timedelta(minutes=3, seconds=5))
+    text = drawn(changed(view, "mini-3", concerns=(lasting,)), 120)
+    assert "sidecar.chat is down: spawn scheduled, 7 runs, for 3m 05s" in text
+    over = msgspec.structs.replace(lasting, gone_since=NOW - timedelta(seconds=12))
+    text = drawn(changed(view, "mini-3", concerns=(over,)), 120)
+    assert "7 runs (gone for 12.0 s, still watched)" in text
+    assert any("still watched" in line for line in plain_lines(changed(view, "mini-3", concerns=(over,))))
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+def test_a_node_that_is_wanted_out_says_so_and_how_it_comes_back(view, unicode):
+    text = drawn(changed(view, "mini-1", intent=Intent.DRAINED), 80, unicode=unicode)
+    assert ("◆ drained" if unicode else "V drained") in text
+    assert "mini-1  drained: it gets no new work\n    fleet resume mini-1" in text
+    text = drawn(changed(view, "mini-1", intent=Intent.DRAINING), 80, unicode=unicode)
+    assert ("◇ draining" if unicode else "v draining") in text
+    assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
+
+
+def test_a_drained_node_that_is_sick_shows_both(view):
+    text = drawn(changed(view, "mini-3", intent=Intent.DRAINED), 80)
+    assert "mini-3         ■ CRIT" in text
+    assert "mini-3  drained: it gets no new work" in text
+
+
+@pytest.mark.parametrize("height", [None, 16])
+def test_an_offline_laptop_is_one_line_and_not_as_many_as_there_are_nodes(view, height):
+    away = msgspec.structs.replace(view, laptop_problem="it has no way out to any network")
+    text = drawn(away, 80, height)
+    assert "○ this laptop is offline: it has no way out to any network" in text
+    assert "mini-4  cannot reach" not in text
+    assert height is None or len(text.splitlines()) <= height
+    assert next(plain_lines(away)) == "- problem this laptop is offline: it has no way out to any network"
+
+
 def test_the_headline_begins_with_the_worst(view):
     first = drawn(view, 120).splitlines()[0]
     assert first.index("CRIT") < first.index("warn") < first.index("ok")
@@ -175,3 +219,9 @@ def test_bad_options_are_one_message(project, capsys, words, says):
     error = capsys.readouterr().err
     assert says in error
     assert "Traceback" not in error
+
+
+def test_status_leaves_a_book_and_no_event_of_nodes_that_nobody_adopted(project):
+    assert run("status") == 4
+    kept = project / ".fleet" / "events"
+    assert sorted(path.name for path in kept.iterdir()) == [".lock", "state.json"]

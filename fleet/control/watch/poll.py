@@ -20,14 +20,16 @@ from fleet.control.watch.rows import Seen, Sighting
 from fleet.control.watch.view import Reach
 from fleet.errors import FleetError, Unreachable
 from fleet.vocabulary.clock import Clock
+from fleet.vocabulary.contracts.gateway_admin import NodeIntent
 from fleet.vocabulary.contracts.snapshot import Snapshot
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.secret import Secret
 
 TokenFor = Callable[[Node], Secret]
-"""The bearer token of a node's agent. May raise FleetError."""
+"""The bearer token of a node's agent, or the key of its gateway. May raise FleetError."""
 _MOST_THREADS = 64
 _GRACE_SECONDS = 0.5
+_INTENT_SECONDS = 2.0
 
 
 @dataclass
@@ -54,8 +56,10 @@ class Poller:
         clock: Clock,
         timeout_seconds: float = 5.0,
         base: Path | None = None,
+        key_for: TokenFor | None = None,
     ) -> None:
-        self._link, self._token_for, self._clock = link, token_for, clock
+        """With `key_for`, a node that runs a gateway is asked for its intent, too."""
+        self._link, self._token_for, self._clock, self._key_for = link, token_for, clock, key_for
         self._timeout, self._base = timeout_seconds, base
         self._lines: dict[NodeName, _Line] = {}
 
@@ -88,7 +92,7 @@ class Poller:
         return found
 
     def close(self) -> None:
-        """End the sessions."""
+        """End the sessions. The next poll opens new ones: also what to do after the machine slept."""
         for line in self._lines.values():
             line.hang_up()
         self._lines.clear()
@@ -154,10 +158,28 @@ class Poller:
             hint = f"fleet deploy --on {node.name}"
             return self._failed(node, Reach.AGENT_SILENT, "the agent's answer is of another version", hint)
         at = self._clock.now() - timedelta(seconds=_age(answer.headers.get("age")))
-        return Sighting(node=node.name, reach=Reach.ANSWERED, seen=Seen(at=at, snapshot=snapshot))
+        intent = self._intent(node, session, ends) if _has_gateway(snapshot) else None
+        return Sighting(node=node.name, reach=Reach.ANSWERED, seen=Seen(at=at, snapshot=snapshot), intent=intent)
+
+    def _intent(self, node: Node, session: Session, ends: float) -> NodeIntent | None:
+        """What the gateway's admin door says, on the same session. Without such a door, or a key: nothing."""
+        left = min(_INTENT_SECONDS, ends - time.monotonic())
+        if self._key_for is None or left <= 0:
+            return None
+        try:
+            headers = {"Authorization": f"Bearer {self._key_for(node).reveal()}"}
+            port = node.settings.gateway_admin_port
+            answer = http.get(session, port, "/admin/intent", headers=headers, timeout=left)
+            return msgspec.json.decode(answer.body, type=NodeIntent) if answer.status == 200 else None
+        except (FleetError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
 
     def _failed(self, node: Node, reach: Reach, problem: str, hint: str = "") -> Sighting:
         return Sighting(node=node.name, reach=reach, problem=problem, hint=hint or None)
+
+
+def _has_gateway(snapshot: Snapshot) -> bool:
+    return any(service.name == "gateway" and service.up is not False for service in snapshot.services)
 
 
 def _age(header: str | None) -> float:

@@ -22,12 +22,19 @@ class Reach(StrEnum):
 
 
 class Concern(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person should know. `code` is stable, `text` says what, `hint` the command that helps."""
+    """Something that a person should know. `code` is stable, `text` says what, `hint` the command that helps.
+
+    `next` is what happens when nobody does anything. `gone_since`: it is over, and watched a little longer.
+    """
 
     code: str
     health: Health
     text: str
     hint: str = ""
+    subject: str = ""
+    since: datetime | None = None
+    next: str = ""
+    gone_since: datetime | None = None
 
 
 class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,10 +78,14 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FleetView(msgspec.Struct, frozen=True, kw_only=True):
-    """All rows, in inventory order. `at` is when they were put together (UTC)."""
+    """All rows, in inventory order. `at` is when they were put together (UTC).
+
+    `laptop_problem`: this laptop itself is offline, so that no row says anything about its node's reach.
+    """
 
     at: datetime
     rows: tuple[NodeRow, ...]
+    laptop_problem: str = ""
     schema: int = 1
 
     @property

@@ -6,8 +6,7 @@ import msgspec
 import pytest
 from loopbacklink import a_node
 
-from fleet.control.watch.rows import Seen, Sighting, freshness_of, row_of, view_of
-from fleet.control.watch.rules import concerns_of, worst
+from fleet.control.watch.rows import Seen, Sighting, row_of, view_of
 from fleet.control.watch.seen import SeenFiles
 from fleet.control.watch.view import FleetView, NodeRow, Reach
 from fleet.vocabulary.contracts.snapshot import (
@@ -19,6 +18,7 @@ from fleet.vocabulary.contracts.snapshot import (
     Swap,
     Thermal,
 )
+from fleet.vocabulary.health.sample import freshness_of
 from fleet.vocabulary.names import Freshness, Health, NodeName
 from fleet.vocabulary.units import GIB, MIB
 
@@ -29,7 +29,7 @@ UP = ServiceReading(name="agent", label="org.fleet-macs.agent", up=True, pid=71,
 def a_snapshot(**changes) -> Snapshot:
     settings = {
         "node": "mini-1",
-        "at_seconds": NOW.timestamp(),
+        "at_seconds": NOW.timestamp() - 1,
         "agent_version": "0.1.0",
         "readings": "macos",
         "memory": Memory(total_bytes=16 * GIB, pressure_level=1, wired_headroom_bytes=6 * GIB),
@@ -70,7 +70,7 @@ def test_a_node_that_was_never_seen_has_a_row():
     ],
 )
 def test_freshness_is_the_age_of_what_is_known(age, reach, freshness):
-    assert freshness_of(age, reach) is freshness
+    assert freshness_of(age, answered=reach is Reach.ANSWERED) is freshness
 
 
 def test_an_unreachable_node_shows_what_was_seen_last():
@@ -170,7 +170,7 @@ PENDED = ServiceReading(name="gateway", label="l", up=False, state="not running"
     ],
 )
 def test_what_is_wrong_is_said(changes, code, health, text):
-    (concern,) = concerns_of(a_snapshot(**changes))
+    (concern,) = a_row(a_snapshot(**changes)).concerns
     assert (concern.code, concern.health, concern.text) == (code, health, text)
 
 
@@ -185,7 +185,7 @@ def test_what_is_wrong_is_said(changes, code, health, text):
     ],
 )
 def test_unknown_readings_and_swap_in_use_are_no_concern(changes):
-    assert concerns_of(a_snapshot(**changes)) == ()
+    assert a_row(a_snapshot(**changes)).concerns == ()
 
 
 @pytest.mark.parametrize(
@@ -199,18 +199,13 @@ def test_unknown_readings_and_swap_in_use_are_no_concern(changes):
     ],
 )
 def test_a_restart_long_ago_or_in_good_order_is_no_concern(change):
-    assert concerns_of(a_snapshot(services=(msgspec.structs.replace(BACK, **change),))) == ()
+    assert a_row(a_snapshot(services=(msgspec.structs.replace(BACK, **change),))).concerns == ()
 
 
 def test_a_dead_sidecar_is_named_once():
     car = SidecarReading(name="chat", model="m", port=1, live=False)
-    assert [concern.code for concern in concerns_of(a_snapshot(services=(DOWN,), sidecars=(car,)))] == ["service_down"]
-
-
-def test_unknown_outranks_ok_and_ranks_below_warn():
-    assert worst([Health.OK, Health.UNKNOWN]) is Health.UNKNOWN
-    assert worst([Health.UNKNOWN, Health.WARN]) is Health.WARN
-    assert worst([]) is Health.OK
+    row = a_row(a_snapshot(services=(DOWN,), sidecars=(car,)))
+    assert [concern.code for concern in row.concerns] == ["service_down"]
 
 
 def rows(*pairs) -> FleetView:

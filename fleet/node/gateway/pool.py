@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohappyeyeballs
-from aiohappyeyeballs import AddrInfoType
 
 from fleet.node.gateway.tls import WrongKey, check_pin, client_context
 from fleet.node.gateway.wire import Wire
+from fleet.vocabulary.hosts import is_address
 
 _IDLE_SECONDS = 30.0
 _MOST_IDLE = 512
@@ -36,15 +35,12 @@ def peer_of(url: str, pin: str | None) -> Peer:
     return Peer(parts.hostname or "", parts.port or (443 if tls else 80), tls, pin)
 
 
-def _numeric(peer: Peer) -> Sequence[AddrInfoType]:
-    """An address that is its own, without a resolver; empty for a name.
+def _numeric(peer: Peer) -> bool:
+    """Whether the host is an address, which no loop asks a resolver for.
 
     Names are asked for in a few threads, and a resolver that hangs holds them all. Our own machines do not wait there.
     """
-    try:
-        return socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except (socket.gaierror, UnicodeError):
-        return []
+    return is_address(peer.host)
 
 
 class Pool:
@@ -94,16 +90,19 @@ class Pool:
 
     async def _connect(self, peer: Peer) -> Wire:
         loop = asyncio.get_running_loop()
-        found = _numeric(peer) or await loop.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
-        sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_EYEBALLS_SECONDS, loop=loop)
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            context = self._context(pinned=peer.pin is not None) if peer.tls else None
-            name = peer.host if peer.tls else None
-            _, wire = await loop.create_connection(Wire, sock=sock, ssl=context, server_hostname=name)
-        except BaseException:
-            sock.close()
-            raise
+        context = self._context(pinned=peer.pin is not None) if peer.tls else None
+        name = peer.host if peer.tls else None
+        if _numeric(peer):  # nothing to choose from, and half as dear
+            _, wire = await loop.create_connection(Wire, peer.host, peer.port, ssl=context, server_hostname=name)
+        else:
+            found = await loop.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
+            sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_EYEBALLS_SECONDS, loop=loop)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                _, wire = await loop.create_connection(Wire, sock=sock, ssl=context, server_hostname=name)
+            except BaseException:
+                sock.close()
+                raise
         if peer.pin is not None:
             try:
                 check_pin(wire.transport, peer.pin)

@@ -11,20 +11,18 @@ from pathlib import Path
 import msgspec
 
 from fleet import __version__
-from fleet.node.agent import metrics
 from fleet.node.agent.collectors import Collectors, Tier
 from fleet.node.agent.commands import Commands, Output
 from fleet.node.agent.fallbacks import command
-from fleet.node.agent.history import History, HistoryProblem
+from fleet.node.agent.history import History
 from fleet.node.agent.own import resident_bytes
 from fleet.node.agent.pace import Errand, Errands, Ticker
+from fleet.node.agent.pages import Pages
 from fleet.node.agent.panics import panic_folder
 from fleet.node.agent.parts import Part
 from fleet.node.agent.reading import MacReader
-from fleet.node.agent.request import Refusal
 from fleet.node.agent.sampler import Sampler
-from fleet.node.agent.seriesquery import parse_series_query
-from fleet.node.agent.server import HttpServer, Page
+from fleet.node.agent.server import HttpServer
 from fleet.node.agent.services import Services
 from fleet.node.agent.sidecars import Sidecars
 from fleet.vocabulary.clock import Clock
@@ -56,9 +54,9 @@ class Agent:
         self._selector = selectors.DefaultSelector()
         self._commands = Commands(self._selector, clock)
         self._started_at = clock.now().timestamp()
-        self._server = HttpServer(self._selector, clock, listener, self.page, token)
+        self._pages = Pages(clock, snapshot=self.snapshot, series=lambda query: self._history.series(query))
+        self._server = HttpServer(self._selector, clock, listener, self._pages.page, token)
         self._stopping = False
-        self._rendered: tuple[bytes, bytes] | None = None
         self._last_problems: frozenset[str] = frozenset()
         self._parts: tuple[Part, ...] = ()
         self._configure(config, reader)
@@ -122,32 +120,6 @@ class Agent:
             ),
         )
 
-    def page(self, path: str, query: str = "") -> Page | Refusal | None:
-        """What the listener serves."""
-        if path == "/healthz":
-            return Page(body=b"ok\n", content_type="text/plain; charset=utf-8")
-        if path == "/v1/series":
-            return self._series(query)
-        if path not in ("/v1/snapshot", "/metrics"):
-            return None
-        if self._rendered is None:
-            snapshot = self.snapshot()
-            self._rendered = msgspec.json.encode(snapshot), metrics.render(snapshot)
-        age = self._clock.monotonic() - self._sampled_at
-        if path == "/metrics":
-            return Page(body=self._rendered[1], content_type=metrics.CONTENT_TYPE, age_seconds=age)
-        return Page(body=self._rendered[0], content_type="application/json", age_seconds=age)
-
-    def _series(self, text: str) -> Page | Refusal:
-        query = parse_series_query(text, now_seconds=self._clock.now().timestamp())
-        if isinstance(query, Refusal):
-            return query
-        try:
-            found = self._history.series(query)
-        except HistoryProblem as problem:
-            return Refusal(status=503, text=f"the history cannot be read: {problem}")
-        return Page(body=msgspec.json.encode(found), content_type="application/json")
-
     def _configure(self, config: AgentConfig, reader: MacReader) -> None:
         self._config, self._reader = config, reader
         self._collectors = Collectors(self._clock)
@@ -169,7 +141,7 @@ class Agent:
             config.sidecars,
             fast_seconds=config.fast_seconds,
             slow_seconds=config.slow_seconds,
-            changed=self._changed,
+            changed=self._pages.changed,
         )
         self._services = Services(
             self._commands,
@@ -178,7 +150,7 @@ class Agent:
             config.services,
             launchctl=config.launchctl,
             domain=config.domain,
-            changed=self._changed,
+            changed=self._pages.changed,
         )
         first_at = self._clock.monotonic() + config.fast_seconds
         self._ticker = Ticker(config.fast_seconds, self._fast, first_at=first_at)
@@ -224,29 +196,27 @@ class Agent:
         return take
 
     def _keep_history(self) -> None:
-        started = self._clock.monotonic()
+        self._collectors.collect("history", self._write_history, None, tier=Tier.SLOW)
+
+    def _write_history(self) -> None:
         self._history.flush()
-        seconds, paused = self._clock.monotonic() - started, self._history.reading.paused
-        self._collectors.note("history", tier=Tier.SLOW, seconds=seconds, problem=paused)
+        if paused := self._history.reading.paused:
+            raise OSError(paused)
 
     def _measure_itself(self) -> None:
         self._resident_bytes = self._collectors.collect("own", resident_bytes, None, tier=Tier.SLOW)
 
     def _take_sample(self) -> None:
         self._sample = self._sampler.sample()
-        self._sampled_at = self._clock.monotonic()
         snapshot = self.snapshot()
         self._history.append(snapshot)
-        self._changed()
+        self._pages.sampled()
         problems = {item.name: item.problem or "" for item in snapshot.collectors if not item.ok}
         for name in sorted(set(problems) - self._last_problems):
             self._log(f"collector {name} fails: {problems[name]}")
         for name in sorted(self._last_problems - set(problems)):
             self._log(f"collector {name} works again")
         self._last_problems = frozenset(problems)
-
-    def _changed(self) -> None:
-        self._rendered = None
 
 
 def listen(port: int, *, patience_seconds: float, sleep: Callable[[float], None] = time.sleep) -> socket.socket:

@@ -72,12 +72,12 @@ class MacosReader:
         try:
             state: int | None = self._lib.notify_state(THERMAL_KEY)
         except OSError:
-            self._failing["notifyutil"].add(THERMAL_KEY)
+            self._fails("notifyutil", THERMAL_KEY)
             if not self._texts.get("notifyutil"):
                 raise
             state = parse_notify_state(self._texts["notifyutil"], THERMAL_KEY)
         else:
-            self._failing["notifyutil"].clear()
+            self._works("notifyutil", THERMAL_KEY)
         return thermal_level(state)
 
     def cpu(self) -> CpuTimes | None:
@@ -118,9 +118,9 @@ class MacosReader:
         try:
             counts = vm_of(self._lib.vm_statistics(), self._number("hw.pagesize"))
         except OSError:
-            self._failing["vm_stat"].add("")
+            self._fails("vm_stat", "vm_statistics64")
             return parse_vm_stat(self._texts.get("vm_stat", ""))
-        self._failing["vm_stat"].clear()
+        self._works("vm_stat", "vm_statistics64")
         return counts
 
     def _sysctl(self, name: str, of_raw: Callable[[bytes], T], of_text: Callable[[str | None], T]) -> T | None:
@@ -128,10 +128,19 @@ class MacosReader:
         try:
             raw = self._lib.sysctl(name)
         except OSError:
-            self._failing["sysctl"].add(name)
+            self._fails("sysctl", name)
             return of_text(parse_sysctl(self._texts.get("sysctl", "")).get(name))
-        self._failing["sysctl"].discard(name)
+        self._works("sysctl", name)
         return of_raw(raw) if raw is not None else None
+
+    def _fails(self, command: str, what: str) -> None:
+        self._failing[command].add(what)
+
+    def _works(self, command: str, what: str) -> None:
+        """Forget the text with the last call that works again: by the next failure it would be old."""
+        self._failing[command].discard(what)
+        if not self._failing[command]:
+            self._texts.pop(command, None)
 
     def _number(self, name: str) -> int | None:
         return self._sysctl(name, _whole, whole)

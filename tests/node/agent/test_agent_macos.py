@@ -363,6 +363,22 @@ def test_notifyutils_text_stands_in_while_notifyd_does_not_answer():
     assert reader.wants() == ("ioreg",)
 
 
+def test_a_text_of_an_earlier_failure_stands_in_for_nothing():
+    lib = FakeLibSystem()
+    reader = MacosReader(lib)
+    for _ in range(2):
+        lib.broken = {"vm", "sysctl", "notify"}
+        assert reader.memory() == Memory()
+        with pytest.raises(OSError, match="notify"):
+            reader.thermal_level()
+        reader.feed("vm_stat", (SAMPLES / "memory/vm_stat-m5-real.txt").read_text())
+        reader.feed("sysctl", (SAMPLES / "memory/sysctl-i-pressure4-synthetic.txt").read_text())
+        reader.feed("notifyutil", (SAMPLES / "thermal/notifyutil-level-2.txt").read_text())
+        assert (reader.memory().pressure_level, reader.thermal_level()) == (4, 2)
+        lib.broken = set()
+        assert (reader.memory(), reader.thermal_level()) == (MEMORY, 1)
+
+
 def test_the_sysctl_command_asks_for_everything_that_the_reader_reads():
     lib = FakeLibSystem()
     reader = MacosReader(lib)

@@ -179,3 +179,54 @@ def test_the_agent_starts_without_what_would_double_its_size():
     loaded = subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"],
                             capture_output=True, text=True, check=True).stdout.split()  # fmt: skip
     assert [name for name in HEAVY if name in loaded] == []
+
+
+WATCHED = """
+import os, sys, time
+seen = []
+sys.addaudithook(lambda event, args: seen.append((event, str(args[:1]))) if event in {events} else None)
+from fleet.node.agent.agent import Agent, listen
+from fleet.node.agent.setup import load_config, reader_of
+from fleet.vocabulary.clock import SystemClock
+from fleet.vocabulary.secret import Secret
+from pathlib import Path
+config = load_config(Path({config!r}))
+listener = listen(0, patience_seconds=1)
+agent = Agent(config, reader_of("linux"), SystemClock(), listener=listener, token=Secret("t"), log=print)
+def turn_until(done):
+    while not done():
+        agent.turn(0.05)
+turn_until(lambda: agent.snapshot().services[0].up and agent.snapshot().services[0].resident_bytes)
+assert any(event == "subprocess.Popen" for event, _ in seen), "the hook works: launchctl was run"
+del seen[:]
+began = agent.snapshot().at_seconds
+turn_until(lambda: agent.snapshot().at_seconds > began + 0.5)
+agent.close()
+print(seen)
+"""
+FORKS_AND_LISTS = {
+    "subprocess.Popen",
+    "os.fork",
+    "os.forkpty",
+    "os.posix_spawn",
+    "os.system",
+    "os.listdir",
+    "os.scandir",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="readings: linux")
+def test_the_fast_tier_forks_nothing_and_lists_no_folder_of_processes(tmp_path, launchctl):
+    """Some fifty ticks of a running service, watched by the interpreter's own audit hook."""
+    path = write(
+        tmp_path,
+        1,
+        readings="linux",
+        fast_seconds=0.01,
+        slow_seconds=3600,
+        launchctl=str(launchctl),
+        services=[{"name": "edge", "label": "x"}],
+    )
+    code = WATCHED.format(events=FORKS_AND_LISTS, config=str(path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.stderr, done.stdout.splitlines()[-1:]) == ("", ["[]"])

@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -14,18 +13,18 @@ import msgspec
 
 from fleet.cli.context import overrides_of, print_json, project_of, selected
 from fleet.cli.span import Span
-from fleet.control.inventory import Inventory, Node, load_inventory
+from fleet.control.inventory import load_inventory
 from fleet.control.link.fabric_link import FabricLink
 from fleet.control.link.protocol import target_of
 from fleet.control.watch.book import HealthBook
-from fleet.control.watch.laptop import Network, OwnNetwork, Wakes, laptop_problem
+from fleet.control.watch.laptop import OwnNetwork, Wakes
 from fleet.control.watch.poll import Poller
-from fleet.control.watch.rows import look_of, view_of
 from fleet.control.watch.seen import SeenFiles
 from fleet.control.watch.token import agent_token, gateway_key
 from fleet.control.watch.view import FleetView
+from fleet.control.watch.watcher import Watcher
 from fleet.errors import UsageError
-from fleet.vocabulary.clock import Clock, SystemClock
+from fleet.vocabulary.clock import SystemClock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +71,7 @@ def status(ctx: click.Context, on: str | None, as_json: bool, plain: bool, watch
         clock=clock,
         wakes=Wakes(clock),
         network=OwnNetwork(),
-        inventory=inventory,
+        known=inventory.nodes,
         nodes=nodes,
     )
     try:
@@ -97,37 +96,6 @@ def status(ctx: click.Context, on: str | None, as_json: bool, plain: bool, watch
         console = Console()
         console.print(screen(view, width=console.width, unicode=_unicode(console)))
     ctx.exit(view.exit_code)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Watcher:
-    """Looks at nodes again and again, and remembers what it saw."""
-
-    poller: Poller
-    seen: SeenFiles
-    book: HealthBook
-    clock: Clock
-    wakes: Wakes
-    network: Network
-    inventory: Inventory
-    nodes: tuple[Node, ...]
-
-    def look(self) -> FleetView:
-        """One round: ask, remember, and put the rows together."""
-        slept = self.wakes.slept()
-        if slept:
-            self.poller.close()
-        sightings = self.poller.poll(self.nodes)
-        for sighting in sightings.values():
-            if sighting.seen is not None:
-                self.seen.save(sighting.node, sighting.seen)
-        now = self.clock.now()
-        laptop = laptop_problem(self.inventory.nodes, sightings, self.network)
-        looks = {name: look for name, sighting in sightings.items() if (look := look_of(sighting)) is not None}
-        states = self.book.look(looks, now, known=self.inventory.nodes, laptop=laptop, slept=slept)
-        silent = [node.name for node in self.nodes if sightings[node.name].seen is None]
-        remembered = {name: kept for name in silent if (kept := self.seen.load(name)) is not None}
-        return view_of(self.nodes, sightings, remembered, now, states=states, laptop_problem=laptop)
 
 
 def _watch(look: _Look, *, as_json: bool, plain: bool) -> None:

@@ -9,7 +9,13 @@ from fleet.vocabulary.contracts.snapshot import Disk, Memory, ServiceReading, Si
 from fleet.vocabulary.health.check import Reading
 from fleet.vocabulary.health.sample import Sample
 from fleet.vocabulary.health.state import History
-from fleet.vocabulary.health.table import RESTART_SHOWN_SECONDS, SMALL_DISK_BYTES, WARM_UP_SECONDS
+from fleet.vocabulary.health.table import (
+    PANIC_AFTER_BOOT_SECONDS,
+    PANIC_BEFORE_BOOT_SECONDS,
+    RESTART_SHOWN_SECONDS,
+    SMALL_DISK_BYTES,
+    WARM_UP_SECONDS,
+)
 from fleet.vocabulary.macos.notifyutil import THERMAL_WORDS
 from fleet.vocabulary.units import bytes_text, seconds_text
 
@@ -129,12 +135,18 @@ def _known(value: float | None, text: str) -> Reading:
 
 
 def _reboot(sample: Sample, history: History) -> Reading:
-    boot, seen_at = sample.snapshot.boot_time_seconds, history.reboot_seen_at_seconds
+    """0 no restart lately, 1 a restart, 2 a restart after a kernel panic."""
+    snapshot, seen_at = sample.snapshot, history.reboot_seen_at_seconds
+    boot, panic = snapshot.boot_time_seconds, snapshot.panics
     if boot is None:
         return Reading(value=None)
     lately = seen_at is not None and sample.at_seconds - seen_at < RESTART_SHOWN_SECONDS
-    at = datetime.fromtimestamp(boot, UTC)
-    return Reading(value=float(lately), text=f"it restarted at {at:%Y-%m-%d %H:%M:%S} UTC", since_seconds=seen_at)
+    text = f"it restarted at {datetime.fromtimestamp(boot, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    written = panic.newest_at_seconds
+    panicked = written is not None and -PANIC_BEFORE_BOOT_SECONDS <= written - boot <= PANIC_AFTER_BOOT_SECONDS
+    if panicked:
+        text += f" after a kernel panic ({panic.newest_name})"
+    return Reading(value=float(lately) * (2 if panicked else 1), text=text, since_seconds=seen_at)
 
 
 def _disk(disk: Disk) -> Reading:

@@ -19,6 +19,9 @@ RESTART_SHOWN_SECONDS = 600.0
 """How long a restart is spoken of: the down time of a service is often shorter than a sample."""
 WARM_UP_SECONDS = 180.0
 """How long a sidecar that was just started may load its model before its silence counts."""
+PANIC_BEFORE_BOOT_SECONDS = 600.0
+PANIC_AFTER_BOOT_SECONDS = 3600.0
+"""How near to the boot its panic report is dated: most are written once the machine is up again."""
 SMALL_DISK_BYTES = 40 * GIB
 """A disk counts as at least this large: the last GiB of a small one are as few as those of a large one."""
 
@@ -201,16 +204,18 @@ _CHECKS = (
         hold_down_seconds=30,
         depends_on=_NODE,
         next="times in logs and ledger are wrong; over minutes, TLS and leases fail",
-        do="fleet exec --on {node} -- sntp time.apple.com shows by how much; let macOS set the time automatically",
+        do="fleet doctor {node} says how to set it; let macOS set the time automatically",
     ),
     Check(
         id="rebooted",
         title="the boot time",
-        reads="the boot time, changed since the sample before; shown for 10 minutes",
+        reads="the boot time, changed since the sample before: 1, with a panic report of that time: 2; for 10 minutes",
+        unit="kind",
         warn=_YES,
+        critical=Band(enter=2, leave=1),
         depends_on=_NODE,
         next="services come back by themselves; with FileVault on, only after somebody unlocks it",
-        do="fleet exec --on {node} -- last reboot; after a panic, a report lies in /Library/Logs/DiagnosticReports",
+        do="fleet doctor {node}; what panicked once panics again: give it a smaller model or context before work",
     ),
     Check(
         id="collector",

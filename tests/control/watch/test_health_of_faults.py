@@ -22,7 +22,7 @@ from fleet.sim.readings import PAGE_BYTES, Readings
 from fleet.sim.tree import make_tree
 from fleet.testing.clock import FakeClock
 from fleet.vocabulary.contracts.agent import AgentService
-from fleet.vocabulary.contracts.snapshot import Disk, SidecarReading, Snapshot
+from fleet.vocabulary.contracts.snapshot import Disk, Panics, SidecarReading, Snapshot
 from fleet.vocabulary.health.sample import Sample, Silence
 from fleet.vocabulary.health.state import Fault, NodeState, Transition
 from fleet.vocabulary.health.step import faults, step
@@ -53,6 +53,7 @@ class SimulatedMac:
         self.service = RUNNING
         self.sidecar = READY
         self.disk = Disk(mount="/", total_bytes=500 * GIB, free_bytes=200 * GIB)
+        self.panics = Panics(count=0)
         self.clock_off_seconds = 0.0
         self.silence: Silence | None = None
         self.each_tick: Callable[[], None] = lambda: None
@@ -70,6 +71,7 @@ class SimulatedMac:
             services=(reading_of(service, Output(exit_code=0, text=self.service)),),
             sidecars=(self.sidecar,),
             disks=(self.disk,),
+            panics=self.panics,
         )
 
     def watch(self, seconds: float) -> list[Transition]:
@@ -256,7 +258,7 @@ CASES = [
         check="clock_skew",
         health=Health.WARN,
         says="its clock is 40.0 s behind this one",
-        do="fleet exec --on mini-1 -- sntp time.apple.com",
+        do="fleet doctor mini-1",
     ),
     Case(
         name="pended spawn",
@@ -327,16 +329,28 @@ def test_a_crash_loop_is_told_and_over_ten_minutes_after_the_last_crash(mac: Sim
     assert mac.faults() == {}
 
 
-@pytest.mark.parametrize("kind", ["reboot", "panic"])
-def test_a_restart_is_told_for_ten_minutes(mac: SimulatedMac, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "health"), [("reboot", Health.WARN), ("panic", Health.CRITICAL)])
+def test_a_restart_is_told_for_ten_minutes_and_a_panic_is_worse(mac: SimulatedMac, kind: str, health: Health) -> None:
     assert kind in KINDS
     mac.silence = Silence(problem="connection refused")
     mac.watch(45)
     mac.boot()
+    if kind == "panic":
+        mac.panics = Panics(count=1, newest_at_seconds=mac.clock.now().timestamp() + 20, newest_name="a.panic")
     mac.silence = None
-    assert [one.check for one in mac.watch(10)] == ["rebooted"]
-    assert "last reboot" in mac.faults()["rebooted"].do
+    assert [(one.check, one.after) for one in mac.watch(10)] == [("rebooted", health)]
+    assert ("after a kernel panic (a.panic)" in mac.faults()["rebooted"].text) == (kind == "panic")
+    assert "fleet doctor mini-1" in mac.faults()["rebooted"].do
     assert [(one.check, one.after) for one in mac.watch(610)] == [("rebooted", Health.OK)]
+
+
+def test_a_panic_report_of_last_year_says_nothing_about_a_restart_of_today(mac: SimulatedMac) -> None:
+    mac.panics = Panics(count=1, newest_at_seconds=mac.clock.now().timestamp() - 86400 * 365, newest_name="old.panic")
+    mac.boot()
+    mac.clock.advance(60)
+    mac.boot()
+    mac.watch(10)
+    assert mac.faults()["rebooted"].health is Health.WARN
 
 
 @pytest.mark.parametrize(

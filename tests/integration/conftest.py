@@ -78,11 +78,21 @@ class Room:
         found: dict[str, object] = next(one for one in listing if one["name"] == node)["variables"]
         return found
 
-    def set_variables(self, **values: object) -> None:
-        """Set variables for all nodes in the inventory."""
+    def set_variables(self, *, group: str = "all", **values: object) -> None:
+        """Set variables in the inventory: for all nodes, or for those of a group below `all`."""
         path = self.folder / "inventory" / "fleet.yml"
         data = yaml.safe_load(path.read_text())
-        data["all"]["vars"].update(values)
+        place = data["all"] if group == "all" else data["all"]["children"][group]
+        place.setdefault("vars", {}).update(values)
+        path.write_text(yaml.safe_dump(data, sort_keys=False))
+
+    def without_routes(self) -> None:
+        """Take the simulation's routes away: they name a model, which not every playbook of a test serves."""
+        path = self.folder / "inventory" / "fleet.yml"
+        data = yaml.safe_load(path.read_text())
+        for group in (data["all"], *data["all"]["children"].values()):
+            for name in ("routes", "default_route"):
+                group.get("vars", {}).pop(name, None)
         path.write_text(yaml.safe_dump(data, sort_keys=False))
 
     def own(self, kind: str, name: str) -> Path:
@@ -105,6 +115,8 @@ def open_room(folder: Path, *, nodes: int = 3, deployed: bool = True, models: tu
     named = [word for model in models for word in ("--models", model)]
     try:
         room.sim("up", "--nodes", str(nodes), *named, "--throttle-scale", "0.1")
+        if not deployed:
+            room.without_routes()
         room.fleet("adopt", "--all", "--yes")
         if deployed:
             room.fleet("deploy", "--yes")

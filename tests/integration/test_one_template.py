@@ -107,7 +107,7 @@ def test_routes_and_keys_reload_the_gateway_and_change_no_process(room: Room) ->
     inventory, key = room.folder / "inventory" / "fleet.yml", room.folder / "secrets" / "gateway.key"
     was, old = inventory.read_text(), key.read_text()
     try:
-        room.set_variables(routes={"docs": ["scripted"]})
+        room.set_variables(group="front", routes={"docs": ["scripted"]})
         key.write_text(f"sk-{secrets.token_hex(16)}\n")
         changes = planned(room)
         assert set(changes) == {"mac-1"}

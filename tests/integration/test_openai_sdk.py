@@ -119,7 +119,7 @@ def test_a_streamed_tool_call_is_put_together_by_the_sdk(client: openai.OpenAI) 
 
 @pytest.mark.xdist_group("room")
 def test_the_models_are_listed_by_the_names_that_they_are_asked_for(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()][0] == MODEL
+    assert next(iter(client.models.list())).id == MODEL
 
 
 @pytest.mark.xdist_group("room")

@@ -221,3 +221,15 @@ def test_a_command_that_closes_its_output_before_it_ends_is_reaped_when_it_ends(
 
 def test_a_clock_that_nobody_winds_starts_nothing():
     assert Commands(selectors.DefaultSelector(), FakeClock()).next_at() == float("inf")
+
+
+def test_one_whose_process_is_gone_is_due_in_the_round_that_found_it_and_only_there():
+    commands, clock = FakeCommands(), SystemClock()
+    services = a_watch(commands, gone=lambda pid: True, clock=clock)
+    services.slow()
+    begun = clock.monotonic()
+    services.fast()
+    assert services.next_at() <= begun
+    asked = len(commands.ran)
+    services.wake(begun)
+    assert len(commands.ran) == asked + 1

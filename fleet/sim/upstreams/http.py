@@ -133,6 +133,7 @@ class _Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._left = False
+        self._hung_up = False
         self._current: Exchange | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -163,9 +164,12 @@ class _Connection(asyncio.Protocol):
         self._transport.write(data)
         await self._writable.wait()
         if self._transport.is_closing():
+            if not self._hung_up:
+                self._client_left()  # a reset is felt by the write, a moment before the connection is said to be lost
             raise Over
 
     def hang_up(self, *, reset: bool) -> None:
+        self._hung_up = True
         if not reset:
             self._transport.close()
             return

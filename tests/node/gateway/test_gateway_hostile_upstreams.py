@@ -206,5 +206,5 @@ async def test_who_leaves_stops_the_generation_of_an_api_and_its_bill(rig: Rig, 
     asking.cancel()
     await until(lambda: rig.openrouter.bill.generations)
     line = rig.openrouter.bill.generations[0]
-    assert line.cancelled
+    assert line.cancelled, line
     assert line.completion_tokens < 100

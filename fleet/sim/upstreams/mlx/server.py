@@ -9,14 +9,14 @@ import uuid
 from collections import deque
 from collections.abc import Mapping
 from enum import StrEnum
-from types import TracebackType
 from typing import Any
 
-from fleet.sim.upstreams.faults import NONE, Faults, parse_faults
-from fleet.sim.upstreams.http import Exchange, HttpServer
+from fleet.sim.upstreams.faults import NONE, Faults
+from fleet.sim.upstreams.http import Exchange
 from fleet.sim.upstreams.mlx.answer import Voice
 from fleet.sim.upstreams.mlx.checks import problem
 from fleet.sim.upstreams.script import prompt_of, script, switches, token_count
+from fleet.sim.upstreams.simulated import SimulatedUpstream
 from fleet.sim.upstreams.wire import Frame, Kind, Wire, before_headers, event, troubled
 
 _SERVER = {"Server": "BaseHTTP/0.6 Python/3.11.7", "Access-Control-Allow-Origin": "none"}
@@ -39,7 +39,7 @@ class Mode(StrEnum):
     """Bad parameters close the connection without an answer: 0.32.0 and before."""
 
 
-class SimulatedMlx:
+class SimulatedMlx(SimulatedUpstream):
     """`async with SimulatedMlx() as mlx:` then ask `mlx.url` + `/v1/...`.
 
     `faults` hold for every request but probes that does not say otherwise in its prompt; `times` of them are left.
@@ -47,46 +47,12 @@ class SimulatedMlx:
     """
 
     def __init__(self, *, mode: Mode = Mode.OK, cache_entries: int = 10, step_tokens: int = 2048) -> None:
+        super().__init__(self._handle)
         self.mode = mode
-        self.faults = NONE
-        self.times: int | None = None
         self.swap_seconds = 0.0
-        self.exchanges: list[Exchange] = []
         self._step_tokens = step_tokens
         self._cache: deque[str] = deque(maxlen=cache_entries)
         self._arrived: asyncio.Queue[Exchange] = asyncio.Queue()
-        self._http = HttpServer(self._handle)
-
-    async def start(self, port: int = 0) -> SimulatedMlx:
-        """Listen. Raises OSError."""
-        await self._http.start(port)
-        return self
-
-    async def stop(self) -> None:
-        """End every connection."""
-        await self._http.stop()
-
-    async def __aenter__(self) -> SimulatedMlx:
-        return await self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-    @property
-    def url(self) -> str:
-        """The base URL of an upstream."""
-        return f"http://127.0.0.1:{self._http.port}"
-
-    @property
-    def port(self) -> int:
-        """Where it listens, on loopback."""
-        return self._http.port
-
-    def trouble(self, switches: str, *, times: int | None = None) -> None:
-        """Let the next requests fail; "" ends it."""
-        self.faults, self.times = parse_faults(switches), times
 
     async def next(self, *, within: float = 5.0) -> Exchange:
         """The next completion that is no probe. Raises TimeoutError."""

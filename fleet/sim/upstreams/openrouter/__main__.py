@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 from decimal import Decimal
 from pathlib import Path
 
 from fleet.sim.upstreams.openrouter.server import KEY, SimulatedOpenRouter
+from fleet.sim.upstreams.simulated import serve
 
 
 async def _run(options: argparse.Namespace) -> int:
@@ -21,18 +21,7 @@ async def _run(options: argparse.Namespace) -> int:
     openrouter = SimulatedOpenRouter(
         key=key, limit=options.limit, lag_seconds=options.lag_seconds, folder=options.state
     )
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    try:
-        await openrouter.start(options.port)
-    except OSError as error:
-        print(f"simulated OpenRouter: port {options.port} cannot be had: {error.strerror}", file=sys.stderr)  # noqa: T201 (a process of its own)
-        return 1
-    print(openrouter.url, flush=True)  # noqa: T201 (whoever started it waits for this line)
-    await stop.wait()
-    await openrouter.stop()
-    return 0
+    return await serve(openrouter, options.port, name="simulated OpenRouter")
 
 
 def main() -> int:

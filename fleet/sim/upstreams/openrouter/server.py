@@ -8,24 +8,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from fleet.sim.upstreams.faults import NONE, Faults, parse_faults
-from fleet.sim.upstreams.http import Exchange, HttpServer
+from fleet.sim.upstreams.faults import NONE, Faults
+from fleet.sim.upstreams.http import Exchange
 from fleet.sim.upstreams.openrouter import datasets
 from fleet.sim.upstreams.openrouter.bill import Bill
 from fleet.sim.upstreams.openrouter.catalogue import MODELS, Refusal, SimModel, pick
 from fleet.sim.upstreams.openrouter.errors import error_body, refused, scripted_error
 from fleet.sim.upstreams.openrouter.generator import Account, Generator, Job, reply
 from fleet.sim.upstreams.script import switches
+from fleet.sim.upstreams.simulated import SimulatedUpstream
 from fleet.sim.upstreams.wire import before_headers
 
 KEY = "sk-or-v1-simulated"
 _BASE = "/api/v1"
 
 
-class SimulatedOpenRouter:
+class SimulatedOpenRouter(SimulatedUpstream):
     """`async with SimulatedOpenRouter() as openrouter:` then ask `openrouter.url` + `/v1/...` with KEY.
 
     `faults` hold for every request that does not say otherwise in its prompt; `times` of them are left, None = no end.
@@ -41,33 +41,13 @@ class SimulatedOpenRouter:
         lag_seconds: float = 0.0,
         folder: Path | None = None,
     ) -> None:
+        super().__init__(self._handle)
         self.models = {model.id: model for model in models}
         self.key = key
         self.account = Account(Bill(folder), limit)
         self.lag_seconds = lag_seconds
-        self.exchanges: list[Exchange] = []
-        self.faults = NONE
-        self.times: int | None = None
         self._generator = Generator(self.account)
         self._number = 0
-        self._http = HttpServer(self._handle)
-
-    async def start(self, port: int = 0) -> SimulatedOpenRouter:
-        """Listen. Raises OSError."""
-        await self._http.start(port)
-        return self
-
-    async def stop(self) -> None:
-        """End every connection."""
-        await self._http.stop()
-
-    async def __aenter__(self) -> SimulatedOpenRouter:
-        return await self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     @property
     def bill(self) -> Bill:
@@ -78,15 +58,6 @@ class SimulatedOpenRouter:
     def url(self) -> str:
         """The base URL of an upstream: paths begin with /v1."""
         return f"http://127.0.0.1:{self._http.port}/api"
-
-    @property
-    def port(self) -> int:
-        """Where it listens, on loopback."""
-        return self._http.port
-
-    def trouble(self, switches: str, *, times: int | None = None) -> None:
-        """Let the next requests fail; "" ends it."""
-        self.faults, self.times = parse_faults(switches), times
 
     def retire(self, model: str, *, code: str = "model_deprecated") -> None:
         """The model is no longer to be had. Raises KeyError."""

@@ -63,11 +63,6 @@ class UpstreamState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     least_prompt_tokens: int = 0
     matched_bytes: int = 0
 
-    @property
-    def may_serve(self) -> bool:
-        """Whether a new request may go there at all, as far as operator and probes know."""
-        return self.readiness is not Readiness.DOWN and self.intent is Intent.SERVING
-
 
 def keeps_out(state: UpstreamState, shape: Shape, now: float) -> Why | None:
     """What keeps a request of `shape` from an upstream at `now`; what waiting cannot change comes first."""

@@ -217,7 +217,8 @@ def test_nothing_is_asked_that_may_not_serve(states: list[UpstreamState], shape:
     by_name = {one.name: one for one in states}
     for name in asked(*states, shape=shape).attempts:
         one = by_name[name]
-        assert one.may_serve
+        assert one.readiness is not Readiness.DOWN
+        assert one.intent is Intent.SERVING
         assert one.in_flight < one.max_in_flight
         assert one.works is None or shape.work in one.works
         assert one.context_tokens is None or one.least_prompt_tokens <= one.context_tokens

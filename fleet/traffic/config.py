@@ -137,6 +137,73 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     default_max_tokens: int = 4096
 
 
+class Wellness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a node's raw readings cost it new work (traffic/wellness.py). A None threshold is not looked at.
+
+    Readings are fetched `every` seconds and believed for `stale`. `less`: fewer at once, and after its neighbours;
+    `none`: nothing while another can serve. It is well again after `clean_samples` good samples in a row.
+    """
+
+    every_seconds: float = 2.0
+    stale_seconds: float = 20.0
+    clean_samples: int = 2
+    headroom_less_bytes: int | None = 1024**3
+    headroom_none_bytes: int | None = 256 * 1024**2
+    swapout_less_bytes_per_second: float | None = 10.0 * 1024**2
+    swapout_none_bytes_per_second: float | None = 100.0 * 1024**2
+    pace_less_ratio: float | None = 0.6
+    pace_none_ratio: float | None = 0.25
+    pressure_less_level: int | None = 2
+    pressure_none_level: int | None = 4
+    thermal_less_level: int | None = 1
+    thermal_none_level: int | None = 3
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another front, which this one watches: `url` and `pin` as an edge's."""
+
+    node: str
+    url: str
+    pin: str | None = None
+
+
+class Power(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A command (argv; `{node}` is its name) for a node whose SSH port and edge are both dead for `after_seconds`.
+
+    At most once within `again_seconds` for a node.
+    """
+
+    argv: tuple[str, ...]
+    after_seconds: float = 600.0
+    again_seconds: float = 3600.0
+
+
+class WatchedNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A node that a front watches: its edge (None = it has none) and its SSH port."""
+
+    node: str
+    url: str | None = None
+    pin: str | None = None
+    key_file: str | None = None
+    ssh_host: str = ""
+    ssh_port: int = 22
+
+
+class FleetWatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a front watches for people, and whom it tells.
+
+    `webhook_file` and `ping_file` hold one URL each (0600: such URLs are secrets). The webhook hears of the
+    transitions that matter; the ping is asked every `ping_seconds`, so that its silence tells that the front is dead.
+    """
+
+    nodes: tuple[WatchedNode, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    webhook_file: str | None = None
+    ping_file: str | None = None
+    ping_seconds: float = 60.0
+    power: Power | None = None
+
+
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the gateway of one node runs. The first route is the default: for `default`, and when no model is named.
 
@@ -166,6 +233,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     state_dir: str | None = None
     log_file: str | None = None
     log_bytes: int = 16 * 1024 * 1024
+    wellness: Wellness = Wellness()
+    watch: FleetWatch | None = None
     schema: int = 1
 
 

@@ -2,7 +2,9 @@
 
 GET `/admin/requests` -> LiveRequests · POST `/admin/requests/ID/kill` (KillRequest) -> LiveRequest ·
 GET `/admin/routes` -> RouteReports · POST `/admin/explain` (ExplainRequest) -> Explanation ·
-GET `/admin/intent` -> NodeIntent · POST `/admin/intent` (IntentRequest) -> NodeIntent.
+GET `/admin/intent` -> NodeIntent · POST `/admin/intent` (IntentRequest) -> NodeIntent ·
+GET `/admin/pace` -> PaceReport · GET `/admin/nodes` -> NodeWords (a front only).
+The node's agent has a key with the scope `care`: pace and intent, nothing else.
 An error is `{"error": {"message", "type", "code"}}` with a 4xx or 5xx status.
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
+from fleet.vocabulary.contracts.snapshot import Snapshot
 from fleet.vocabulary.names import Intent, Lane, Track
 
 
@@ -55,6 +58,7 @@ class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream of a route as choice sees it. `state`: ready, unknown, down, draining, drained, full.
 
     `reason` says why it is not ready. Tokens are predicted; `matched_tokens` is what its prompt cache should hold.
+    `standing`: how much new work its node's health lets it have (full, less, none); `unwell` says why not full.
     """
 
     name: str
@@ -69,6 +73,8 @@ class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: int | None = None
     matched_tokens: int = 0
     seen_seconds_ago: float | None = None
+    standing: str = "full"
+    unwell: tuple[str, ...] = ()
 
 
 class RouteReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,4 +143,67 @@ class NodeIntent(msgspec.Struct, frozen=True, kw_only=True):
 
     node: str
     sidecars: tuple[SidecarIntent, ...] = ()
+    schema: int = 1
+
+
+class PaceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers of one upstream that began to decode beside as many others.
+
+    `at_once`: 1, 2, 4, 8, ... (a bucket's upper end, the answer itself counted). `tokens` came after the first one of
+    each answer, in `seconds` of decoding, both summed; `first_token_seconds` is the median from request to first token.
+    """
+
+    at_once: int
+    answers: int
+    tokens: int
+    seconds: float
+    first_token_seconds: float | None = None
+
+
+class UpstreamPace(msgspec.Struct, frozen=True, kw_only=True):
+    """How one of the node's own sidecars has answered within the window.
+
+    `answered_seconds_ago`: its last whole answer to a client. `refusing_seconds`: since when it has only refused (503)
+    while it was asked; None when it does not.
+    """
+
+    name: str
+    serves: str
+    port: int | None = None
+    in_flight: int = 0
+    waiting: int = 0
+    answered_seconds_ago: float | None = None
+    refusing_seconds: float | None = None
+    rows: tuple[PaceRow, ...] = ()
+
+
+class PaceReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The pace of the node's own sidecars over the last `window_seconds`."""
+
+    node: str
+    window_seconds: float
+    upstreams: tuple[UpstreamPace, ...] = ()
+    schema: int = 1
+
+
+class NodeWord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a front last heard of one node. `heard_at_seconds` is by the front's clock; `problem` "" = it answers now.
+
+    `address` is where the front reaches its edge; a node never heard has no snapshot.
+    """
+
+    node: str
+    address: str = ""
+    heard_at_seconds: float | None = None
+    tried_at_seconds: float | None = None
+    problem: str = ""
+    snapshot: Snapshot | None = None
+
+
+class NodeWords(msgspec.Struct, frozen=True, kw_only=True):
+    """All nodes that a front knows, itself among them. `at_seconds` is the front's clock."""
+
+    node: str
+    at_seconds: float
+    nodes: tuple[NodeWord, ...] = ()
     schema: int = 1

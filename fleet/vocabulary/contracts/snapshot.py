@@ -11,7 +11,7 @@ import msgspec
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """Memory of the node, bytes. `app` = anonymous minus purgeable; `compressed` = RAM that the compressor occupies.
 
-    The two totals are pages since boot.
+    The two totals are pages since boot. `wired_limit_expected` is what deploy set: macOS forgets it at a boot.
     """
 
     total_bytes: int | None = None
@@ -24,6 +24,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     free_ratio: float | None = None
     wired_limit_bytes: int | None = None
     wired_headroom_bytes: int | None = None
+    wired_limit_expected_bytes: int | None = None
     recommended_working_set_bytes: int | None = None
     compressions_total: int | None = None
     decompressions_total: int | None = None
@@ -74,10 +75,27 @@ class ServiceReading(msgspec.Struct, frozen=True, kw_only=True):
     footprint_bytes: int | None = None
 
 
+class CareReading(msgspec.Struct, frozen=True, kw_only=True):
+    """What the agent does for a sidecar by itself.
+
+    `state`: watching, draining, restarting, refreshing, quarantined. `reason` says why, for people; `since_seconds` is
+    the time of that state. The last restart is told with its reason as long as the agent remembers it.
+    """
+
+    state: str = "watching"
+    reason: str = ""
+    since_seconds: float | None = None
+    restarts_total: int = 0
+    restarted_at_seconds: float | None = None
+    restarted_for: str = ""
+
+
 class SidecarReading(msgspec.Struct, frozen=True, kw_only=True):
     """A sidecar as its probes say: `live` = /health, `ready` = a 1-token completion (None = not tried yet).
 
-    Its pace and what is usual for this model on this node are there where something measures them.
+    `served_at_seconds`: when the node's gateway last had a whole answer of it (then no probe is needed). Its pace comes
+    from the gateway; `baseline` is what is usual for this model on this node, `pace_ratio` the one by the other, like
+    with like (as many requests at once). `golden_ok`: the long prompt with the known answer, where one is set.
     """
 
     name: str
@@ -90,6 +108,16 @@ class SidecarReading(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
     decode_tokens_per_second: float | None = None
     baseline_tokens_per_second: float | None = None
+    pace_ratio: float | None = None
+    first_token_seconds: float | None = None
+    baseline_first_token_seconds: float | None = None
+    in_flight: int | None = None
+    served_at_seconds: float | None = None
+    golden_ok: bool | None = None
+    golden_at_seconds: float | None = None
+    golden_seconds: float | None = None
+    footprint_limit_bytes: int | None = None
+    care: CareReading | None = None
 
 
 class CollectorReading(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 A front takes the clients' key (inference) and the fleet key; an edge takes the fleet key only. The fleet key may do all
 (inference, node, admin): the laptop drains an edge with it. An API is shown its own key, which is neither of them.
+Every gateway also knows the key `metrics`, which follows from the fleet key and opens metrics and snapshots only.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fleet.errors import InventoryError
 from fleet.traffic.config import HashedKey, KeyRing
 from fleet.vocabulary.names import GatewayRole, NodeName
 from fleet.vocabulary.secret import Secret
+from fleet.vocabulary.tokens import metrics_key
 
 _MEANINGS = {
     "fleet_key": "what fronts and the laptop show to nodes",
@@ -74,7 +76,7 @@ def key_ring(roster: Roster, secrets: Mapping[str, Secret]) -> Secret:
     """The content of a gateway's keys.json. Raises InventoryError when two keys are the same."""
     fleet = secrets[reference_of(roster.node, "fleet_key")]
     if roster.role is not GatewayRole.FRONT:
-        return _ring(HashedKey(name="fleet", sha256=_sha256(fleet), scopes=("inference", "node", "admin")))
+        return _ring(*_of_the_fleet(fleet))
     clients = secrets[reference_of(roster.node, "gateway_key")]
     if clients == fleet:
         raise InventoryError(
@@ -84,7 +86,7 @@ def key_ring(roster: Roster, secrets: Mapping[str, Secret]) -> Secret:
         )
     return _ring(
         HashedKey(name="clients", sha256=_sha256(clients), scopes=("inference",)),
-        HashedKey(name="fleet", sha256=_sha256(fleet), scopes=("inference", "node", "admin")),
+        *_of_the_fleet(fleet),
     )
 
 
@@ -99,6 +101,13 @@ def api_key(front: Roster, api: str, secrets: Mapping[str, Secret]) -> Secret:
                 place=front.node.place_of("upstreams", api, "key"),
             )
     return shown
+
+
+def _of_the_fleet(fleet: Secret) -> tuple[HashedKey, ...]:
+    return (
+        HashedKey(name="fleet", sha256=_sha256(fleet), scopes=("inference", "node", "admin")),
+        HashedKey(name="metrics", sha256=_sha256(metrics_key(fleet)), scopes=("node",)),
+    )
 
 
 def _ring(*keys: HashedKey) -> Secret:

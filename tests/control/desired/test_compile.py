@@ -209,8 +209,12 @@ def test_front_and_edge_take_the_keys_that_they_should(tmp_path: Path) -> None:
     assert {key.name: key.scopes for key in rings["front-1"].keys} == {
         "clients": ("inference",),
         "fleet": ("inference", "node", "admin"),
+        "metrics": ("node",),
     }
-    assert {key.name: key.scopes for key in rings["mini-1"].keys} == {"fleet": ("inference", "node", "admin")}
+    assert {key.name: key.scopes for key in rings["mini-1"].keys} == {
+        "fleet": ("inference", "node", "admin"),
+        "metrics": ("node",),
+    }
 
 
 def test_the_agents_token_follows_from_fleet_key_and_node(tmp_path: Path) -> None:

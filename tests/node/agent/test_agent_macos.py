@@ -17,99 +17,16 @@ from fleet.node.agent.rates import busy_ratio
 from fleet.node.agent.reading import CpuTimes, Machine
 from fleet.node.agent.recorded import RecordedReader
 from fleet.node.agent.sampler import Sampler
-from fleet.node.agent.structs import (
-    HOST_CPU_LOAD_INFO,
-    RUSAGE_INFO_V0,
-    TIMEVAL,
-    VM_STATISTICS64,
-    XSW_USAGE,
-    Layout,
-)
 from fleet.testing.clock import FakeClock
 from fleet.vocabulary.contracts.snapshot import Memory, Swap
 from fleet.vocabulary.macos.vm_stat import VmStat, parse_vm_stat
 from fleet.vocabulary.units import GIB, MIB
+from tests.node.agent import apple
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 PAGE = 16384
-U8, U32, I32, U64, I64 = ctypes.c_uint8, ctypes.c_uint32, ctypes.c_int32, ctypes.c_uint64, ctypes.c_int64
-
-
-def _struct(name: str, *fields) -> type[ctypes.Structure]:
-    return type(name, (ctypes.Structure,), {"_fields_": list(fields)})
-
-
-# The structs as Apple published them, field by field and in their order. natural_t and integer_t have 32 bits.
-# xnu, osfmk/mach/vm_statistics.h (aligned to 8)
-VmStatistics64 = _struct(
-    "VmStatistics64",
-    ("free_count", U32),
-    ("active_count", U32),
-    ("inactive_count", U32),
-    ("wire_count", U32),
-    ("zero_fill_count", U64),
-    ("reactivations", U64),
-    ("pageins", U64),
-    ("pageouts", U64),
-    ("faults", U64),
-    ("cow_faults", U64),
-    ("lookups", U64),
-    ("hits", U64),
-    ("purges", U64),
-    ("purgeable_count", U32),
-    ("speculative_count", U32),
-    ("decompressions", U64),
-    ("compressions", U64),
-    ("swapins", U64),
-    ("swapouts", U64),
-    ("compressor_page_count", U32),
-    ("throttled_count", U32),
-    ("external_page_count", U32),
-    ("internal_page_count", U32),
-    ("total_uncompressed_pages_in_compressor", U64),
-)
-# xnu, osfmk/mach/host_info.h: cpu_ticks[CPU_STATE_MAX]; osfmk/mach/machine.h: user 0, system 1, idle 2, nice 3
-HostCpuLoadInfo = _struct("HostCpuLoadInfo", ("user", U32), ("system", U32), ("idle", U32), ("nice", U32))
-# xnu, bsd/sys/sysctl.h
-XswUsage = _struct(
-    "XswUsage", ("xsu_total", U64), ("xsu_avail", U64), ("xsu_used", U64), ("xsu_pagesize", U32), ("xsu_encrypted", I32)
-)
-# xnu, bsd/sys/_types/_timeval.h: __darwin_time_t (long), __darwin_suseconds_t (int32)
-Timeval = _struct("Timeval", ("tv_sec", I64), ("tv_usec", I32))
-# xnu, bsd/sys/resource.h
-RusageInfoV0 = _struct(
-    "RusageInfoV0",
-    ("ri_uuid", U8 * 16),
-    ("ri_user_time", U64),
-    ("ri_system_time", U64),
-    ("ri_pkg_idle_wkups", U64),
-    ("ri_interrupt_wkups", U64),
-    ("ri_pageins", U64),
-    ("ri_wired_size", U64),
-    ("ri_resident_size", U64),
-    ("ri_phys_footprint", U64),
-    ("ri_proc_start_abstime", U64),
-    ("ri_proc_exit_abstime", U64),
-)
-FORMATS = {"=I": U32, "=i": I32, "=Q": U64, "=q": I64}
-
-
-@pytest.mark.parametrize(
-    ("layout", "apples", "size"),
-    [
-        (VM_STATISTICS64, VmStatistics64, 152),
-        (HOST_CPU_LOAD_INFO, HostCpuLoadInfo, 16),
-        (XSW_USAGE, XswUsage, 32),
-        (TIMEVAL, Timeval, 16),
-        (RUSAGE_INFO_V0, RusageInfoV0, 96),
-    ],
-)
-def test_every_field_lies_where_a_c_compiler_puts_it_in_apples_header(layout: Layout, apples, size):
-    assert ctypes.sizeof(apples) == size
-    types = dict(apples._fields_)
-    for name, (offset, kind) in layout.fields.items():
-        assert offset == getattr(apples, name).offset, name
-        assert FORMATS[kind] is types[name], name
+VmStatistics64, HostCpuLoadInfo = apple.VM_STATISTICS64.compiled, apple.HOST_CPU_LOAD_INFO.compiled
+XswUsage, Timeval, RusageInfoV0 = apple.XSW_USAGE.compiled, apple.TIMEVAL.compiled, apple.RUSAGE_INFO_V0.compiled
 
 
 def vm_bytes(**counts: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What the operator wants of the node's own sidecars. Pure.
+"""What the operator wants of the node's own sidecars, and what its agent does for them meanwhile. Pure.
 
 Wanted is `serving` or `draining`; `drained` is what draining has become when nothing runs there any more, so it is seen
 and never stored.
@@ -7,11 +7,11 @@ and never stored.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet.traffic.choice import Choice, Why
 from fleet.traffic.openai_error import ApiError
-from fleet.vocabulary.contracts.gateway_admin import IntentRequest, SidecarIntent
+from fleet.vocabulary.contracts.gateway_admin import AGENT, IntentRequest, SidecarIntent
 from fleet.vocabulary.names import Intent
 
 
@@ -32,17 +32,27 @@ class NoSuchSidecar(ValueError):
 
 
 def apply(wishes: Wishes, request: IntentRequest, *, sidecars: Iterable[str], now: float) -> Wishes:
-    """The wishes after `request`. Asking again for what is wanted already changes nothing. Raises NoSuchSidecar."""
+    """The wishes after `request`. Asking again for what is wanted already changes nothing. Raises NoSuchSidecar.
+
+    The node's agent drains and frees for itself only: what an operator drained stays drained, and what the agent
+    drained is the operator's as soon as an operator asks for it too.
+    """
     own = tuple(sidecars)
     if request.sidecar is not None and request.sidecar not in own:
         raise NoSuchSidecar(f"there is no sidecar {request.sidecar!r} on this node; it has {', '.join(own) or 'none'}")
     wanted = Intent.SERVING if request.intent is Intent.SERVING else Intent.DRAINING
+    agent = request.by.startswith(AGENT)
     changed = dict(wishes)
     for name in own if request.sidecar is None else (request.sidecar,):
+        held = changed.get(name)
+        agents = held is not None and held.by.startswith(AGENT)
         if wanted is Intent.SERVING:
-            changed.pop(name, None)
-        elif name not in changed:
+            if agents or not agent:
+                changed.pop(name, None)
+        elif held is None:
             changed[name] = Wish(intent=wanted, since_seconds=now, by=request.by)
+        elif agents and not agent:
+            changed[name] = replace(held, by=request.by)
     return changed
 
 
@@ -61,6 +71,7 @@ def report(wishes: Wishes, in_flight: Mapping[str, int], *, now: float) -> tuple
             intent=seen(wishes.get(name), in_flight=count),
             in_flight=count,
             since_seconds=max(0.0, now - wishes[name].since_seconds) if name in wishes else 0.0,
+            by=wishes[name].by if name in wishes else "",
         )
         for name, count in in_flight.items()
     )

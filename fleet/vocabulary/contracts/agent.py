@@ -60,8 +60,9 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `readings` is `macos`, `linux` or `file:PATH` (a folder of recorded command outputs: simulation and replay).
     `token_file` holds the bearer token of its loopback listener (0600); the gateway's admin door at
-    `gateway_admin_port` takes it too, with the scope `care`. `wired_limit` is what deploy provisioned. `helper`: the
-    words before a label that make launchd start a daemon that it puts off; empty = it may not.
+    `gateway_admin_port` takes it too, with the scope `care`. `wired_limit` is what deploy provisioned, and
+    `wired_limit_job` the label of the job that sets it. `helper`: the words before a label that make launchd start a
+    daemon that it puts off; empty = it may not.
     """
 
     node: str
@@ -79,5 +80,6 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     slow_seconds: float = 30.0
     gateway_admin_port: int | None = None
     wired_limit_bytes: int | None = None
+    wired_limit_job: str = ""
     helper: tuple[str, ...] = ()
     schema: int = 1

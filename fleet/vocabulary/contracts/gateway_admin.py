@@ -15,6 +15,9 @@ import msgspec
 from fleet.vocabulary.contracts.snapshot import Snapshot
 from fleet.vocabulary.names import Intent, Lane, Track
 
+AGENT = "agent:"
+"""How `by` begins when the node's own agent asks."""
+
 
 class LiveRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request that is being answered. `phase`: queued, waiting (sent, no token yet) or answering.
@@ -122,7 +125,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IntentRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the operator wants of the node's own sidecars. Without `sidecar`, of all of them."""
+    """What is wanted of the node's own sidecars. Without `sidecar`, of all of them.
+
+    `by` of the node's own agent begins with `agent:`. What it asks for never changes what an operator wants.
+    """
 
     intent: Intent
     sidecar: str | None = None
@@ -130,12 +136,13 @@ class IntentRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SidecarIntent(msgspec.Struct, frozen=True, kw_only=True):
-    """One sidecar: what is wanted, and what still runs on it."""
+    """One sidecar: what is wanted, by whom ("" = nobody drained it), and what still runs on it."""
 
     name: str
     intent: Intent
     in_flight: int = 0
     since_seconds: float = 0.0
+    by: str = ""
 
 
 class NodeIntent(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,6 +52,28 @@ def test_what_is_wanted_of_one_says_nothing_of_another(before: list[IntentReques
         assert (one.intent is Intent.DRAINED) == (one.name in wishes and one.in_flight == 0)
 
 
+asked_by = st.builds(
+    IntentRequest,
+    intent=st.sampled_from(Intent),
+    sidecar=st.sampled_from([None, *NAMES]),
+    by=st.sampled_from(["ann@laptop", "", "agent: it generated nothing"]),
+)
+
+
+@given(st.lists(asked_by, max_size=10))
+def test_the_agent_never_changes_what_an_operator_wants(asked: list[IntentRequest]) -> None:
+    wishes: Any = {}
+    operators: Any = {}
+    for request in asked:
+        wishes = apply(wishes, request, sidecars=NAMES, now=1.0)
+        if not request.by.startswith("agent:"):
+            operators = apply(operators, request, sidecars=NAMES, now=1.0)
+    of_people = {name for name, wish in wishes.items() if not wish.by.startswith("agent:")}
+    assert of_people == set(operators)
+    shown = {one.name: one.by for one in report(wishes, dict.fromkeys(NAMES, 0), now=2.0)}
+    assert {name for name, by in shown.items() if by.startswith("agent:")} == set(wishes) - of_people
+
+
 def test_draining_becomes_drained_when_nothing_runs_there() -> None:
     wish = Wish(intent=Intent.DRAINING, since_seconds=0)
     assert [seen(wish, in_flight=count) for count in (2, 1, 0)] == ["draining", "draining", "drained"]

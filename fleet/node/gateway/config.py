@@ -15,7 +15,7 @@ import msgspec
 
 from fleet.engines import engine
 from fleet.errors import ConfigError
-from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing, Route, Upstream
+from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing, Route, Upstream, WatchedNode
 from fleet.vocabulary.hosts import is_loopback
 from fleet.vocabulary.secret import Secret
 
@@ -28,12 +28,16 @@ _OUR_HEADERS = frozenset(("connection", "content-length", "host", "transfer-enco
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """One valid configuration with all that it refers to. `sha256` is of the configuration file's bytes."""
+    """One valid configuration with all that it refers to. `sha256` is of the configuration file's bytes.
+
+    `upstream_keys` are by upstream, `watch_keys` by watched node.
+    """
 
     config: GatewayConfig
     keys: KeyRing
     sha256: str
     upstream_keys: Mapping[str, Secret] = field(default_factory=dict)
+    watch_keys: Mapping[str, Secret] = field(default_factory=dict)
     routes: Mapping[str, Route] = field(default_factory=dict)
     keys_by_sha256: Mapping[str, HashedKey] = field(default_factory=dict)
 
@@ -61,6 +65,9 @@ def load(path: Path) -> Loaded:
     names = [upstream.name for upstream in config.upstreams]
     for upstream in config.upstreams:
         _check_upstream(upstream, names, path)
+    watched = config.watch.nodes if config.watch is not None else ()
+    for node in watched:
+        _check_watched(node, str(path))
     for route in config.routes:
         for name in route.upstreams:
             if name not in names:
@@ -71,6 +78,7 @@ def load(path: Path) -> Loaded:
         keys=keys,
         sha256=hashlib.sha256(content).hexdigest(),
         upstream_keys=shown,
+        watch_keys={one.node: _secret(Path(one.key_file)) for one in watched if one.key_file is not None},
         routes=_routes(config),
         keys_by_sha256={key.sha256.lower(): key for key in keys.keys},
     )
@@ -108,27 +116,42 @@ def _check_upstream(upstream: Upstream, names: list[str], path: Path) -> None:
     engine(upstream.engine)
     if upstream.max_in_flight < 1:
         raise ConfigError(f"{where}: max_in_flight must be 1 or more", place=place)
-    try:
-        url = urlsplit(upstream.url)
-        host, scheme, _ = url.hostname or "", url.scheme, url.port
-    except ValueError:
-        host, scheme = "", ""
-    plain = upstream.url.isascii() and upstream.url.isprintable() and " " not in upstream.url
-    if scheme not in ("http", "https") or not host or not plain:
-        raise ConfigError(f"{where}: {upstream.url!r} is not an address like http://127.0.0.1:8800", place=place)
-    if upstream.pin is not None and not _PIN.fullmatch(upstream.pin):
-        raise ConfigError(f"{where}: {upstream.pin!r} is not a pin like sha256//BASE64", place=place)
-    if scheme == "http" and not is_loopback(host):
-        raise ConfigError(f"{where}: refusing plain HTTP to {host}", place=place, hint="use https")
+    host = _check_address(where, upstream.url, upstream.pin, place)
     if upstream.kind == "sidecar" and not is_loopback(host):
         raise ConfigError(f"{where}: a sidecar is on this node, not on {host}", place=place)
-    if upstream.kind == "edge" and scheme == "https" and upstream.pin is None:
+    if upstream.kind == "edge" and urlsplit(upstream.url).scheme == "https" and upstream.pin is None:
         raise ConfigError(f"{where}: an edge needs its pinned key", place=place, hint="run `fleet adopt` for it")
     for name, value in upstream.headers.items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _OUR_HEADERS:
             raise ConfigError(f"{where}: {name!r} is no header that can be set", place=place)
         if not value.isascii() or not value.isprintable():
             raise ConfigError(f"{where}: the header {name} must be printable ASCII, on one line", place=place)
+
+
+def _check_watched(node: WatchedNode, place: str) -> None:
+    where = f"watched node {node.node!r}"
+    _check_address(where, node.url, node.pin, place)
+    if node.url is not None and urlsplit(node.url).scheme == "https" and node.pin is None:
+        raise ConfigError(f"{where}: an edge needs its pinned key", place=place, hint="run `fleet adopt` for it")
+
+
+def _check_address(where: str, address: str | None, pin: str | None, place: str) -> str:
+    """The host of an address that may be asked; "" where there is none. Raises ConfigError."""
+    if address is None:
+        return ""
+    try:
+        url = urlsplit(address)
+        host, scheme, _ = url.hostname or "", url.scheme, url.port
+    except ValueError:
+        host, scheme = "", ""
+    plain = address.isascii() and address.isprintable() and " " not in address
+    if scheme not in ("http", "https") or not host or not plain:
+        raise ConfigError(f"{where}: {address!r} is not an address like http://127.0.0.1:8800", place=place)
+    if pin is not None and not _PIN.fullmatch(pin):
+        raise ConfigError(f"{where}: {pin!r} is not a pin like sha256//BASE64", place=place)
+    if scheme == "http" and not is_loopback(host):
+        raise ConfigError(f"{where}: refusing plain HTTP to {host}", place=place, hint="use https")
+    return host
 
 
 def _read(path: Path) -> bytes:

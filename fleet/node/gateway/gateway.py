@@ -10,6 +10,7 @@ from fleet.node.gateway.attempts import Attempts
 from fleet.node.gateway.call import Accounting, Admission, LiveCalls
 from fleet.node.gateway.caller import HttpCaller
 from fleet.node.gateway.catalogue import Catalogue
+from fleet.node.gateway.nodebook import NodeBook
 from fleet.node.gateway.probing import Prober
 from fleet.node.gateway.relay import Relay
 from fleet.node.gateway.reload import Current
@@ -27,6 +28,7 @@ class Gateway:
         self.calls = LiveCalls()
         self.upstreams = Upstreams(queue=self._config().queue, breaker=self._config().breaker)
         self._caller = caller = HttpCaller()
+        self.nodebook = NodeBook(caller=caller, session=session, config=self._config)
         self._prober = Prober(caller=caller, upstreams=self.upstreams, config=self._config)
         self.attempts = Attempts(caller=caller, upstreams=self.upstreams, admission=admission, config=self._config)
         relay = Relay(attempts=self.attempts, accounting=accounting, config=self._config)
@@ -44,11 +46,13 @@ class Gateway:
     def follow(self) -> None:
         """Use what the configuration of the moment names."""
         self.upstreams.follow(self._current.loaded)
+        self.nodebook.follow(self._current.loaded)
         self._prober.follow()
         self._catalogue.follow(self.upstreams.live.values())
 
     async def close(self) -> None:
-        """Stop probing and close every connection."""
+        """Stop probing and reading, and close every connection."""
+        await self.nodebook.close()
         await self._prober.close()
         await self._catalogue.close()
         await self.runner.cleanup()

@@ -16,21 +16,25 @@ from fleet.vocabulary.contracts.sync import (
     PROTOCOL,
     BlobPart,
     Bye,
+    Collect,
+    Collected,
     Commit,
     Desired,
     Done,
     Event,
     Failed,
+    FromNode,
     Hello,
     Missing,
     Observed,
     Staged,
+    ToNode,
 )
 from fleet.vocabulary.layout import NodeLayout
 from fleet.vocabulary.names import NodeName, RunId
 from fleet.vocabulary.secret import Secret
 
-Frame = TypeVar("Frame", Hello, Observed, Staged)
+Frame = TypeVar("Frame", Hello, Observed, Staged, Collected)
 Content = bytes | Path | Secret
 """Where a blob's bytes are. A secret's leave the laptop in frames only."""
 
@@ -122,6 +126,11 @@ class Conversation:
                 case _:
                     raise ProtocolError(f"a {frame.kind} frame in the middle of a journal", node=self._node)
 
+    def collect(self, *, dry_run: bool) -> Collected:
+        """Let the node remove what no kept release needs, or say what would go. Ends the conversation."""
+        self._write(Collect(dry_run=dry_run))
+        return self._expect(Collected, wait_seconds=600.0)
+
     def bye(self) -> None:
         """End without a change."""
         if self._channel:
@@ -177,10 +186,10 @@ class Conversation:
             )
         return missing
 
-    def _write(self, frame: Desired | BlobPart | Commit | Bye) -> None:
+    def _write(self, frame: ToNode) -> None:
         write_frame(self._live, frame)
 
-    def _next(self, wait_seconds: float) -> Hello | Observed | Staged | Event | Done | Failed:
+    def _next(self, wait_seconds: float) -> FromNode:
         if self._frames is None:
             raise ProtocolError("the conversation is not open", node=self._node)
         return self._frames.read_any(within_seconds=wait_seconds)

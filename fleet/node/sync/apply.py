@@ -21,9 +21,10 @@ from fleet.node.sync.observe import observe
 from fleet.node.sync.pending import finished, lock, pending_run, read_request
 from fleet.node.sync.perform import Performer
 from fleet.node.sync.problem import GateFailed, Problem
+from fleet.node.sync.prune import prune
 from fleet.node.sync.receipt import remove_receipt, write_receipt
 from fleet.node.sync.steps import steps
-from fleet.vocabulary.contracts.desired import Command, Daemon, DesiredState, File, Item
+from fleet.vocabulary.contracts.desired import Command, Daemon, DesiredState, File, Item, Keep
 from fleet.vocabulary.contracts.sync import Event, RunRequest, Step
 
 COMMITTED, REVERTED, FAILED = "committed", "reverted", "failed"
@@ -117,9 +118,15 @@ class _Run:
                 return self.revert(f"the release could not be made the live one: {error}", traceback.format_exc())
         self._chore("bad mark", lambda: releases.unmark_bad(machine, state_id))
         self._chore("journal", lambda: journal.add("step", "ok", key="switch"))
-        self._chore("garbage", lambda: releases.collect(machine))
+        self._chore("housekeeping", self._prune)
         self._chore("receipt", lambda: write_receipt(machine, self.desired))
         return _end(machine, journal, COMMITTED, "")
+
+    def _prune(self) -> None:
+        """Remove what no kept release needs; what cannot be removed is told, and tried again by the next run."""
+        done = prune(self.machine, self.desired.keep or Keep())
+        if done.problems:
+            self.journal.add("step", "note", key="housekeeping", text="; ".join(done.problems)[:2000])
 
     def give_up(self, why: str, detail: str) -> str:
         """Something went wrong that should not: end old or new all the same, or the node were busy for ever."""

@@ -19,15 +19,17 @@ from fleet.node.sync.observe import observe
 from fleet.node.sync.observed import ObservedNode
 from fleet.node.sync.pending import hand_over, lock, pending_run
 from fleet.node.sync.problem import Problem
+from fleet.node.sync.prune import prune
 from fleet.node.sync.receipt import write_receipt
 from fleet.node.sync.safety import check_state
 from fleet.node.sync.stage import Stage
 from fleet.node.sync.steps import steps
 from fleet.node.sync.tail import Tail, give_up, kick, services
-from fleet.vocabulary.contracts.desired import Daemon, DesiredState, File
+from fleet.vocabulary.contracts.desired import Daemon, DesiredState, File, Keep
 from fleet.vocabulary.contracts.sync import (
     BlobPart,
     Bye,
+    Collect,
     Commit,
     Desired,
     Done,
@@ -72,6 +74,8 @@ class Session:
                 frame = self.wire.receive()
                 if isinstance(frame, Desired):
                     self._plan(frame.state)
+                elif isinstance(frame, Collect):
+                    self._collect(dry_run=frame.dry_run)
                 elif frame is not None and not isinstance(frame, Bye):
                     raise Problem(f"{frame.kind} comes too early", code="protocol")
         except Problem as problem:
@@ -107,6 +111,13 @@ class Session:
                 facts=collect_facts(self.machine),
             )
         )
+
+    def _collect(self, *, dry_run: bool) -> None:
+        """Housekeeping alone, by the limits of the live release. Never beside a run."""
+        self._hold()
+        live = releases.load(self.machine, releases.current_id(self.machine))
+        keep = (live.keep if live else None) or Keep()
+        self.wire.send(prune(self.machine, keep, dry_run=dry_run, measure=True))
 
     def _plan(self, state: DesiredState) -> None:
         check_state(self.machine, state)

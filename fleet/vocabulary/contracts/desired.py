@@ -253,14 +253,28 @@ Gate = LaunchdGate | HttpGate | PortGate | GenerateGate
 
 
 @dataclass(frozen=True, kw_only=True)
+class Keep:
+    """How much of the past a node keeps, beside the live release and the one before it, which always stay.
+
+    `releases` counts those two. A release that was last deployed more than `days` ago goes, and one whose trees
+    would make those of all kept releases larger than `bytes_limit`. 0 = without that limit.
+    """
+
+    releases: int = 3
+    days: float = 30.0
+    bytes_limit: int = 100 * 10**9
+
+
+@dataclass(frozen=True, kw_only=True)
 class DesiredState:
-    """Everything one node should be."""
+    """Everything one node should be. `keep` is absent where the defaults hold, so that they make no state new."""
 
     node: str
     layout: NodeLayout
     interpreter: str
     items: tuple[Item, ...] = ()
     gates: tuple[Gate, ...] = ()
+    keep: Keep | None = None
     schema: int = 1
 
     @property

@@ -167,10 +167,38 @@ class Commit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Collect:
+    """Remove what no kept release refers to, by the limits of the live release; or only say what would go."""
+
+    kind: ClassVar[str] = "collect"
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bye:
     """The laptop is done."""
 
     kind: ClassVar[str] = "bye"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """Something that is removed, or would be, with what it holds on the disk."""
+
+    path: str
+    why: str
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """What housekeeping removed. `kept` are the state ids of the kept releases, the live one first."""
+
+    kind: ClassVar[str] = "collected"
+    dropped: tuple[Dropped, ...] = ()
+    kept: tuple[str, ...] = ()
+    free_bytes: int | None = None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,8 +249,8 @@ class Failed:
     hint: str = ""
 
 
-FromNode = Hello | Observed | Staged | Event | Done | Failed
-ToNode = Desired | BlobPart | Commit | Bye
+FromNode = Hello | Observed | Staged | Event | Done | Failed | Collected
+ToNode = Desired | BlobPart | Commit | Bye | Collect
 
 
 @dataclass(frozen=True, kw_only=True)

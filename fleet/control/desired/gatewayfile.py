@@ -11,6 +11,7 @@ from fleet.control.desired.gatewayroutes import queue_of, routes_of, timeouts_of
 from fleet.control.desired.manifests import Manifests
 from fleet.control.desired.roster import Roster
 from fleet.control.desired.sidecarupstreams import edge_upstreams, own_upstream
+from fleet.control.desired.watchfile import watch_of, wellness_of
 from fleet.errors import InventoryError
 from fleet.traffic.config import GatewayConfig, Listen, Timeouts
 from fleet.vocabulary.hosts import is_address, is_loopback
@@ -52,6 +53,8 @@ def gateway_config(
         admin_port=settings.gateway_admin_port,
         state_dir=layout.var(STATE_DIR),
         log_file=layout.log("gateway.log"),
+        wellness=wellness_of(settings.health_routing),
+        watch=watch_of(own, rosters) if role is GatewayRole.FRONT else None,
     )
 
 

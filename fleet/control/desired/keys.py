@@ -15,6 +15,7 @@ import msgspec
 from fleet.control.desired.apiupstreams import api_key_files
 from fleet.control.desired.expand import NodePlaybook
 from fleet.control.desired.roster import Roster
+from fleet.control.desired.watchsecrets import watch_secret_files
 from fleet.control.inventory import Node
 from fleet.control.playbook.tasks import AgentDaemon
 from fleet.errors import InventoryError
@@ -53,13 +54,15 @@ def secret_references(book: NodePlaybook, rosters: Mapping[NodeName, Roster]) ->
         yield reference_of(book.node, "gateway_key")
         yield from upstream_key_files(own, rosters)
         yield from (reference for reference, _ in api_key_files(own).values())
+        yield from (reference for reference, _ in watch_secret_files(own).values())
 
 
 def upstream_key_files(front: Roster, rosters: Mapping[NodeName, Roster]) -> Mapping[str, str]:
     """Secret reference -> the file that holds the key which the front shows. Usually one: the fleet's."""
     own = reference_of(front.node, "fleet_key")
     found = {own: front.layout.etc("fleet.key")}
-    for other in edges_of(front, rosters):
+    others = watched_by(front, rosters) if front.node.settings.front_watch else edges_of(front, rosters)
+    for other in others:
         reference = reference_of(other.node, "fleet_key")
         found.setdefault(reference, front.layout.etc(f"fleet-{other.node.name}.key"))
     return found
@@ -69,6 +72,13 @@ def edges_of(front: Roster, rosters: Mapping[NodeName, Roster]) -> Iterator[Rost
     """The other nodes whose sidecars a front reaches through their edges."""
     for other in rosters.values():
         if other.node.name != front.node.name and other.edge and other.sidecars:
+            yield other
+
+
+def watched_by(front: Roster, rosters: Mapping[NodeName, Roster]) -> Iterator[Roster]:
+    """The other nodes whose gateways a front asks how they are: edges and fronts, with or without sidecars."""
+    for other in rosters.values():
+        if other.node.name != front.node.name and other.role is not None:
             yield other
 
 

@@ -19,6 +19,7 @@ from fleet.control.desired.manifests import Manifests
 from fleet.control.desired.roster import Roster
 from fleet.control.desired.states import ServiceSpec
 from fleet.control.desired.trees import Trees
+from fleet.control.desired.watchsecrets import watch_secrets
 from fleet.control.playbook.playbook import Task
 from fleet.control.playbook.shapes import given, whole
 from fleet.control.playbook.tasks import AgentDaemon, CustomDaemon, DaemonTask, GatewayDaemon, SidecarDaemon
@@ -160,6 +161,8 @@ class NodeDaemons:
             for api, (_, path) in api_key_files(own).items():
                 key = api_key(own, api, self._secrets)
                 files.append(self._files.config(path.rpartition("/")[2], key, task=task.name))
+            for path, address in watch_secrets(own, self._secrets):
+                files.append(self._files.config(path.rpartition("/")[2], address, task=task.name))
         files.append(self._files.config("gateway.json", gateway_json(config), task=task.name))
         yield self._directory(self._layout.var(STATE_DIR), 0o700)
         yield from files

@@ -37,7 +37,7 @@ def rehearsal_supplies(needs: Needs) -> Supplies:
         interpreters={
             need: None if need.path else _packed(f"python {need.python_version}") for need in needs.interpreters
         },
-        secrets={need.reference: Secret(f"stand-in of {need.reference}") for need in needs.secrets},
+        secrets={need.reference: Secret(f"https://stand-in.invalid/{need.reference}") for need in needs.secrets},
     )
 
 

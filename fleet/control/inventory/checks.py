@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fleet.control.inventory.finding import Finding
 from fleet.control.inventory.node import Node
 from fleet.control.inventory.servingchecks import check_serving
+from fleet.control.inventory.watchingchecks import check_watching
 from fleet.errors import InventoryError
 from fleet.vocabulary.hosts import is_loopback
 
@@ -24,6 +25,7 @@ def check_nodes(nodes: Iterable[Node], place: Place) -> Iterator[Finding]:
         _check_ports(node, place)
         _check_tls(node, place)
         check_serving(node, names)
+        check_watching(node)
     yield from _check_addresses(nodes, place)
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from fleet.control.inventory.serving import QueueSetting, RouteSetting, TimeoutSetting, UpstreamSetting
+from fleet.control.inventory.serving import QueueSetting, RouteSetting, Span, TimeoutSetting, UpstreamSetting
+from fleet.control.inventory.watching import HealthRoutingSetting, PowerHookSetting
 from fleet.vocabulary.layout import NodeLayout
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -110,6 +111,26 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         ),
     ] = {}
     default_route: Annotated[str | None, Meta(description="Route of a client that asks for `default`.")] = None
+    health_routing: Annotated[
+        HealthRoutingSetting,
+        Meta(description="When a node that is not well gets less or no new work; see the guide on health."),
+    ] = HealthRoutingSetting()
+    front_watch: Annotated[
+        bool, Meta(description="Whether fronts watch all nodes and one another, and tell people.")
+    ] = True
+    webhook: Annotated[
+        str | None,
+        Meta(description="Secret reference of the address that a front posts to when something breaks, and ends."),
+    ] = None
+    ping_url: Annotated[
+        str | None,
+        Meta(description="Secret reference of the address that a front asks regularly while it can serve."),
+    ] = None
+    ping_every: Annotated[Span, Meta(description="How often a front asks `ping_url`.")] = "1m"
+    power_hook: Annotated[
+        PowerHookSetting | None,
+        Meta(description="Command of a front for a node whose SSH port and gateway are both dead."),
+    ] = None
 
     interpreter: Annotated[
         str,

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import inspect
 
 from fleet.control.inventory.serving import SPAN
+from fleet.control.inventory.watching import SIZE
 
-IN_WORDS = {SPAN: "a span of time like 90s or 5m"}
+IN_WORDS = {SPAN: "a span of time like 90s or 5m", SIZE: "a size like 256MiB or 1GiB"}
 """What patterns mean, for messages."""
 
 
@@ -43,7 +44,8 @@ def _expected(info: inspect.Type) -> str:
             return _expected(inner)
         case inspect.UnionType(types=types):
             words = [_expected(one) for one in types if not isinstance(one, inspect.NoneType)]
-            return IN_WORDS[SPAN] if IN_WORDS[SPAN] in words else " or ".join(words)
+            plain = next((said for said in IN_WORDS.values() if said in words), None)
+            return plain or " or ".join(words)
         case inspect.BoolType():
             return "true or false"
         case inspect.IntType(ge=low, le=high) | inspect.FloatType(ge=low, le=high):

@@ -120,7 +120,8 @@ def test_a_laptop_may_ask_what_would_go_and_then_let_it_go(node: Node) -> None:
     assert not env.exists()
 
 
-def test_housekeeping_waits_for_a_run_to_end(node: Node) -> None:
+def test_housekeeping_is_refused_beside_a_run(tmp_path: Path) -> None:
+    node = Node(tmp_path)  # nothing here finishes a pending run
     deploy(node, 0)
     node.stage(a_release(node, 1))
     node.request(a_release(node, 1))

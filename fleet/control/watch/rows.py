@@ -14,11 +14,11 @@ from fleet.control.watch.view import Concern, FleetView, NodeRow, Reach, ServedM
 from fleet.vocabulary.contracts.gateway_admin import NodeIntent
 from fleet.vocabulary.contracts.snapshot import Snapshot
 from fleet.vocabulary.health.check import worst
-from fleet.vocabulary.health.readings import headroom_bytes
 from fleet.vocabulary.health.sample import Sample, Silence, freshness_of
 from fleet.vocabulary.health.state import Fault, NodeState
 from fleet.vocabulary.health.step import faults, step
 from fleet.vocabulary.names import Health, Intent, NodeName
+from fleet.vocabulary.wired import headroom_bytes
 
 NO_STATES: Mapping[str, NodeState] = MappingProxyType({})
 

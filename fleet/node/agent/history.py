@@ -104,6 +104,13 @@ class History:
             raise HistoryProblem(self._paused or "it was broken, and begins anew")
         return found
 
+    def within(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """What `work` gives with the history's file, as one that keeps a table of its own there; None while it pauses.
+
+        `work` raises sqlite3.Error only for what is wrong with the whole file.
+        """
+        return None if self._clock.monotonic() < self._retry_at else self._guarded(work)
+
     def close(self) -> None:
         """Write what waits, and close the file."""
         self.flush()

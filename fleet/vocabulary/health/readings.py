@@ -10,14 +10,14 @@ from fleet.vocabulary.health.check import Reading
 from fleet.vocabulary.health.sample import Sample
 from fleet.vocabulary.health.state import History
 from fleet.vocabulary.health.table import (
-    PANIC_AFTER_BOOT_SECONDS,
-    PANIC_BEFORE_BOOT_SECONDS,
     RESTART_SHOWN_SECONDS,
     SMALL_DISK_BYTES,
     WARM_UP_SECONDS,
 )
 from fleet.vocabulary.macos.notifyutil import THERMAL_WORDS
+from fleet.vocabulary.panicking import is_of_boot
 from fleet.vocabulary.units import bytes_text, seconds_text
+from fleet.vocabulary.wired import headroom_bytes
 
 Named = tuple[str, str, Reading]
 """A check, its subject, what was read."""
@@ -44,15 +44,6 @@ def readings_of(sample: Sample, history: History) -> Iterator[Named]:
 def service_of(car: SidecarReading) -> str:
     """The name of a sidecar's service."""
     return car.name if car.name.startswith("sidecar.") else f"sidecar.{car.name}"
-
-
-def headroom_bytes(memory: Memory) -> int | None:
-    """Room under the GPU wired limit. With the system's own limit: under the device's recommended working set."""
-    if memory.wired_headroom_bytes is not None:
-        return memory.wired_headroom_bytes
-    if memory.wired_limit_bytes or memory.recommended_working_set_bytes is None or memory.wired_bytes is None:
-        return None
-    return memory.recommended_working_set_bytes - memory.wired_bytes
 
 
 def _service(service: ServiceReading, sample: Sample, history: History) -> Iterator[Named]:
@@ -110,6 +101,34 @@ def _sidecar(car: SidecarReading, service: ServiceReading | None, clock_seconds:
         yield "slow_decode", name, Reading(value=pace / usual, text=text)
     else:
         yield "slow_decode", name, Reading(value=None)
+    wrong = None if car.golden_ok is None else float(not car.golden_ok)
+    yield "golden_wrong", name, Reading(value=wrong, text=f"{car.model} answers the known long prompt wrongly")
+    yield "sidecar_cared", name, _care(car)
+
+
+def _care(car: SidecarReading) -> Reading:
+    """0 nothing to tell (a planned refresh too), 1 its agent restarts it or has given up, 2 quarantined."""
+    care = car.care
+    if care is None:
+        return Reading(value=None)
+    why = f": {care.reason}" if care.reason else ""
+    since = care.since_seconds
+    if care.state == "quarantined":
+        return Reading(value=2, text=f"{car.model} is taken out of service{why}", since_seconds=since)
+    if care.state in ("draining", "restarting"):
+        return Reading(value=1, text=f"{car.model} is being restarted by its agent{why}", since_seconds=since)
+    if care.state == "watching" and care.reason:
+        return Reading(value=1, text=f"{car.model}: {care.reason}", since_seconds=since)
+    return Reading(value=0)
+
+
+def _wired_limit(memory: Memory) -> Reading:
+    """Whether the limit that deploy set is gone. Without an expected one there is nothing to lose."""
+    expected, limit = memory.wired_limit_expected_bytes, memory.wired_limit_bytes
+    if expected is None or memory.total_bytes is None:
+        return Reading(value=None)
+    now = "the system's own" if limit is None else bytes_text(limit)
+    return Reading(value=float(limit != expected), text=f"the GPU wired limit is {now}, not {bytes_text(expected)}")
 
 
 def _machine(sample: Sample, history: History) -> Iterator[Named]:
@@ -119,6 +138,7 @@ def _machine(sample: Sample, history: History) -> Iterator[Named]:
     yield "memory_pressure", "", _known(level, f"memory pressure is {word}")
     room = headroom_bytes(snapshot.memory)
     yield "wired_headroom", "", _known(room, f"only {bytes_text(max(0, room or 0))} left under the GPU wired limit")
+    yield "wired_limit_lost", "", _wired_limit(snapshot.memory)
     rate = snapshot.swap.swapout_bytes_per_second
     yield "swapping", "", _known(rate, f"swapping out {bytes_text(int(rate or 0))}/s")
     level = snapshot.thermal.pressure_level
@@ -142,8 +162,7 @@ def _reboot(sample: Sample, history: History) -> Reading:
         return Reading(value=None)
     lately = seen_at is not None and sample.at_seconds - seen_at < RESTART_SHOWN_SECONDS
     text = f"it restarted at {datetime.fromtimestamp(boot, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    written = panic.newest_at_seconds
-    panicked = written is not None and -PANIC_BEFORE_BOOT_SECONDS <= written - boot <= PANIC_AFTER_BOOT_SECONDS
+    panicked = is_of_boot(panic.newest_at_seconds, boot)
     if panicked:
         text += f" after a kernel panic ({panic.newest_name})"
     return Reading(value=float(lately) * (2 if panicked else 1), text=text, since_seconds=seen_at)

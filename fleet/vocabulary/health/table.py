@@ -19,9 +19,6 @@ RESTART_SHOWN_SECONDS = 600.0
 """How long a restart is spoken of: the down time of a service is often shorter than a sample."""
 WARM_UP_SECONDS = 180.0
 """How long a sidecar that was just started may load its model before its silence counts."""
-PANIC_BEFORE_BOOT_SECONDS = 600.0
-PANIC_AFTER_BOOT_SECONDS = 3600.0
-"""How near to the boot its panic report is dated: most are written once the machine is up again."""
 SMALL_DISK_BYTES = 40 * GIB
 """A disk counts as at least this large: the last GiB of a small one are as few as those of a large one."""
 
@@ -129,6 +126,29 @@ _CHECKS = (
         unknown_is_normal=True,
     ),
     Check(
+        id="golden_wrong",
+        title="a sidecar's long answer",
+        reads="the answer to a long prompt whose greedy answer is known, where one is set",
+        critical=_YES,
+        depends_on=(*_SERVICE, "sidecar_dead", "sidecar_not_ready"),
+        next="it goes on answering, and long prompts get nonsense",
+        do="fleet drain {node}; then the version of mlx and of macOS that gave the right answer",
+        unknown_is_normal=True,
+    ),
+    Check(
+        id="sidecar_cared",
+        title="what the agent does for a sidecar",
+        reads="`care` of a sidecar: being restarted, or left alone after too many restarts: 1; quarantined: 2",
+        unit="kind",
+        warn=_YES,
+        critical=Band(enter=2, leave=1),
+        depends_on=_NODE,
+        next="one that is restarted serves again as soon as it is ready; a quarantined one serves nothing until "
+        "somebody resumes it",
+        do="fleet logs {node} {subject}; fleet resume {node} ends a quarantine",
+        unknown_is_normal=True,
+    ),
+    Check(
         id="memory_pressure",
         title="memory pressure",
         reads="the kernel's level: 1 normal, 2 warning, 4 critical",
@@ -153,6 +173,17 @@ _CHECKS = (
         depends_on=_NODE,
         next="a longer context or one more model falls off a cliff: weights get paged",
         do=_LESS_WORK,
+        unknown_is_normal=True,
+    ),
+    Check(
+        id="wired_limit_lost",
+        title="the GPU wired limit",
+        reads="the GPU wired limit against the one that deploy set: macOS forgets it at a boot",
+        warn=_YES,
+        visible_after_seconds=60,
+        depends_on=_NODE,
+        next="the job that sets it at boot is started again; until then large models may not fit",
+        do="fleet doctor {node} --fix; fleet deploy --on {node} puts the job in place",
         unknown_is_normal=True,
     ),
     Check(

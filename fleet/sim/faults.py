@@ -39,6 +39,8 @@ def _matches(pattern: str) -> Callable[[str], bool]:
 
 _DURATION = r"\d+(\.\d+)?(ms|s)"
 _SIZE = r"\d+(\.\d+)?(M|MB|MiB|G|GB|GiB)?"
+_PART = r"0\.\d{1,4}"
+_SERVICE = r"[\w.,-]+"
 _SWITCH = _one_of("1")
 
 KINDS: dict[str, Kind] = {
@@ -47,13 +49,20 @@ KINDS: dict[str, Kind] = {
         Kind("thermal", "0-4|missing|failed", "thermal pressure level", _one_of(*"01234", "missing", "failed")),
         Kind("pressure", "1|2|4", "memory pressure level", _matches(r"\d+")),
         Kind("swap", "SIZE", "swap in use, such as 2GiB", _matches(_SIZE)),
+        Kind("swap-rate", "SIZE", "a swap storm: so much is swapped out a second, such as 200MiB", _matches(_SIZE)),
+        Kind("loading", "[SIZE]", "a model is mapped: so much is read from files a second", _matches(_SIZE)),
+        Kind("headroom", "SIZE", "what is left under the GPU wired limit, such as 512MiB", _matches(_SIZE)),
+        Kind("wired-limit", "SIZE|0", "the GPU wired limit, until it is set again; 0: lost", _matches(_SIZE)),
+        Kind("decode", "RATIO", "the sidecars run only so much of the time, such as 0.3", _matches(_PART)),
+        Kind("zombie", "[SERVICE]", "takes connections and never answers, until it is restarted", _matches(_SERVICE)),
+        Kind("crash", "[SERVICE]", "what launchd starts of it ends at once", _matches(_SERVICE)),
         Kind("down", "", "powered off: SSH refuses, every daemon is dead", _SWITCH),
         Kind("slow", "TIME", "added to every SSH round trip, such as 200ms", _matches(_DURATION)),
         Kind("disk-full", "", "no file grows past 32 KiB", _SWITCH),
         Kind("pended", "[WHY]", "launchd puts off spawns that nobody demanded", _matches(r"[a-z0-9]+")),
         Kind("noise", "[TEXT]", "the login shell prints before every command", _matches(r".+")),
         Kind("sudo", "refused|password|nopasswd", "what sudo says", _one_of("refused", "password", "nopasswd")),
-        Kind("hold", "SERVICE", "launchd refuses to run it (sidecar, sidecar.chat, a label)", _matches(r"[\w.,-]+")),
+        Kind("hold", "SERVICE", "launchd refuses to run it (sidecar, sidecar.chat, a label)", _matches(_SERVICE)),
         Kind("kickstart-signal", "kill|term", "the first signal of kickstart -k", _one_of("kill", "term")),
         Kind("bootout-code", "0|36", "what bootout answers while the process lives", _one_of("0", "36")),
         Kind("disabled-code", "5|119", "what bootstrap of a disabled label answers", _one_of("5", "119")),
@@ -61,7 +70,7 @@ KINDS: dict[str, Kind] = {
         Kind("clock", "[+|-]SECONDS", "the Mac's clock is off by as much", _matches(r"[+-]?\d{1,9}")),
         Kind("uptime", "DAYS", "it started that many days ago", _matches(r"\d{1,4}")),
         Kind("time-wait", "COUNT", "closed TCP connections that are still kept", _matches(r"\d{1,5}")),
-        Kind("free", "SIZE", "room on its disk, such as 5GB", _matches(_SIZE)),
+        Kind("disk", "RATIO|SIZE", "room on its disk, such as 0.04 or 5GB", _matches(f"{_PART}|{_SIZE}")),
         Kind("firewall", "on|block", "the application firewall; `block` takes every incoming", _one_of("on", "block")),
         Kind("updates", "", "macOS installs its updates by itself", _SWITCH),
         Kind("desktop", "", "somebody is logged in at the desktop: gui/UID exists", _SWITCH),
@@ -75,12 +84,25 @@ KINDS: dict[str, Kind] = {
     )
 }  # fmt: skip
 
-_DEFAULTS = {"pended": "auto", "noise": "Last login: Sun Nov 22 04:36:12 on console"}
+_DEFAULTS = {
+    "pended": "auto",
+    "noise": "Last login: Sun Nov 22 04:36:12 on console",
+    "loading": "1GiB",
+    "zombie": "sidecar",
+    "crash": "sidecar",
+}
+_FORMER_NAMES = {"free": "disk"}
+
+
+def kind_name(name: str) -> str:
+    """The name of a kind, where an older simulation called it otherwise."""
+    return _FORMER_NAMES.get(name, name)
 
 
 def parse_fault(text: str) -> Fault:
     """`thermal=2`, `down`, `slow=200ms`. Raises UsageError that names the kinds or the form of the value."""
     name, _, value = text.partition("=")
+    name = kind_name(name)
     kind = KINDS.get(name)
     if kind is None:
         near = difflib.get_close_matches(name, KINDS, n=1)
@@ -98,6 +120,11 @@ def parse_fault(text: str) -> Fault:
 def seconds_of(text: str) -> float:
     """`200ms` or `1.5s` in seconds."""
     return float(text[:-2]) / 1000 if text.endswith("ms") else float(text[:-1])
+
+
+def is_part(text: str) -> bool:
+    """Whether it is a part of something, such as `0.25`, and no size."""
+    return re.fullmatch(_PART, text) is not None
 
 
 def bytes_of(text: str) -> int:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 PAGE_BYTES = 16384
 GIB = 1024**3
+DISK_BYTES = 1_000_000_000_000
+DISK_FREE_BYTES = 400_000_000_000
 
 BUILDS = {"14.7.6": "23H626", "15.0": "24A335", "15.6.1": "24G90", "26.2": "25C56", "26.5.1": "25F80"}
 
@@ -33,6 +37,7 @@ _VM_STAT_ROWS = (
     ("Swapins", 0),
     ("Swapouts", 0),
 )
+VM_STAT_AT_REST: Mapping[str, int] = MappingProxyType(dict(_VM_STAT_ROWS))
 
 PMSET_CUSTOM = """AC Power:
  Sleep On Power Button 1
@@ -116,10 +121,20 @@ class Hardware:
 
     def vm_stat(self) -> str:
         """What `vm_stat` prints at rest."""
-        return vm_stat_text(dict(_VM_STAT_ROWS))
+        return vm_stat_text(VM_STAT_AT_REST)
 
 
-def vm_stat_text(rows: dict[str, int]) -> str:
+def vm_stat_text(rows: Mapping[str, int]) -> str:
     """`vm_stat` in Apple's format, `"%-35s %16llu."` a line, the colon inside the label."""
     head = f"Mach Virtual Memory Statistics: (page size of {PAGE_BYTES} bytes)\n"
     return head + "".join(f"{label + ':':<35} {value:>16}.\n" for label, value in rows.items())
+
+
+def df_text(free_bytes: int) -> str:
+    """`df -kP` of the data volume."""
+    used_bytes = DISK_BYTES - free_bytes
+    total, used, free = (size // 1024 for size in (DISK_BYTES, used_bytes, free_bytes))
+    return (
+        "Filesystem     1024-blocks      Used Available Capacity  Mounted on\n"
+        f"/dev/disk3s5   {total:11d} {used:9d} {free:9d} {used_bytes * 100 // DISK_BYTES:7d}%    /System/Volumes/Data\n"
+    )

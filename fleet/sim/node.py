@@ -9,12 +9,12 @@ import os
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from fleet.errors import UsageError
+from fleet.sim.brake import Brake
 from fleet.sim.doors.listener import SshDoor, make_host_key
-from fleet.sim.faults import KINDS, Fault, bytes_of, seconds_of
-from fleet.sim.hardware import BUILDS, Hardware
+from fleet.sim.faults import KINDS, Fault, bytes_of, kind_name, seconds_of
 from fleet.sim.launchd.conditions import Conditions
 from fleet.sim.launchd.disabled import DisabledStore
 from fleet.sim.launchd.fifo_door import FifoDoor
@@ -22,6 +22,8 @@ from fleet.sim.launchd.launchd import Launchd
 from fleet.sim.launchd.privilege import is_root
 from fleet.sim.launchd.spawn import Spawner
 from fleet.sim.launchd.unified_log import UnifiedLog
+from fleet.sim.paging import Paging
+from fleet.sim.plant import ENDED_BY_BOOT, PUT_AGAIN_AT_BOOT, plant
 from fleet.sim.readings import Readings
 from fleet.sim.tree import NodeTree
 
@@ -50,6 +52,12 @@ class SimNode:
             log=UnifiedLog(tree.state / "launchd.log"),
             conditions=self._base,
         )
+        self._paging = Paging(self._readings)
+        self._brake = Brake(
+            self._launchd.pids,
+            slowed=lambda: self._launchd.pids("sidecar"),
+            cured=lambda: self._forget("zombie"),
+        )
         self._fifo = FifoDoor(tree.run, self._launchd, is_root=self._is_root)
         self._moments: dict[str, Callable[[], Awaitable[None]]] = {
             "reboot": self._reboot,
@@ -73,13 +81,15 @@ class SimNode:
         """Switch the machine on, with the faults that it had. Raises OSError when its port is taken."""
         if not self.tree.host_key.exists():
             make_host_key(self.tree)
-        for name, value in self._faults.items():
+        for name, value in list(self._faults.items()):
             await self._put(name, value)
         if self.power == "off" and "down" not in self._faults:
             await self._boot()
 
     async def stop(self) -> None:
         """Shut down in good order."""
+        self._brake.stop()
+        self._paging.stop()
         await self._door.close()
         await self._launchd.shut_down()
         self._fifo.close()
@@ -91,13 +101,15 @@ class SimNode:
         if moment:
             await moment()
             return
+        if fault.name == "zombie" and not self._pids_of(fault.value):
+            raise UsageError(f"no process of {fault.value} runs on {self.tree.name}", hint="fleet sim status")
         self._faults[fault.name] = fault.value
         self._remember()
         await self._put(fault.name, fault.value)
 
     async def clear(self, name: str | None = None) -> None:
         """End one kind of trouble, or all."""
-        for each in [name] if name else list(self._faults):
+        for each in [kind_name(name)] if name else list(self._faults):
             if each not in KINDS:
                 raise UsageError(f"no fault is called {each!r}")
             if self._faults.pop(each, None) is not None:
@@ -108,29 +120,21 @@ class SimNode:
 
     async def _put(self, name: str, value: str | None) -> None:
         """Make a lasting fault so, or not so (None)."""
+        if plant(self.tree, self._readings, name, value):
+            return
         match name:
-            case "thermal":
-                self._readings.put_thermal(value or "0")
-            case "pressure":
-                self._readings.put_pressure(int(value or 1))
-            case "swap":
-                self._readings.put_swap(bytes_of(value or "0"))
+            case "swap-rate":
+                self._paging.swap_out(bytes_of(value or "0"))
+                if value is None:
+                    self._readings.put_swap(bytes_of(self._faults.get("swap", "0")))
+            case "loading":
+                self._paging.read_in(bytes_of(value or "0"))
+            case "decode":
+                self._brake.slow(float(value or 1))
+            case "zombie":
+                self._brake.freeze(self._pids_of(value)) if value else self._brake.thaw()
             case "slow":
                 self._door.latency_seconds = seconds_of(value or "0s")
-            case "noise" | "disk-full":
-                self.tree.say(name, value) if value else self.tree.forget(name)
-            case "clock" | "time-wait" | "firewall" | "updates":
-                self.tree.say(name, value.removeprefix("+")) if value else self.tree.forget(name)
-            case "free":
-                self.tree.say(name, str(bytes_of(value))) if value else self.tree.forget(name)
-            case "uptime":
-                self._readings.put_boottime(datetime.now(UTC) - timedelta(days=int(value or 0)))
-            case "sudo":
-                self.tree.say("sudo", value or "nopasswd")
-            case "filevault":
-                self.tree.say("filevault", "On" if value == "on" else "Off")
-            case "os":
-                self._put_os(value)
             case "desktop":
                 self._launchd.desktop_uid = os.getuid() if value else None
             case "down":
@@ -138,23 +142,21 @@ class SimNode:
             case _:
                 await self._launchd.change(self._conditions())
 
-    def _put_os(self, value: str | None) -> None:
-        version, _, build = (value or Hardware().os_version).partition(":")
-        build = build or BUILDS.get(version, "25Z999")
-        self.tree.say("os", version, build)
-        self._readings.put_sysctl({"kern.osproductversion": version, "kern.osversion": build})
-
     def _conditions(self) -> Conditions:
         faults = self._faults
         return replace(
             self._base,
             pended=faults.get("pended"),
-            held=frozenset(filter(None, faults.get("hold", "").split(","))),
+            held=_names(faults.get("hold")),
+            crashing=_names(faults.get("crash")),
             kickstart_signal="SIGKILL" if faults.get("kickstart-signal") == "kill" else "SIGTERM",
             bootout_code=int(faults.get("bootout-code", "0")),
             disabled_code=int(faults.get("disabled-code", "5")),
             busy_code=int(faults.get("busy-code", "37")),
         )
+
+    def _pids_of(self, services: str) -> set[int]:
+        return set().union(*(self._launchd.pids(name) for name in _names(services)))
 
     def _is_root(self, pid: int) -> bool:
         return is_root(pid, root_jobs=self._launchd.root_pids())
@@ -165,9 +167,11 @@ class SimNode:
     # --- power -------------------------------------------------------------------------------------------------------
 
     async def _boot(self) -> None:
-        if self._faults.pop("uptime", None):
-            self._remember()
+        self._forget(*ENDED_BY_BOOT)
         self._readings.boot(boot_id=str(uuid.uuid4()).upper(), at=datetime.now(UTC))
+        for name in PUT_AGAIN_AT_BOOT:
+            if value := self._faults.get(name):
+                await self._put(name, value)
         await self._launchd.change(self._conditions())
         self._fifo.open()
         await self._launchd.boot(self.tree.daemons)
@@ -176,6 +180,8 @@ class SimNode:
 
     async def _lose_power(self) -> None:
         self.power = "off"
+        self._brake.stop()
+        self._paging.stop()
         await self._door.close()
         await self._launchd.lose_power()
         self._fifo.close()
@@ -219,7 +225,17 @@ class SimNode:
             found = json.loads((self.tree.state / "faults.json").read_text())
         except (OSError, ValueError):
             return {}
-        return {name: value for name, value in found.items() if name in KINDS}
+        return {kind_name(name): value for name, value in found.items() if kind_name(name) in KINDS}
+
+    def _forget(self, *names: str) -> None:
+        """What ended by itself."""
+        if [value for name in names if (value := self._faults.pop(name, None))]:
+            self._remember()
 
     def _remember(self) -> None:
         self.tree.say("faults.json", json.dumps(self._faults))
+
+
+def _names(value: str | None) -> frozenset[str]:
+    """The services of a fault, by commas."""
+    return frozenset(filter(None, (value or "").split(",")))

@@ -8,7 +8,7 @@ NODE/
   tmp/                     TMPDIR
   sim/exec                 the wrapper that both SSH doors run every command through
   sim/bin/, sim/lib/       the simulated macOS commands
-  sim/readings/            what the agent reads and the commands print: sysctl, vm_stat, thermal, pmset
+  sim/readings/            what the agent reads and the commands print: sysctl, vm_stat, thermal, df, ...
   sim/state/               who and how: user, marker, python, os, sudo, filevault, ...; launchd's log
   sim/run/                 launchd's FIFO and replies
   sim/ssh/                 the host key
@@ -159,12 +159,16 @@ def make_tree(path: Path, *, marker: str, hardware_of: Hardware | None = None) -
         tree.readings / "vm_stat.txt": mac.vm_stat(),
         tree.readings / "thermal.txt": "com.apple.system.thermalpressurelevel 0\n",
         tree.readings / "pmset.txt": hardware.PMSET_CUSTOM,
+        tree.readings / "df.txt": hardware.df_text(hardware.DISK_FREE_BYTES),
         tree.state / "therm.txt": hardware.PMSET_THERM,
         tree.state / "ioreg.txt": hardware.IOREG,
     }
     for file, text in texts.items():
         if not file.exists():
             file.write_text(text)
+    reports = tree.readings / "DiagnosticReports"
+    if not reports.is_symlink():
+        reports.symlink_to(os.path.relpath(tree.panics, tree.readings))
     return tree
 
 

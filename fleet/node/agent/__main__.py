@@ -12,7 +12,7 @@ from pathlib import Path
 from fleet import __version__
 from fleet.errors import FleetError
 from fleet.node.agent.agent import Agent, listen, token_path
-from fleet.node.agent.setup import load_config, load_token, reader_of
+from fleet.node.agent.setup import clock_of, load_config, load_token, reader_of
 from fleet.vocabulary.clock import SystemClock
 
 BIND_PATIENCE_SECONDS = 20.0
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         log(f"port {config.port}: {error.strerror}")
         return 1
-    agent = Agent(config, reader, SystemClock(), listener=listener, token=token, log=log)
+    agent = Agent(config, reader, clock_of(config.readings), listener=listener, token=token, log=log)
     _watch_signals(agent, path, port=config.port)
     log(f"{__version__} watches {config.node} on 127.0.0.1:{config.port}, readings {config.readings}")
     try:

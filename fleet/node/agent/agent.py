@@ -13,6 +13,7 @@ import msgspec
 from fleet import __version__
 from fleet.node.agent.collectors import Collectors, Tier
 from fleet.node.agent.commands import Commands, Output
+from fleet.node.agent.disks import disk_source
 from fleet.node.agent.fallbacks import command
 from fleet.node.agent.history import History
 from fleet.node.agent.own import resident_bytes
@@ -133,6 +134,7 @@ class Agent:
             node=config.node,
             version=__version__,
             disks=config.disks,
+            disk=disk_source(config.readings),
             panics=panic_folder(config.readings),
         )
         self._sidecars = Sidecars(

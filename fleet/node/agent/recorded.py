@@ -1,6 +1,7 @@
 """Readings from a folder of recorded command outputs, read again at every tick: simulation and replay.
 
-`vm_stat.txt`, `sysctl.txt` (`key: value` lines), `thermal.txt` (as notifyutil prints), `ioreg.txt`, `sw_vers.txt`.
+`vm_stat.txt`, `sysctl.txt` (`key: value` lines), `thermal.txt` (as notifyutil prints), `ioreg.txt`, `sw_vers.txt`,
+`df.txt` (as `df -kP` prints), `DiagnosticReports/` (panics.py), `clock.txt` (seconds that its clock is ahead).
 A file that is not there, or says something odd, leaves its values unknown.
 """
 

@@ -11,6 +11,8 @@ from fleet.errors import ConfigError
 from fleet.node.agent.linux import LinuxReader
 from fleet.node.agent.reading import MacReader
 from fleet.node.agent.recorded import RecordedReader
+from fleet.node.agent.recordedclock import RecordedClock
+from fleet.vocabulary.clock import Clock, SystemClock
 from fleet.vocabulary.contracts.agent import AgentConfig
 from fleet.vocabulary.secret import Secret
 
@@ -57,3 +59,9 @@ def reader_of(readings: str) -> MacReader:
 
         return MacosReader(load())
     raise ConfigError(f"readings: {readings!r} is unknown", hint="one of macos, linux, file:PATH")
+
+
+def clock_of(readings: str) -> Clock:
+    """The clock of the machine that `readings` names."""
+    kind, _, folder = readings.partition(":")
+    return RecordedClock(Path(folder)) if kind == "file" and folder else SystemClock()

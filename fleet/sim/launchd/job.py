@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Protocol
 
 from fleet.sim.launchd.conditions import Conditions
@@ -221,7 +222,8 @@ class Job:
             self._host.log(self, "exited due to SIGKILL | CODESIGNING code 4, Launch Constraint Violation")
             return None, Ending(reason="OS_REASON_CODESIGNING")
         try:
-            return await self._host.spawner.start(self.spec, system=self.domain == "system"), None
+            spec = _ending_at_once(self.spec) if self._host.conditions.crashes(self.spec.label) else self.spec
+            return await self._host.spawner.start(spec, system=self.domain == "system"), None
         except SpawnFailed as error:
             self._host.log(self, f"Service could not initialize: {error}")
             return None, Ending(code=EX_CONFIG)
@@ -341,6 +343,11 @@ class Job:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _ending_at_once(spec: JobSpec) -> JobSpec:
+    """The job with a program that ends with 1: same account, same logs."""
+    return replace(spec, program="/bin/sh", arguments=("sh", "-c", "echo crashed by fleet sim fault >&2; exit 1"))
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -21,7 +21,7 @@ from fleet.sim.launchd.answer import (
     no_domain,
     no_service,
 )
-from fleet.sim.launchd.conditions import Conditions
+from fleet.sim.launchd.conditions import Conditions, is_called
 from fleet.sim.launchd.disabled import DisabledStore
 from fleet.sim.launchd.job import Job
 from fleet.sim.launchd.spawn import Spawner
@@ -90,17 +90,24 @@ class Launchd:
         await asyncio.gather(*(job.gone.wait() for job in jobs))
 
     async def change(self, conditions: Conditions) -> None:
-        """Put other conditions in force: what is held now dies, what is no longer held starts again."""
+        """Put other conditions in force: what is held or crashes now dies, what is no longer held starts again."""
         before, self.conditions = self.conditions, conditions
         for job in list(self._jobs.values()):
             if conditions.holds(job.spec.label):
                 job.hold()
             elif before.holds(job.spec.label):
                 await job.release()
+            elif conditions.crashes(job.spec.label) and not before.crashes(job.spec.label):
+                job.send(signal.SIGKILL)
 
     def views(self) -> list[text.JobView]:
         """Every job as it is now, by label."""
         return sorted((job.view() for job in self._jobs.values()), key=lambda view: (view.domain, view.spec.label))
+
+    def pids(self, name: str = "") -> set[int]:
+        """The main processes of the services that go by this name, or of all."""
+        jobs = [job for job in self._jobs.values() if not name or is_called(job.spec.label, name)]
+        return {job.pid for job in jobs if job.pid}
 
     def root_pids(self) -> set[int]:
         """The main processes of jobs that run as root: system's without another user."""

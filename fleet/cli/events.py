@@ -14,9 +14,9 @@ import msgspec
 from fleet.cli.context import overrides_of, print_json, project_of
 from fleet.cli.span import Span
 from fleet.control.inventory import load_inventory
-from fleet.control.watch.eventfiles import EventFiles
 from fleet.control.watch.eventrows import EventRow, rows_of
 from fleet.vocabulary.clock import Clock, SystemClock
+from fleet.vocabulary.eventfiles import EventFiles
 from fleet.vocabulary.names import Health
 from fleet.vocabulary.units import seconds_text
 

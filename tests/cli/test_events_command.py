@@ -11,9 +11,9 @@ from rich.console import Console
 
 from fleet.cli.events import followed, picture, within
 from fleet.cli.main import main
-from fleet.control.watch.eventfiles import EventFiles
 from fleet.control.watch.eventrows import rows_of
 from fleet.testing.clock import FakeClock
+from fleet.vocabulary.eventfiles import EventFiles
 from fleet.vocabulary.health.state import Transition
 from fleet.vocabulary.names import Health
 

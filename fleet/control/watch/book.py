@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from fleet.control.watch.eventfiles import EventFiles
+from fleet.vocabulary.eventfiles import EventFiles
 from fleet.vocabulary.health.sample import Sample, Silence
 from fleet.vocabulary.health.state import NodeState, Transition
 from fleet.vocabulary.health.step import departed, step, woke

@@ -12,9 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fleet.control.watch.book import LAPTOP_CHECK, HealthBook, Pages, turned
-from fleet.control.watch.eventfiles import KEPT_DAYS, EventFiles
 from fleet.control.watch.eventrows import EventRow, rows_of
 from fleet.vocabulary.contracts.snapshot import Memory, Snapshot
+from fleet.vocabulary.eventfiles import KEPT_DAYS, EventFiles
 from fleet.vocabulary.health.sample import Sample, Silence
 from fleet.vocabulary.health.state import Transition
 from fleet.vocabulary.health.step import faults
@@ -165,13 +165,13 @@ def test_old_days_and_days_beyond_the_size_are_dropped_and_the_newest_stays(
     files.append([a_change(NOW - timedelta(days=days)) for days in (KEPT_DAYS + 1, KEPT_DAYS - 1, 1, 0)])
     files.prune(NOW)
     assert len([*files.read()]) == 3
-    monkeypatch.setattr("fleet.control.watch.eventfiles.MOST_BYTES", 1)
+    monkeypatch.setattr("fleet.vocabulary.eventfiles.MOST_BYTES", 1)
     files.prune(NOW)
     assert [path.name for path in tmp_path.iterdir()] == ["2026-11-22.jsonl"]
 
 
 def test_a_day_that_grows_large_goes_on_in_further_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleet.control.watch.eventfiles._LARGEST_FILE_BYTES", 10)
+    monkeypatch.setattr("fleet.vocabulary.eventfiles._LARGEST_FILE_BYTES", 10)
     files = EventFiles(tmp_path)
     for index in range(12):
         files.append([a_change(text=str(index))])

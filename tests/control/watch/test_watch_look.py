@@ -11,7 +11,6 @@ from loopbacklink import LoopbackLink, a_node
 
 from fleet.control.inventory.node import Node
 from fleet.control.watch.book import HealthBook
-from fleet.control.watch.eventfiles import EventFiles
 from fleet.control.watch.laptop import Wakes
 from fleet.control.watch.poll import Poller
 from fleet.control.watch.seen import SeenFiles
@@ -20,6 +19,7 @@ from fleet.control.watch.watcher import Watcher
 from fleet.errors import Unreachable
 from fleet.testing.clock import FakeClock
 from fleet.testing.mac import FakeMac
+from fleet.vocabulary.eventfiles import EventFiles
 from fleet.vocabulary.names import Freshness, Health, NodeName
 from fleet.vocabulary.secret import Secret
 

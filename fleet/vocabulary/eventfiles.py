@@ -1,4 +1,4 @@
-"""Transitions on the laptop's disk: PROJECT/.fleet/events/DAY.jsonl, appended only, capped by size and age."""
+"""Transitions on disk: FOLDER/DAY.jsonl, appended only, capped by size and age. The laptop has such a folder, a front too."""
 
 from __future__ import annotations
 

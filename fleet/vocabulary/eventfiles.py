@@ -1,4 +1,4 @@
-"""Transitions on disk: FOLDER/DAY.jsonl, appended only, capped by size and age. The laptop has such a folder, a front too."""
+"""Transitions on disk: FOLDER/DAY.jsonl, appended only, capped by size and age. For the laptop and for fronts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The admin door (contracts/gateway_admin.py): a small application for a listener on loopback.
 
 It answers under a loopback name only (a page under a rebound DNS name is not one of ours), to keys with the scope
-`admin`, and has no CORS. What it can do is see, explain, end a request, and drain this node's own sidecars.
+`admin`, and has no CORS. What it can do is see, explain, end a request, and drain this node's own sidecars. The node's
+agent has a key with the scope `care`: the pace and the intent of sidecars, nothing else.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from fleet.node.gateway.auth import ADMIN, shown_key
+from fleet.node.gateway.admin_pace import pace_report
+from fleet.node.gateway.auth import ADMIN, CARE, shown_key
 from fleet.node.gateway.call import LiveCalls
 from fleet.node.gateway.intent import NoSuchSidecar
 from fleet.node.gateway.intents import Intents
 from fleet.node.gateway.journal import Journal
 from fleet.node.gateway.ps import killed, live_request, live_requests
 from fleet.node.gateway.reload import Current
+from fleet.node.gateway.upstreams import Upstreams
+from fleet.traffic.config import HashedKey
 from fleet.traffic.openai_error import ApiError, Refused
 from fleet.vocabulary.contracts.gateway_admin import (
+    AGENT,
     ExplainRequest,
     Explanation,
     IntentRequest,
@@ -41,7 +46,8 @@ _HOST = re.compile(r"(?i:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?")
 _SMALL_BYTES = 64 * 1024
 _PROMPT_BYTES = 8 * 1024 * 1024
 _BODY_SECONDS = 30.0
-_KEY_NAME = web.RequestKey("fleet.admin_key", str)
+_KEY = web.RequestKey("fleet.admin_key", HashedKey)
+_CARE = frozenset((("GET", "/admin/pace"), ("GET", "/admin/intent"), ("POST", "/admin/intent")))
 
 
 class AdminDoor:
@@ -51,6 +57,7 @@ class AdminDoor:
         self,
         *,
         current: Current,
+        upstreams: Upstreams,
         calls: LiveCalls,
         intents: Intents,
         journal: Journal,
@@ -59,6 +66,7 @@ class AdminDoor:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._current = current
+        self._upstreams = upstreams
         self._calls = calls
         self._intents = intents
         self._journal = journal
@@ -75,6 +83,7 @@ class AdminDoor:
         app.router.add_post("/admin/explain", self._explain)
         app.router.add_get("/admin/intent", self._intent)
         app.router.add_post("/admin/intent", self._want)
+        app.router.add_get("/admin/pace", self._pace)
         return app
 
     @web.middleware
@@ -98,10 +107,11 @@ class AdminDoor:
         key = self._current.loaded.find_key(shown_key(request.headers))
         if key is None:
             raise _refused(401, "missing or unknown key: send `Authorization: Bearer KEY`", code="invalid_api_key")
-        if ADMIN not in key.scopes:
+        cares = CARE in key.scopes and (request.method, request.path) in _CARE
+        if ADMIN not in key.scopes and not cares:
             message = f"the key {key.name!r} is not for this: it lacks the scope 'admin'"
             raise _refused(403, message, code="insufficient_scope")
-        request[_KEY_NAME] = key.name
+        request[_KEY] = key
 
     async def _requests(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp's signature)
         requests = live_requests((live.call for live in self._calls), now=self._now())
@@ -116,7 +126,7 @@ class AdminDoor:
             raise _refused(404, message, code="request_not_found")
         said: LiveRequest = live_request(live.call, now=self._now())
         self._calls.end(live, killed(asked.reason))
-        self._journal.event("killed", id=said.id, key=said.key, by=request[_KEY_NAME], reason=asked.reason or None)
+        self._journal.event("killed", id=said.id, key=said.key, by=request[_KEY].name, reason=asked.reason or None)
         return _json(said)
 
     async def _routes(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp's signature)
@@ -133,7 +143,7 @@ class AdminDoor:
         return _json(NodeIntent(node=self._node, sidecars=self._intents.report()))
 
     async def _want(self, request: web.Request) -> web.Response:
-        asked = await _read(request, IntentRequest)
+        asked = _by_whom(await _read(request, IntentRequest), request[_KEY])
         try:
             self._intents.want(asked)
         except NoSuchSidecar as error:
@@ -142,12 +152,23 @@ class AdminDoor:
             message = f"the intent could not be kept ({error.strerror or error}), so nothing changed"
             raise _refused(500, message, code="state_not_saved") from error
         sidecar = asked.sidecar or "all"
-        self._journal.event("intent", wanted=asked.intent.value, sidecar=sidecar, by=asked.by or request[_KEY_NAME])
+        self._journal.event("intent", wanted=asked.intent.value, sidecar=sidecar, by=asked.by or request[_KEY].name)
         return _json(NodeIntent(node=self._node, sidecars=self._intents.report()))
+
+    async def _pace(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp's signature)
+        live, calls = self._upstreams.live.values(), (one.call for one in self._calls)
+        return _json(pace_report(self._node, live, calls, now=self._now()))
 
     @property
     def _node(self) -> str:
         return self._current.loaded.config.node
+
+
+def _by_whom(asked: IntentRequest, key: HashedKey) -> IntentRequest:
+    """A key without the scope `admin` speaks as the agent, whatever it says: it never undoes what an operator did."""
+    if ADMIN in key.scopes or asked.by.startswith(AGENT):
+        return asked
+    return msgspec.structs.replace(asked, by=f"{AGENT} {asked.by}".rstrip())
 
 
 async def _read(request: web.Request, kind: type[T], *, empty: T | None = None, longest_bytes: int = _SMALL_BYTES) -> T:

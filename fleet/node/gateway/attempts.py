@@ -81,6 +81,8 @@ class Attempts:
     def note(self, upstream: LiveUpstream, failure: UpstreamFailure) -> None:
         """What a failure says of the upstream. A request's own fault says nothing, nor does a busy one."""
         error = failure.error
+        if upstream.pace is not None:
+            upstream.pace.failed(failure, time.monotonic())
         if error.kind is ErrorKind.BAD_REQUEST or not failure.asked:
             return
         if error.kind is ErrorKind.BUSY:

@@ -10,6 +10,8 @@ from fleet.vocabulary.hosts import is_address
 INFERENCE = "inference"
 NODE = "node"
 ADMIN = "admin"
+CARE = "care"
+"""The node's agent: at the admin door, and there the pace and the intent only."""
 
 
 def shown_key(headers: Mapping[str, str]) -> str | None:

@@ -23,12 +23,15 @@ _RETRY_AFTER_SECONDS = {ErrorKind.BUSY: 2.0, ErrorKind.UNAVAILABLE: 5.0}
 class UpstreamFailure(Exception):
     """An upstream failed, or would not be asked: then `asked` is False, and nothing is said of it.
 
-    `retryable` overrides what the error says of asking another one.
+    `reached`: there was somebody to ask. `retryable` overrides what the error says of asking another one.
     """
 
-    def __init__(self, error: UpstreamError, *, retryable: bool | None = None, asked: bool = True) -> None:
+    def __init__(
+        self, error: UpstreamError, *, retryable: bool | None = None, asked: bool = True, reached: bool = True
+    ) -> None:
         super().__init__(error.message)
         self.asked = asked
+        self.reached = reached
         self.error = error if retryable is None else replace(error, retryable=retryable)
 
 
@@ -50,7 +53,8 @@ def faulted(fault: Fault) -> UpstreamFailure:
 
 def unreachable(message: str) -> UpstreamFailure:
     """An upstream that no request reached: out until a probe succeeds."""
-    return UpstreamFailure(UpstreamError(kind=ErrorKind.UNAVAILABLE, message=message, retryable=True, eject=True))
+    error = UpstreamError(kind=ErrorKind.UNAVAILABLE, message=message, retryable=True, eject=True)
+    return UpstreamFailure(error, reached=False)
 
 
 def timed_out(message: str) -> UpstreamFailure:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fleet.engines import Engine, UpstreamFacts
+from fleet.node.gateway.paces import Pace
 from fleet.traffic.breaker import Circuit
 from fleet.traffic.choice import Readiness, UpstreamState
 from fleet.traffic.config import Breaker, Limits, Upstream
@@ -39,8 +40,9 @@ class Load:
 class LiveUpstream:
     """What probes said (`readiness`), what live requests met (`circuit`), what runs there, and what its caches hold.
 
-    `noticed` is called when it may take requests that it did not take before, or no longer takes them. `changed` is set
-    when its prober should look at once. Counters ending in `_total` are of tokens and only rise.
+    `pace` is how fast it answers, for a sidecar of this node. `noticed` is called when it may take requests that it did
+    not take before, or no longer takes them. `changed` is set when its prober should look at once. Counters ending in
+    `_total` are of tokens and only rise.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class LiveUpstream:
         self.load = Load()
         self.ratio = TokenRatio()
         self.prefixes = PrefixMemory(spec.prompt_cache_size)
+        self.pace = Pace() if spec.kind == "sidecar" else None
         self.predicted_cached_tokens_total = 0
         self.cached_tokens_total = 0
         self.prompt_tokens_total = 0
@@ -153,6 +156,8 @@ class LiveUpstream:
         """It answered: a request, or a probe."""
         news = self._down or self.proven_at is None or self.circuit.opens_at is not None
         self._down, self.reason, self.proven_at = False, "", now
+        if self.pace is not None:
+            self.pace.generated()
         self.circuit = self.circuit.succeeded()
         if news:
             self._noticed()
@@ -211,6 +216,8 @@ class LiveUpstream:
             self.load = old.load
         if (old.spec.serves, old.spec.model) == (self.spec.serves, self.spec.model):
             self.ratio = old.ratio
+            if old.spec.url == self.spec.url and self.pace is not None and old.pace is not None:
+                self.pace = old.pace
 
 
 _WORKS = frozenset(Work)

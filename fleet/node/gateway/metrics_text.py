@@ -32,6 +32,7 @@ def render(metrics: Metrics, view: GatewayView, process: ProcessReading) -> byte
     _waits(text, metrics, view)
     _moment(text, view)
     _prefixes(text, view)
+    _paces(text, view)
     _gateway(text, metrics, view)
     _process(text, process)
     return text.encode()
@@ -229,6 +230,26 @@ def _prefixes(text: Exposition, view: GatewayView) -> None:
         "gauge",
         "The same as a part of the prompt tokens since the start; rates of the counters say more.",
         [(labels, tokens / whole if whole else None) for labels, tokens, whole in both],
+    )
+
+
+def _paces(text: Exposition, view: GatewayView) -> None:
+    labelled = [
+        ((("node", one.node), ("upstream", one.upstream), ("model", one.model)), one)
+        for one in view.paces
+        if one.tokens
+    ]
+    text.family(
+        "fleet_decode_tokens_total",
+        "counter",
+        "Tokens after the first one, of answers that are long enough to tell a pace. Sidecars of this node only.",
+        [(labels, one.tokens) for labels, one in labelled],
+    )
+    text.family(
+        "fleet_decode_seconds_total",
+        "counter",
+        "How long those took; of answers at the same time each counts.",
+        [(labels, one.seconds) for labels, one in labelled],
     )
 
 

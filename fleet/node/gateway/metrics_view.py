@@ -30,6 +30,17 @@ class PrefixView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PaceView:
+    """What one of the node's own sidecars decoded: tokens after the first of each answer, and how long they took."""
+
+    node: str
+    upstream: str
+    model: str
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class GatewayView:
     """A gateway at one moment. `breakers` are by upstream; `config_problem` is why the newest file is not in force."""
 
@@ -45,6 +56,7 @@ class GatewayView:
     waiting: Mapping[Lane, int] = field(default_factory=dict)
     breakers: Mapping[str, Breaker] = field(default_factory=dict)
     prefixes: tuple[PrefixView, ...] = ()
+    paces: tuple[PaceView, ...] = ()
     retries_refused: int = 0
 
     @property
@@ -92,6 +104,17 @@ def look(
                 real_tokens=one.cached_tokens_total,
             )
             for name, one in live.items()
+        ),
+        paces=tuple(
+            PaceView(
+                node=one.spec.node,
+                upstream=name,
+                model=one.spec.serves,
+                tokens=one.pace.tokens_total,
+                seconds=one.pace.seconds_total,
+            )
+            for name, one in live.items()
+            if one.pace is not None
         ),
         retries_refused=retries_refused,
     )

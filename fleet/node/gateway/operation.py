@@ -43,6 +43,7 @@ class Operation:
         gateway.front.turned_away = metrics.refused_at_the_door
         self._admin = AdminDoor(
             current=current,
+            upstreams=gateway.upstreams,
             calls=gateway.calls,
             intents=self.intents,
             journal=journal,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fleet.node.gateway.live_upstream import LiveUpstream
+from fleet.node.gateway.paces import Timing
 from fleet.traffic.estimate import expected_output_tokens
 from fleet.traffic.work import Shape
 
@@ -13,11 +14,22 @@ from fleet.traffic.work import Shape
 class Place:
     """Taken when it is made. `leave` gives it back, once; what is called after that does nothing."""
 
-    __slots__ = ("_chain", "_freed", "_held", "_matched", "_output", "_prefill", "_prompt_bytes", "_trial", "upstream")
+    __slots__ = (
+        *("_asked_at", "_chain", "_clock", "_freed", "_held", "_matched", "_output", "_pace", "_prefill"),
+        *("_prompt_bytes", "_timing", "_trial", "upstream"),
+    )
 
-    def __init__(self, upstream: LiveUpstream, shape: Shape, *, now: float, freed: Callable[[], None]) -> None:
+    def __init__(
+        self, upstream: LiveUpstream, shape: Shape, *, clock: Callable[[], float], freed: Callable[[], None]
+    ) -> None:
         self.upstream = upstream
+        self._clock = clock
         self._freed: Callable[[], None] | None = freed
+        self._asked_at = now = clock()
+        self._timing: Timing | None = None
+        self._pace = upstream.pace
+        if self._pace is not None:
+            self._pace.crowd.change(1, now)
         self._chain = shape.chain
         self._prompt_bytes = size = shape.prompt_bytes
         prompt = upstream.ratio.tokens(size) if size else shape.prompt_tokens
@@ -39,6 +51,8 @@ class Place:
         """The first token came: the prompt is done, and the server has it in memory."""
         if self._freed is None:
             return
+        if self._pace is not None:
+            self._timing = Timing(self._pace.crowd, asked_at=self._asked_at, now=self._clock())
         self.upstream.load.outstanding_tokens -= self._prefill
         self._prefill = 0
         if self._chain:
@@ -47,6 +61,13 @@ class Place:
         if self._trial:
             self._end_trial()
             self._freed()
+
+    def over(self) -> None:
+        """The answer is whole."""
+        now = self._clock()
+        if self._timing is not None:
+            self._timing.over_at = now
+        self.upstream.proved(now)
 
     def learned(self, usage: Mapping[str, Any]) -> None:
         """What the upstream counted; the first time counts."""
@@ -60,6 +81,11 @@ class Place:
         freed, self._freed = self._freed, None
         if freed is None:
             return
+        if self._pace is not None:
+            now = self._clock()
+            if self._timing is not None:
+                self._timing.let_go(self._pace.crowd, now)
+            self._pace.crowd.change(-1, now)
         load = self.upstream.load
         load.in_flight -= 1
         load.outstanding_tokens -= self._prefill + self._output
@@ -67,6 +93,14 @@ class Place:
         if self._trial:
             self._end_trial()
         freed()
+
+    def told(self, *, whole: bool, usage: Mapping[str, Any] | None, chunks: int, unread_seconds: float) -> None:
+        """What became of an answer that began, after `leave`: once."""
+        timing, self._timing = self._timing, None
+        if self._pace is not None and timing is not None:
+            self._pace.ended(
+                timing, self._clock(), whole=whole, usage=usage, chunks=chunks, unread_seconds=unread_seconds
+            )
 
     def _end_trial(self) -> None:
         """The next trial may go: this one said something, or nothing and never will."""

@@ -96,6 +96,8 @@ class Prober:
             else:
                 upstream.proved(time.monotonic())
             return 0
+        if upstream.pace is not None:
+            upstream.pace.failed(failure, time.monotonic())
         error = failure.error
         if kind == "api":
             if error.eject:

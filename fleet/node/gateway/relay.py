@@ -13,7 +13,7 @@ from fleet.node.gateway.attempts import Attempts
 from fleet.node.gateway.call import Accounting, Call, LiveCall, Outcome, Phase
 from fleet.node.gateway.failures import ClientGone, UpstreamFailure, broken, faulted, fell_silent, told
 from fleet.node.gateway.sink import SignsOfLife, Sink
-from fleet.node.gateway.watch import Watch, Watches
+from fleet.node.gateway.watch import Watch, Watches, reader_stalled
 from fleet.traffic.assemble import Assembler
 from fleet.traffic.chat_stream import Chunk, Done, Fault, Part, Progress
 from fleet.traffic.config import GatewayConfig, Timeouts
@@ -49,7 +49,7 @@ class Relay:
             if isinstance(usage, dict):
                 call.usage = usage
                 answering.place.learned(usage)
-            answering.place.upstream.proved(time.monotonic())
+            answering.place.over()
             body = msgspec.json.encode(call.dialect.answer(answer, call.asked, self._said(call, answering)))
             await answering.reply.finish()
         except BaseException as error:  # noqa: BLE001 (booked, then raised again)
@@ -58,7 +58,7 @@ class Relay:
             self._watches.stop(watch)
             if answering is not None:
                 answering.close()
-        self._ended(call, "ok", answering)
+        self._ended(call, "ok", answering, watch)
         return body
 
     async def stream(self, live: LiveCall, sink: Sink) -> None:
@@ -80,7 +80,7 @@ class Relay:
                 raise broken("embeddings are not streamed")
             await sink.begin(call.answer_headers())
             await self._pass_on(call, answering, voice, sink, watch, timeouts)
-            answering.place.upstream.proved(time.monotonic())
+            answering.place.over()
             await answering.reply.finish()
         except BaseException as error:  # noqa: BLE001 (booked, then raised again)
             told_error = self._failed(live, watch, error, answering)
@@ -94,7 +94,7 @@ class Relay:
             self._watches.stop(watch)
             if answering is not None:
                 answering.close()
-        self._ended(call, "ok", answering)
+        self._ended(call, "ok", answering, watch)
 
     async def _pass_on(
         self, call: Call, answering: Answering, voice: Voice, sink: Sink, watch: Watch, timeouts: Timeouts
@@ -111,7 +111,7 @@ class Relay:
                 out = voice.say(parts)
                 if out:
                     call.chunks += len(parts)
-                    watch.within(reader_seconds, _reader_stalled)
+                    watch.within(reader_seconds, reader_stalled)
                     await sink.write(out)
                     watch.within(idle_seconds, lambda: fell_silent(idle_seconds))
                 elif not isinstance(last, Progress):
@@ -202,12 +202,12 @@ class Relay:
                 self._attempts.note(answering.place.upstream, error)
             error = Refused(told(error.error, upstream=call.upstream or call.route.name))
         if isinstance(error, Refused):
-            self._ended(call, _word(live, error.error), answering, error=error.error)
+            self._ended(call, _word(live, error.error), answering, watch, error=error.error)
         elif isinstance(error, ClientGone | asyncio.CancelledError):
-            self._ended(call, "cancelled", answering, cancel_seconds=time.monotonic() - left)
+            self._ended(call, "cancelled", answering, watch, cancel_seconds=time.monotonic() - left)
         else:
             bug = ApiError(status=500, message="the gateway failed", type="upstream_error", code="internal_error")
-            self._ended(call, "failed", answering, error=bug)
+            self._ended(call, "failed", answering, watch, error=bug)
         return error
 
     def _ended(
@@ -215,6 +215,7 @@ class Relay:
         call: Call,
         word: str,
         answering: Answering | None,
+        watch: Watch,
         *,
         error: ApiError | None = None,
         cancel_seconds: float | None = None,
@@ -222,6 +223,10 @@ class Relay:
         now = time.monotonic()
         first = call.first_token_at
         reader = answering.reader if answering is not None else None
+        if answering is not None:
+            answering.place.told(
+                whole=word == "ok", usage=call.usage, chunks=call.chunks, unread_seconds=watch.unread_seconds
+            )
         self._accounting.ended(
             Outcome(
                 call=call,
@@ -243,11 +248,6 @@ def _word(live: LiveCall, error: ApiError) -> str:
     if live.call.first_token_at is not None:
         return "truncated"
     return "refused" if error.status < 500 else "failed"
-
-
-def _reader_stalled() -> ClientGone:
-    """A client that reads nothing for so long is treated as gone."""
-    return ClientGone()
 
 
 def _took_too_long(seconds: float) -> Refused:

@@ -171,7 +171,7 @@ class Upstreams:
             self._look_later()
 
     def _place(self, name: str, shape: Shape) -> Place:
-        return Place(self.live[name], shape, now=self._clock(), freed=self.wake)
+        return Place(self.live[name], shape, clock=self._clock, freed=self.wake)
 
     def _settled(self, waiter: _Waiter) -> bool:
         """Whether `waiter` need not wait any longer: it got a place, or there is none to wait for, or it left."""

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from fleet.node.gateway.failures import ClientGone
+
 _TICK_SECONDS = 0.05
 
 
@@ -14,9 +16,10 @@ class Watch:
     """The deadlines of one call: that of all its work, and that of what it waits for now.
 
     When one passes, its task is cancelled; `meant` then tells that cancellation from the client's leaving.
+    `unread_seconds`: for how long its client kept it waiting, as far as the ticks saw.
     """
 
-    __slots__ = ("_clock", "_fired", "_limit", "_make", "_task", "_total", "_total_make", "at")
+    __slots__ = ("_clock", "_fired", "_limit", "_make", "_task", "_total", "_total_make", "at", "unread_seconds")
 
     def __init__(
         self, task: asyncio.Task[Any], clock: Callable[[], float], *, seconds: float, late: Callable[[], Exception]
@@ -29,6 +32,7 @@ class Watch:
         self._make = late
         self._fired: Callable[[], Exception] | None = None
         self.at = self._total
+        self.unread_seconds = 0.0
 
     def within(self, seconds: float, late: Callable[[], Exception]) -> None:
         """What is waited for from now on may take `seconds`, else it fails with what `late` makes."""
@@ -44,6 +48,11 @@ class Watch:
     def rest(self) -> None:
         """Nothing but the whole is limited."""
         self._limit, self._make, self.at = self._total, self._total_make, self._total
+
+    def tick(self) -> None:
+        """A tick passed."""
+        if self._make is reader_stalled:  # between two ticks a client that reads has taken what was written
+            self.unread_seconds += _TICK_SECONDS
 
     def fire(self) -> None:
         """A deadline has passed. It is told once: what its task does then is limited by the whole, or by a new one."""
@@ -85,6 +94,13 @@ class Watches:
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        for watch in [watch for watch in self._watches if now >= watch.at]:
-            watch.fire()
+        for watch in tuple(self._watches):
+            watch.tick()
+            if now >= watch.at:
+                watch.fire()
         self._ticker = loop.call_later(_TICK_SECONDS, self._tick, loop) if self._watches else None
+
+
+def reader_stalled() -> ClientGone:
+    """A client that reads nothing for so long is treated as gone."""
+    return ClientGone()

@@ -29,6 +29,7 @@ from fleet.node.gateway.reload import Current
 from fleet.traffic.config import KeyRing, Upstream
 
 BOSS = "sk-boss-0123456789"
+AGENT_KEY = "agent-0123456789"
 
 
 @dataclass
@@ -80,7 +81,8 @@ class Operated(Running):
 async def operated(folder: Path, *upstreams: Upstream, **changes: Any) -> AsyncIterator[Operated]:
     """Runs one until the context is left. Its state is kept in `folder`."""
     config_file = write_config(folder, *upstreams, **{"state_dir": str(folder / "state"), **changes})
-    ring = KeyRing(keys=(*RING.keys, hashed("boss", BOSS, "inference", "node", "admin")))
+    boss, agent = hashed("boss", BOSS, "inference", "node", "admin"), hashed("agent", AGENT_KEY, "care")
+    ring = KeyRing(keys=(*RING.keys, boss, agent))
     (folder / "keys.json").write_bytes(msgspec.json.encode(ring))
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
@@ -115,6 +117,7 @@ async def operated(folder: Path, *upstreams: Upstream, **changes: Any) -> AsyncI
 
         door = AdminDoor(
             current=current,
+            upstreams=gateway.upstreams,
             calls=gateway.calls,
             intents=intents,
             journal=journal,

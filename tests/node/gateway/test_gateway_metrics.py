@@ -24,7 +24,7 @@ from fleet.node.gateway.call import Call, Outcome, Phase
 from fleet.node.gateway.metrics import FIRST_TOKEN_SECONDS, NONE, OTHER, OUTCOMES, Histogram, Metrics
 from fleet.node.gateway.metrics_process import ProcessReading, peak_bytes, read_process
 from fleet.node.gateway.metrics_text import render
-from fleet.node.gateway.metrics_view import GatewayView, PrefixView
+from fleet.node.gateway.metrics_view import GatewayView, PaceView, PrefixView
 from fleet.node.gateway.metrics_window import Recent, quantile
 from fleet.traffic.breaker import Phase as Breaker
 from fleet.traffic.config import Route
@@ -49,6 +49,7 @@ VIEW = GatewayView(
     waiting={Lane.BATCH: 1},
     breakers={"u": Breaker.HALF_OPEN},
     prefixes=(PrefixView(node="mini-1", upstream="u", prompt_tokens=100, predicted_tokens=50, real_tokens=64),),
+    paces=(PaceView(node="mini-1", upstream="u", model="m", tokens=900, seconds=30.5),),
     retries_refused=3,
 )
 

@@ -2,7 +2,8 @@
 
 The route's order is a preference between models. Among neighbours that serve the same model goes first: who has the
 prompt's beginning in memory, unless it has much more to do than the others; then who has the least to do; then who the
-session's hash prefers, so that a restarted gateway finds the same places again.
+session's hash prefers, so that a restarted gateway finds the same places again. Those whose node is unwell come after
+their neighbours, whatever they have in memory, unless even the freest of these has much more to do.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 
 from fleet.traffic.config import Route
 from fleet.traffic.upstream_state import Readiness, UpstreamState, Why, keeps_out, room, sentence
+from fleet.traffic.wellness import Standing
 from fleet.traffic.work import Shape
 
 __all__ = ["Choice", "Readiness", "UpstreamState", "Why", "choose", "keeps_out", "rank", "sentence"]
@@ -22,6 +24,7 @@ AFFINITY_SHARE = 0.5
 ESCAPE_RATIO = 1.5
 ESCAPE_TOKENS = 2000
 _ANY = Shape()
+_WAITS = (Why.FULL, Why.MEMORY)
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,11 +47,14 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return not self.attempts and kinds == {Why.WORK}
 
 
-def choose(route: Route, states: Mapping[str, UpstreamState], shape: Shape = _ANY, *, now: float = 0.0) -> Choice:
+def choose(
+    route: Route, states: Mapping[str, UpstreamState], shape: Shape = _ANY, *, now: float = 0.0, last: bool = False
+) -> Choice:
     """The upstreams of `route` in the order to try them. Deterministic.
 
-    Who is open (its breaker) or busy (it said so) is passed over while another can serve, now or after a wait. When
-    nobody can, the busy ones are asked, then the open ones: a breaker never takes out the last that could serve.
+    Who is open (its breaker), unwell (its node) or busy (it said so) is passed over while another can serve, now or
+    after a wait. When nobody can, the busy ones are asked, then the unwell, then the open ones: neither health nor a
+    breaker takes out the last that could serve. `last`: the request can wait no longer, so the unwell are asked now.
     """
     why: dict[str, Why] = {}
     able: list[UpstreamState] = []
@@ -61,9 +67,11 @@ def choose(route: Route, states: Mapping[str, UpstreamState], shape: Shape = _AN
             able.append(state)
     if not why:
         return Choice(attempts=_ordered(able, shape.session))
-    if not able and not any(kept is Why.FULL or kept is Why.MEMORY for kept in why.values()):
+    if not able and not any(kept in _WAITS for kept in why.values()):
         able = _last_resort(why, states, shape)
-    waits = tuple([name for name, kept in why.items() if kept is Why.FULL or kept is Why.MEMORY])
+    if not able and last:
+        able = _though_unwell(why, states, shape)
+    waits = tuple([name for name, kept in why.items() if kept in _WAITS])
     return Choice(
         attempts=_ordered(able, shape.session),
         full=waits,
@@ -106,10 +114,20 @@ def _ordered(able: list[UpstreamState], session: str) -> tuple[str, ...]:
 
 
 def _in_group(group: list[UpstreamState], session: str) -> list[str]:
-    """Who has the least to do first; the warm before the others, unless even the freest of them has much more to do."""
+    """The well before the unwell, unless even the freest of them has much more to do."""
     if len(group) == 1:
         return [group[0].name]
     largest = max([state.max_in_flight for state in group])
+    well = [state for state in group if state.standing is Standing.FULL]
+    if len(well) == len(group):
+        return _by_load(well, session, largest)
+    unwell = [state for state in group if state.standing is not Standing.FULL]
+    first, second = _by_load(well, session, largest), _by_load(unwell, session, largest)
+    return second + first if well and _much_more(well, unwell, largest) else first + second
+
+
+def _by_load(group: list[UpstreamState], session: str, largest: int) -> list[str]:
+    """Who has the least to do first; the warm before the others, unless even the freest of them has much more to do."""
 
     def due(state: UpstreamState) -> tuple[float, float, bool, int, str]:
         busy = state.in_flight / max(state.max_in_flight, 1)
@@ -123,15 +141,24 @@ def _in_group(group: list[UpstreamState], session: str) -> list[str]:
 
     ordered = sorted(group, key=due)
     first = _warm(ordered)
-    if first and _load(first[0], largest) <= ESCAPE_RATIO * _load(ordered[0], largest) + ESCAPE_TOKENS:
+    if first and not _much_more(first[:1], ordered[:1], largest):
         names = [state.name for state in first]
         return names + [state.name for state in ordered if state.name not in names]
     return [state.name for state in ordered]
 
 
+def _much_more(those: list[UpstreamState], others: list[UpstreamState], largest: int) -> bool:
+    """Whether even the freest of `those` has much more to do than the freest of the others."""
+    least, less = (min([_load(state, largest) for state in group]) for group in (those, others))
+    return least > ESCAPE_RATIO * less + ESCAPE_TOKENS
+
+
 def _last_resort(why: dict[str, Why], states: Mapping[str, UpstreamState], shape: Shape) -> list[UpstreamState]:
-    """Those to ask when nobody else could: the busy, else the open ones. They leave `why`, or stay there as full."""
-    for kind in (Why.BUSY, Why.OPEN):
+    """Those to ask when nobody else could: the busy, else the unwell, else the open ones.
+
+    They leave `why`, or stay there as full.
+    """
+    for kind in (Why.BUSY, Why.HEALTH, Why.OPEN):
         names = [name for name, kept in why.items() if kept is kind]
         if not names:
             continue
@@ -144,6 +171,18 @@ def _last_resort(why: dict[str, Why], states: Mapping[str, UpstreamState], shape
             else:
                 why[name] = kept
         return able
+    return []
+
+
+def _though_unwell(why: dict[str, Why], states: Mapping[str, UpstreamState], shape: Shape) -> list[UpstreamState]:
+    """Those that only their health keeps out: of the half of its places, else at all. They leave `why`."""
+    for kinds in (_WAITS, (Why.HEALTH,)):
+        kept = [states[name] for name, reason in why.items() if reason in kinds]
+        able = [one for one in kept if one.standing is not Standing.FULL and room(one, shape, beyond=True) is None]
+        for state in able:
+            del why[state.name]
+        if able:
+            return able
     return []
 
 

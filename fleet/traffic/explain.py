@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fleet.traffic.choice import Choice, UpstreamState, choose, keeps_out, sentence
+from fleet.traffic.choice import Choice, UpstreamState, Why, choose, keeps_out, sentence
 from fleet.traffic.config import Route
+from fleet.traffic.wellness import Standing
 from fleet.traffic.work import Shape
 
 _ANY = Shape()
@@ -33,15 +34,19 @@ def _preference(
     """What speaks for it and against it."""
     parts: list[str] = []
     kept = keeps_out(state, shape, now)
-    if kept is not None:
+    if kept is Why.HEALTH:
+        parts.append(f"nobody else can serve, though {state.unwell or 'its node is unwell'}")
+    elif kept is not None:
         parts.append(f"nobody else can serve, though it is {sentence(kept, state, shape, now)}")
+    elif state.standing is not Standing.FULL:
+        parts.append(f"gets less, since {state.unwell or 'its node is unwell'}")
     if state.matched_bytes:
         held = min(state.matched_bytes / max(shape.prompt_bytes, 1), 1.0)
         parts.append(f"has {held:.0%} of the prompt in memory")
         if any(_colder(states[name], state) for name in choice.attempts[: choice.attempts.index(state.name)]):
             parts.append("but much more to do than others")
     work = f"{state.outstanding_tokens} tokens of work before it" if state.outstanding_tokens else "nothing to do"
-    parts.append(f"{work}, {state.in_flight} of {state.max_in_flight} in flight")
+    parts.append(f"{work}, {state.in_flight} of {state.places} in flight")
     return ", ".join(parts)
 
 

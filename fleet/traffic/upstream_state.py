@@ -8,6 +8,7 @@ import msgspec
 
 from fleet.traffic.breaker import Circuit, Phase
 from fleet.traffic.estimate import expected_output_tokens
+from fleet.traffic.wellness import Standing
 from fleet.traffic.work import Shape, Work
 from fleet.vocabulary.names import Intent
 
@@ -29,6 +30,7 @@ class Why(StrEnum):
     CONTEXT = "context"
     DOWN = "down"
     OPEN = "open"
+    HEALTH = "health"
     BUSY = "busy"
     FULL = "full"
     MEMORY = "memory"
@@ -40,7 +42,8 @@ class UpstreamState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `readiness` down is a proof (a probe failed) and is believed; `circuit` is what live requests met: open, it is still
     asked when there is nobody else. `outstanding_tokens` is the work that waits there, `held_tokens` what those in
     flight fill in memory. Of the request at hand are `prompt_tokens` (predicted), `least_prompt_tokens` (certain) and
-    `matched_bytes` (what the server's prompt cache should hold of it). `works` None = everything.
+    `matched_bytes` (what the server's prompt cache should hold of it). `works` None = everything. `standing` is how
+    much new work its node's health lets it have, `unwell` why not all.
     """
 
     name: str
@@ -62,6 +65,13 @@ class UpstreamState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     prompt_tokens: int = 0
     least_prompt_tokens: int = 0
     matched_bytes: int = 0
+    standing: Standing = Standing.FULL
+    unwell: str = ""
+
+    @property
+    def places(self) -> int:
+        """How many requests it may have at once: half as many when its node is unwell."""
+        return self.max_in_flight if self.standing is Standing.FULL else max(1, self.max_in_flight // 2)
 
 
 def keeps_out(state: UpstreamState, shape: Shape, now: float) -> Why | None:
@@ -76,14 +86,19 @@ def keeps_out(state: UpstreamState, shape: Shape, now: float) -> Why | None:
         return Why.DOWN
     if not state.circuit.lets_through(now):
         return Why.OPEN
+    if state.standing is Standing.NONE:
+        return Why.HEALTH
     if state.busy_until > now:
         return Why.BUSY
     return room(state, shape)
 
 
-def room(state: UpstreamState, shape: Shape) -> Why | None:
-    """What keeps a request from going there at once. One request always fits an idle server: it knows better."""
-    if state.in_flight >= state.max_in_flight:
+def room(state: UpstreamState, shape: Shape, *, beyond: bool = False) -> Why | None:
+    """What keeps a request from going there at once. One request always fits an idle server: it knows better.
+
+    `beyond`: also into the half of its places that its health takes.
+    """
+    if state.in_flight >= (state.max_in_flight if beyond else state.places):
         return Why.FULL
     if state.kv_bytes is None or state.kv_bytes_per_token is None or not state.in_flight:
         return None
@@ -110,8 +125,13 @@ def sentence(why: Why, state: UpstreamState | None, shape: Shape, now: float) ->
             return f"on trial with one request: {state.reason or 'it failed'}"
         case Why.OPEN:
             return f"left alone for {_seconds(state.circuit.opens_in(now))}: {state.reason or 'it failed'}"
+        case Why.HEALTH:
+            return f"passed over while others can serve: {state.unwell or 'its node is unwell'}"
         case Why.BUSY:
             return f"asked not to be asked for {_seconds(state.busy_until - now)}"
+        case Why.FULL if state.standing is not Standing.FULL:
+            half = f"half of {state.max_in_flight}, since {state.unwell or 'its node is unwell'}"
+            return f"full: {state.in_flight} of {state.places} in flight ({half})"
         case Why.FULL:
             return f"full: {state.in_flight} of {state.max_in_flight} in flight"
         case Why.MEMORY:

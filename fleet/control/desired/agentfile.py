@@ -34,6 +34,7 @@ def agent_config(own: Roster, services: Sequence[ServiceSpec]) -> AgentConfig:
             for sidecar in own.sidecars
         ),
         commands=dict(sorted(layout.commands.items())),
+        gateway_admin_port=settings.gateway_admin_port if own.role is not None else None,
     )
 
 

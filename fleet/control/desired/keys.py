@@ -2,7 +2,8 @@
 
 A front takes the clients' key (inference) and the fleet key; an edge takes the fleet key only. The fleet key may do all
 (inference, node, admin): the laptop drains an edge with it. An API is shown its own key, which is neither of them.
-Every gateway also knows the key `metrics`, which follows from the fleet key and opens metrics and snapshots only.
+Every gateway also knows the key `metrics`, which follows from the fleet key and opens metrics and snapshots only, and
+the token of its node's agent as the key `agent`, which cares for the node's own sidecars and nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from fleet.errors import InventoryError
 from fleet.traffic.config import HashedKey, KeyRing
 from fleet.vocabulary.names import GatewayRole, NodeName
 from fleet.vocabulary.secret import Secret
-from fleet.vocabulary.tokens import metrics_key
+from fleet.vocabulary.tokens import agent_token, metrics_key
 
 _MEANINGS = {
     "fleet_key": "what fronts and the laptop show to nodes",
@@ -82,11 +83,15 @@ def watched_by(front: Roster, rosters: Mapping[NodeName, Roster]) -> Iterator[Ro
             yield other
 
 
-def key_ring(roster: Roster, secrets: Mapping[str, Secret]) -> Secret:
-    """The content of a gateway's keys.json. Raises InventoryError when two keys are the same."""
+def key_ring(roster: Roster, secrets: Mapping[str, Secret], *, agent: bool) -> Secret:
+    """The content of a gateway's keys.json; `agent`: the node has one. Raises InventoryError when two are the same."""
     fleet = secrets[reference_of(roster.node, "fleet_key")]
+    own = _of_the_fleet(fleet)
+    if agent:
+        token = agent_token(fleet, roster.node.name)
+        own += (HashedKey(name="agent", sha256=_sha256(token), scopes=("care",)),)
     if roster.role is not GatewayRole.FRONT:
-        return _ring(*_of_the_fleet(fleet))
+        return _ring(*own)
     clients = secrets[reference_of(roster.node, "gateway_key")]
     if clients == fleet:
         raise InventoryError(
@@ -96,7 +101,7 @@ def key_ring(roster: Roster, secrets: Mapping[str, Secret]) -> Secret:
         )
     return _ring(
         HashedKey(name="clients", sha256=_sha256(clients), scopes=("inference",)),
-        *_of_the_fleet(fleet),
+        *own,
     )
 
 

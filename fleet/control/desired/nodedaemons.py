@@ -151,7 +151,7 @@ class NodeDaemons:
         own, settings = self._own, self._own.node.settings
         role = GatewayRole(action.role)
         config = gateway_config(own, self._rosters, role=role, manifests=self._manifests, agent=self._has_agent)
-        files = [self._files.config("keys.json", key_ring(own, self._secrets), task=task.name)]
+        files = [self._files.config("keys.json", key_ring(own, self._secrets, agent=self._has_agent), task=task.name)]
         if self._has_agent:
             files.append(self._files.config("agent.token", self._agent_token(), task=task.name))
         if role is GatewayRole.FRONT:

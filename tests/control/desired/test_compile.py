@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -210,11 +211,25 @@ def test_front_and_edge_take_the_keys_that_they_should(tmp_path: Path) -> None:
         "clients": ("inference",),
         "fleet": ("inference", "node", "admin"),
         "metrics": ("node",),
+        "agent": ("care",),
     }
     assert {key.name: key.scopes for key in rings["mini-1"].keys} == {
         "fleet": ("inference", "node", "admin"),
         "metrics": ("node",),
+        "agent": ("care",),
     }
+
+
+def test_the_agent_shows_its_own_token_at_the_admin_door_of_its_own_gateway(tmp_path: Path) -> None:
+    compiled = a_project(tmp_path).compile()
+    for name in ("front-1", "mini-1", "mini-2"):
+        one = compiled[NodeName(name)]
+        ring = msgspec.json.decode(content(one, "/opt/fleet/etc/keys.json"), type=KeyRing)
+        token = content(one, "/opt/fleet/etc/agent.token")
+        agent = next(key for key in ring.keys if key.name == "agent")
+        assert agent.sha256 == hashlib.sha256(token).hexdigest()
+        config = msgspec.json.decode(content(one, "/opt/fleet/etc/agent.json"), type=AgentConfig)
+        assert config.gateway_admin_port == gateway(one).admin_port
 
 
 def test_the_agents_token_follows_from_fleet_key_and_node(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from fleet.control.desired.roster import Roster
 from fleet.control.desired.states import ServiceSpec
 from fleet.vocabulary.contracts.agent import AgentConfig, AgentService, AgentSidecar
 
+_MB = 10**6
+
 
 def agent_config(own: Roster, services: Sequence[ServiceSpec]) -> AgentConfig:
     """The configuration of a node's agent; `services` are the daemons that are meant to run there."""
@@ -35,7 +37,16 @@ def agent_config(own: Roster, services: Sequence[ServiceSpec]) -> AgentConfig:
         ),
         commands=dict(sorted(layout.commands.items())),
         gateway_admin_port=settings.gateway_admin_port if own.role is not None else None,
+        logs=_logs(own, services),
+        log_limit_bytes=round(settings.log_mb * _MB),
+        log_files=settings.log_files,
     )
+
+
+def _logs(own: Roster, services: Sequence[ServiceSpec]) -> tuple[str, ...]:
+    """What launchd keeps open for a process and never bounds (FACTS section 1.7). The gateway rotates its own log."""
+    bounded = own.layout.log("gateway.log")
+    return tuple(dict.fromkeys(path for service in services for path in service.logs if path != bounded))
 
 
 def agent_json(config: AgentConfig) -> bytes:

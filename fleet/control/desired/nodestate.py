@@ -14,6 +14,7 @@ from fleet.control.desired.files import NodeFiles
 from fleet.control.desired.fitting import node_fit
 from fleet.control.desired.gates import gates_of
 from fleet.control.desired.jobs import render_job
+from fleet.control.desired.keeping import keep_of
 from fleet.control.desired.manifests import Manifests
 from fleet.control.desired.nodedaemons import NodeDaemons, services_of
 from fleet.control.desired.roster import Roster, last_gateway
@@ -88,6 +89,7 @@ class NodeCompiler:
             interpreter=trees.interpreter,
             items=without_repeats(items, book.layout, node=book.node.name),
             gates=gates_of(book, self._own, self._services, self._elsewhere),
+            keep=keep_of(book.node.settings),
         )
         return Compiled(
             state=state,

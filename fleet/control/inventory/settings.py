@@ -147,6 +147,24 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     )
     readings: Annotated[str, Meta(description="Where the agent reads: `macos`, `linux` or `file:PATH`.")] = "macos"
 
+    keep_releases: Annotated[
+        int,
+        Meta(ge=2, description="How many releases a node keeps; the live one and the one before it always stay."),
+    ] = 3
+    keep_days: Annotated[
+        float, Meta(ge=0, description="An older release that was last deployed longer ago goes; 0 = no such limit.")
+    ] = 30.0
+    keep_gb: Annotated[
+        float,
+        Meta(ge=0, description="What envs and models of all kept releases may take, in GB; 0 = no such limit."),
+    ] = 100.0
+    log_mb: Annotated[float, Meta(gt=0, description="Size at which the agent puts a service's log aside, in MB.")] = (
+        16.0
+    )
+    log_files: Annotated[
+        int, Meta(ge=1, le=99, description="How many logs that were put aside are kept of each service.")
+    ] = 4
+
     memory_gb: Annotated[
         float | None,
         Meta(description="Memory, to plan before the node was ever seen; the node's own word wins."),

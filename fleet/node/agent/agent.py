@@ -16,6 +16,7 @@ from fleet.node.agent.commands import Commands, Output
 from fleet.node.agent.disks import disk_source
 from fleet.node.agent.fallbacks import command
 from fleet.node.agent.history import History
+from fleet.node.agent.logs import Logs
 from fleet.node.agent.own import resident_bytes
 from fleet.node.agent.pace import Errand, Errands, Ticker
 from fleet.node.agent.pages import Pages
@@ -154,6 +155,7 @@ class Agent:
             domain=config.domain,
             changed=self._pages.changed,
         )
+        self._logs = Logs(config.logs, limit_bytes=config.log_limit_bytes, files=config.log_files)
         first_at = self._clock.monotonic() + config.fast_seconds
         self._ticker = Ticker(config.fast_seconds, self._fast, first_at=first_at)
         self._parts = (
@@ -174,6 +176,7 @@ class Agent:
             Errand(name="commands", every_seconds=slow, run=self._run_commands),
             Errand(name="disks", every_seconds=slow, run=self._sampler.read_disks),
             Errand(name="history", every_seconds=slow, run=self._keep_history),
+            Errand(name="logs", every_seconds=self._config.fast_seconds, run=self._bound_logs),
             Errand(name="own", every_seconds=slow, run=self._measure_itself),
             Errand(name="unknown", every_seconds=slow, run=self._sampler.complete),
             Errand(name="machine", every_seconds=_DAY_SECONDS, run=self._sampler.read_machine),
@@ -204,6 +207,11 @@ class Agent:
         self._history.flush()
         if paused := self._history.reading.paused:
             raise OSError(paused)
+
+    def _bound_logs(self) -> None:
+        """At the fast pace: what a chatty service writes between two looks is on the disk beyond the limit."""
+        if self._config.logs:
+            self._collectors.collect("logs", self._logs.bound, 0, tier=Tier.SLOW)
 
     def _measure_itself(self) -> None:
         self._resident_bytes = self._collectors.collect("own", resident_bytes, None, tier=Tier.SLOW)

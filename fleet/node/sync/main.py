@@ -18,6 +18,7 @@ from fleet.node.sync.disk import Disk
 from fleet.node.sync.frames import Pipe, Wire
 from fleet.node.sync.journal import read_events
 from fleet.node.sync.machine import Machine
+from fleet.node.sync.ownlog import bound_own_log
 from fleet.node.sync.pending import pending_run
 from fleet.node.sync.problem import Problem
 from fleet.node.sync.session import Session
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None, *, zipapp: str | None = None) -> int:
             case ["session", state_id, run_id] if _STATE_ID.fullmatch(state_id) and _RUN_ID.fullmatch(run_id):
                 return Session(machine=machine, wire=wire, state_id=state_id, run_id=run_id, sync=_digest(own)).run()
             case ["apply"]:
+                bound_own_log(machine)
                 outcome = apply(machine)
                 print(f"fleet apply: {outcome or 'nothing to do'}", file=sys.stderr)  # noqa: T201 (the job's log)
                 return 1 if outcome == FAILED else 0

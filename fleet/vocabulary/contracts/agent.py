@@ -82,4 +82,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     wired_limit_bytes: int | None = None
     wired_limit_job: str = ""
     helper: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()
+    log_limit_bytes: int = 16_000_000
+    log_files: int = 4
     schema: int = 1

@@ -21,7 +21,7 @@ from fleet.errors import FitError, FleetError, InventoryError, NotAdopted, Playb
 from fleet.traffic.config import GatewayConfig, KeyRing
 from fleet.vocabulary.contracts.agent import AgentConfig
 from fleet.vocabulary.contracts.codec import decode, plain
-from fleet.vocabulary.contracts.desired import Command, Daemon, DesiredState, File, Item, Sysctl
+from fleet.vocabulary.contracts.desired import Command, Daemon, DesiredState, File, Item, Keep, Sysctl
 from fleet.vocabulary.contracts.sync import Facts
 from fleet.vocabulary.layout import NodeLayout
 from fleet.vocabulary.names import NodeName
@@ -597,3 +597,18 @@ def test_the_needs_of_a_fleet_are_each_named_once(tmp_path: Path) -> None:
     assert [need.manifest_path.name for need in wanted.models] == ["smollm2.json"]
     assert [need.reference for need in wanted.secrets] == ["file:secrets/fleet.key", "file:secrets/gateway.key"]
     assert [need.reference for need in Kit.needs(a_project(tmp_path), "mini-1").secrets] == ["file:secrets/fleet.key"]
+
+
+def test_the_agent_bounds_every_log_but_the_one_that_the_gateway_rotates_itself(tmp_path: Path) -> None:
+    text = INVENTORY.replace("model: smollm2", "model: smollm2\n    log_mb: 2.5\n    log_files: 7")
+    one = a_project(tmp_path, inventory=text).one("mini-1")
+    config = msgspec.json.decode(content(one, "/opt/fleet/etc/agent.json"), type=AgentConfig)
+    assert (config.log_limit_bytes, config.log_files) == (2_500_000, 7)
+    assert {Path(path).name for path in config.logs} == {"agent.log", "gateway.err.log", "sidecar.chat.log"}
+
+
+def test_limits_of_what_is_kept_are_part_of_the_state_only_where_they_are_not_the_defaults(tmp_path: Path) -> None:
+    text = INVENTORY.replace("model: smollm2", "model: smollm2\n    keep_releases: 5\n    keep_gb: 2.5")
+    assert a_project(tmp_path / "a").one("mini-1").state.keep is None
+    kept = a_project(tmp_path / "b", inventory=text).one("mini-1").state.keep
+    assert kept == Keep(releases=5, days=30.0, bytes_limit=2_500_000_000)

@@ -13,6 +13,7 @@ from test_session import frame, node, of, talk
 
 from fleet.node.sync import releases
 from fleet.node.sync.disk import Disk
+from fleet.node.sync.ownlog import LIMIT_BYTES, bound_own_log
 from fleet.node.sync.pending import pending_run
 from fleet.node.sync.prune import prune
 from fleet.vocabulary.contracts.desired import Keep
@@ -138,3 +139,14 @@ def test_what_a_run_under_way_has_staged_stays(node: Node) -> None:
     prune(node.machine, Keep(releases=2, days=1))
     assert Path(ahead.state.items[0].path).is_dir()  # type: ignore[union-attr]
     assert releases.load(node.machine, ahead.state.state_id) == ahead.state
+
+
+def test_the_apply_jobs_log_is_put_aside_and_its_writer_goes_on(node: Node) -> None:
+    path = Path(node.layout.state("apply.log"))
+    with path.open("ab", buffering=0) as launchd:
+        launchd.write(b"x" * LIMIT_BYTES)
+        bound_own_log(node.machine)
+        launchd.write(b"fleet apply: committed\n")
+        bound_own_log(node.machine)
+    assert path.read_bytes() == b"fleet apply: committed\n"
+    assert path.with_name("apply.log.1").stat().st_size == LIMIT_BYTES

@@ -1,0 +1,82 @@
+"""`fleet gc`: housekeeping on nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fleet.cli.context import link_of, narrate, overrides_of, print_json, project_of, selected
+from fleet.cli.lines import for_stderr
+from fleet.control.actions.gc import Swept, collect
+from fleet.control.inventory import load_inventory
+from fleet.control.rollout.conversation import SyncPart
+from fleet.control.supply.nodepart import sync_zipapp
+from fleet.errors import UsageError
+from fleet.vocabulary.clock import SystemClock
+from fleet.vocabulary.contracts.codec import plain
+from fleet.vocabulary.units import bytes_text
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NODE]...")
+@click.option("--on", metavar="SELECTOR", help="These nodes: names, groups, @tags, mem_gb>=64, !not.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@click.pass_context
+def gc(ctx: click.Context, names: tuple[str, ...], on: str | None, dry_run: bool, as_json: bool) -> None:
+    """Remove what no kept release of a node needs: old releases, envs, models, files, runs, unused blobs.
+
+    Every deploy does the same when it has committed. The live release and the one before it always stay;
+    keep_releases, keep_days and keep_gb of the inventory, as they were last deployed, say what else does.
+
+    Exit code: 0 done; 1 something could not be removed; 3 some nodes failed; 4 none was reached.
+    """
+    if names and on is not None:
+        raise UsageError("either nodes by name or --on")
+    project = project_of(ctx)
+    inventory = load_inventory(project, overrides=overrides_of(ctx))
+    nodes = [inventory.node(name) for name in dict.fromkeys(names)] if names else selected(project, inventory, on)
+    if not nodes:
+        raise UsageError(f"no node fits {on!r}", hint="fleet inventory list shows the nodes")
+    digest, content = sync_zipapp()
+    sync = SyncPart(digest=digest, content=content)
+    link = link_of(ctx)
+    swept: list[Swept] = []
+    try:
+        for one in collect(nodes, link=link, base=project.root, sync=sync, clock=SystemClock(), dry_run=dry_run):
+            swept.append(one)
+            if one.error is not None:
+                narrate(one.error.text)
+            elif not as_json:
+                _show(one, dry_run=dry_run)
+    finally:
+        link.close()
+    if as_json:
+        print_json([_document(one) for one in swept])
+    ctx.exit(_exit_code(swept))
+
+
+def _show(one: Swept, *, dry_run: bool) -> None:
+    verb = "would free" if dry_run else "freed"
+    count, kept = len(one.collected.dropped), len(one.collected.kept)
+    free = f", {bytes_text(one.collected.free_bytes)} free on disk" if one.collected.free_bytes is not None else ""
+    what = f"{verb} {bytes_text(one.freed_bytes)} in {count} places" if count else "nothing to remove"
+    click.echo(f"{one.node}: {what}; {kept} releases kept{free}")
+    for dropped in one.collected.dropped:
+        click.secho(for_stderr(f"  {bytes_text(dropped.size_bytes):>10}  {dropped.path}  ({dropped.why})"), dim=True)
+    for problem in one.collected.problems:
+        narrate(f"{one.node}: could not remove {problem}")
+
+
+def _document(one: Swept) -> dict[str, Any]:
+    if one.error is not None:
+        return {"node": one.node, "error": one.error.text}
+    return {"node": one.node, "freed_bytes": one.freed_bytes, **plain(one.collected)}
+
+
+def _exit_code(swept: list[Swept]) -> int:
+    errors = [one.error for one in swept if one.error is not None]
+    if errors:
+        return errors[0].exit_code if len(errors) == len(swept) else 3
+    return int(any(one.collected.problems for one in swept))

@@ -51,7 +51,7 @@ def apply(wishes: Wishes, request: IntentRequest, *, sidecars: Iterable[str], no
                 changed.pop(name, None)
         elif held is None:
             changed[name] = Wish(intent=wanted, since_seconds=now, by=request.by)
-        elif agents and not agent:
+        elif agents:
             changed[name] = replace(held, by=request.by)
     return changed
 

@@ -14,10 +14,10 @@ from fleet.vocabulary.units import GIB
 START = 1_795_348_800.0
 
 
-def shown(*, memory: Memory = Memory(), **changes: object) -> dict[str, Fault]:
+def shown(*, memory: Memory | None = None, **changes: object) -> dict[str, Fault]:
     car = SidecarReading(name="sidecar.chat", model="smollm2", port=8800, live=True, ready=True, **changes)  # type: ignore[arg-type]
     snapshot = Snapshot(
-        node="mini-1", at_seconds=START, agent_version="1", readings="macos", memory=memory, sidecars=(car,)
+        node="mini-1", at_seconds=START, agent_version="1", readings="macos", memory=memory or Memory(), sidecars=(car,)
     )
     state, _ = step(NodeState(node="mini-1"), Sample(at_seconds=START, snapshot=snapshot), START)
     return {fault.check: fault for fault in faults(state)}

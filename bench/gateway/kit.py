@@ -42,7 +42,7 @@ def prepare(*, peers: bool) -> None:
         source = HERE / f"{program.name}.c"
         _once(program.name, [source], [["gcc", "-O2", "-Wall", "-o", str(program), str(source)]])
     for name in ("node", "probe", *(("litellm",) if peers else ())):
-        _environment(name, LOCKS[name])
+        environment(name, LOCKS[name])
     if peers:
         _portkey()
     _run([str(python("node")), "-m", "compileall", "-q", str(ROOT / "fleet")])
@@ -55,16 +55,17 @@ def python(name: str) -> Path:
 
 def versions(*, peers: bool) -> dict[str, str]:
     """What is being compared."""
-    found = {"python": _said([str(python("node")), "-V"]).removeprefix("Python ")}
-    found |= {name: _package("node", name) for name in ("aiohttp", "uvloop", "msgspec")}
+    found = {"python": said([str(python("node")), "-V"]).removeprefix("Python ")}
+    found |= {name: package("node", name) for name in ("aiohttp", "uvloop", "msgspec")}
     if peers:
         portkey = json.loads((PORTKEY / "node_modules/@portkey-ai/gateway/package.json").read_text())
-        found |= {"litellm": _package("litellm", "litellm"), "portkey": portkey["version"]}
-        found["node"] = _said(["node", "--version"]).removeprefix("v")
+        found |= {"litellm": package("litellm", "litellm"), "portkey": portkey["version"]}
+        found["node"] = said(["node", "--version"]).removeprefix("v")
     return found
 
 
-def _environment(name: str, lock: Path) -> None:
+def environment(name: str, lock: Path) -> None:
+    """The packages of a lock, in an environment of their own. Raises NotReady."""
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if uv is None:
         raise NotReady("uv is missing: `make setup` installs it")
@@ -107,9 +108,11 @@ def _run(command: Sequence[str]) -> None:
         raise NotReady(f"this failed: {' '.join(command)}\n{last}")
 
 
-def _said(command: Sequence[str]) -> str:
+def said(command: Sequence[str]) -> str:
+    """What a command printed."""
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _package(environment: str, name: str) -> str:
-    return _said([str(python(environment)), "-c", f"from importlib.metadata import version; print(version({name!r}))"])
+def package(where: str, name: str) -> str:
+    """The version of a package in one of our environments."""
+    return said([str(python(where)), "-c", f"from importlib.metadata import version; print(version({name!r}))"])

@@ -97,4 +97,5 @@ class LinuxReader:
         return None if pages is None else pages * self._page_bytes
 
     def _text(self, name: str) -> str:
-        return (self._proc / name).read_text(encoding="utf-8", errors="replace")
+        with open(self._proc / name, "rb", buffering=0) as file:
+            return file.readall().decode("utf-8", "replace")

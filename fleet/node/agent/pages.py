@@ -15,25 +15,34 @@ from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.series import Series
 from fleet.vocabulary.contracts.snapshot import Snapshot
 
+_METRICS, _SNAPSHOT = "/metrics", "/v1/snapshot"
+
 
 class Pages:
-    """The pages of an agent. `series` raises HistoryProblem."""
+    """The pages of an agent. `series` raises HistoryProblem.
+
+    A page that was asked for between two samples is rendered with the next one: whoever comes at a pace finds it ready.
+    """
 
     def __init__(
         self, clock: Clock, *, snapshot: Callable[[], Snapshot], series: Callable[[SeriesQuery], Series]
     ) -> None:
         self._clock, self._snapshot, self._series = clock, snapshot, series
-        self._rendered: tuple[bytes, bytes] | None = None
+        self._rendered: dict[str, bytes] = {}
+        self._asked: set[str] = set()
         self._sampled_at = clock.monotonic()
 
     def sampled(self) -> None:
         """A sample was taken just now."""
         self._sampled_at = self._clock.monotonic()
         self.changed()
+        asked, self._asked = self._asked, set()
+        for path in asked:
+            self._render(path)
 
     def changed(self) -> None:
         """The snapshot is another one than before."""
-        self._rendered = None
+        self._rendered.clear()
 
     def page(self, path: str, query: str) -> Page | Refusal | None:
         """The page of a path; None where there is none."""
@@ -41,15 +50,18 @@ class Pages:
             return Page(body=b"ok\n", content_type="text/plain; charset=utf-8")
         if path == "/v1/series":
             return self._history(query)
-        if path not in ("/v1/snapshot", "/metrics"):
+        if path not in (_SNAPSHOT, _METRICS):
             return None
-        if self._rendered is None:
-            snapshot = self._snapshot()
-            self._rendered = msgspec.json.encode(snapshot), metrics.render(snapshot)
-        age = self._clock.monotonic() - self._sampled_at
-        if path == "/metrics":
-            return Page(body=self._rendered[1], content_type=metrics.CONTENT_TYPE, age_seconds=age)
-        return Page(body=self._rendered[0], content_type="application/json", age_seconds=age)
+        self._asked.add(path)
+        body = self._rendered.get(path) or self._render(path)
+        kind = metrics.CONTENT_TYPE if path == _METRICS else "application/json"
+        return Page(body=body, content_type=kind, age_seconds=self._clock.monotonic() - self._sampled_at)
+
+    def _render(self, path: str) -> bytes:
+        snapshot = self._snapshot()
+        body = metrics.render(snapshot) if path == _METRICS else msgspec.json.encode(snapshot)
+        self._rendered[path] = body
+        return body
 
     def _history(self, text: str) -> Page | Refusal:
         query = parse_series_query(text, now_seconds=self._clock.now().timestamp())

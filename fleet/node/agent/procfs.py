@@ -8,8 +8,12 @@ from fleet.node.agent.reading import CpuTimes
 from fleet.vocabulary.macos.digits import whole
 from fleet.vocabulary.units import KIB
 
-_MEMINFO = re.compile(r"^(\w+(?:\(\w+\))?):\s+([0-9]{1,18}) kB$", re.MULTILINE | re.ASCII)
-_PAIR = re.compile(r"^(\w+) ([0-9]{1,20})$", re.MULTILINE | re.ASCII)
+_MEMINFO = re.compile(
+    r"^(MemTotal|MemFree|MemAvailable|Cached|SwapTotal|SwapFree|SReclaimable):\s+([0-9]{1,18}) kB$",
+    re.MULTILINE | re.ASCII,
+)
+_SWAPPED = re.compile(r"^(pswpin|pswpout) ([0-9]{1,20})$", re.MULTILINE | re.ASCII)
+_BOOTED = re.compile(r"^btime ([0-9]{1,20})$", re.MULTILINE | re.ASCII)
 _TICKS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 """Guest time, which follows, is part of user time."""
 _START = 19
@@ -17,18 +21,20 @@ _START = 19
 
 
 def parse_meminfo(text: str) -> dict[str, int]:
-    """/proc/meminfo, bytes by name."""
+    """/proc/meminfo, bytes by name: those that are read, of some fifty."""
     return {name: int(count) * KIB for name, count in _MEMINFO.findall(text)}
 
 
 def parse_vmstat(text: str) -> dict[str, int]:
-    """/proc/vmstat, counts by name."""
-    return {name: int(count) for name, count in _PAIR.findall(text)}
+    """/proc/vmstat, counts by name: pages that were swapped, of some two hundred lines."""
+    return {name: int(count) for name, count in _SWAPPED.findall(text)}
 
 
 def parse_cpu(text: str, *, ticks_per_second: int) -> CpuTimes | None:
-    """The `cpu` line of /proc/stat. A core that waits for a disk is idle."""
-    line = next((line for line in text.splitlines() if line.startswith("cpu ")), "")
+    """The first line of /proc/stat, of all cores. A core that waits for a disk is idle."""
+    line = text.partition("\n")[0]
+    if not line.startswith("cpu "):
+        return None
     counts = [whole(word) for word in line.split()[1 : len(_TICKS) + 1]]
     if len(counts) < _TICKS.index("iowait"):
         return None
@@ -42,8 +48,8 @@ def parse_cpu(text: str, *, ticks_per_second: int) -> CpuTimes | None:
 
 def parse_boot(text: str) -> float | None:
     """When the kernel started, by the `btime` line of /proc/stat."""
-    seconds = parse_vmstat(text).get("btime")
-    return float(seconds) if seconds else None
+    booted = _BOOTED.search(text)
+    return float(booted[1]) or None if booted else None
 
 
 def parse_start_ticks(text: str) -> int | None:

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.node.agent.pages import Pages
 from fleet.node.agent.request import Refusal, Request, check, parse_head
+from fleet.node.agent.server import Page
+from fleet.testing.clock import FakeClock
 from fleet.testing.mac import FakeMac
 from fleet.vocabulary.contracts.series import Series
 from fleet.vocabulary.contracts.snapshot import Snapshot
@@ -223,3 +226,56 @@ def test_without_a_token_nothing_is_shown():
         refusal = check(request, port=1, token=token, open_paths=frozenset())
         assert refusal is not None
         assert refusal.status == 401
+
+
+class Rendering:
+    """Pages over a snapshot that counts how often it was taken."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.clock = FakeClock()
+        self.pages = Pages(self.clock, snapshot=self.take, series=self.nothing)
+
+    def take(self) -> Snapshot:
+        self.taken += 1
+        return Snapshot(node="n", at_seconds=float(self.taken), agent_version="0", readings="linux")
+
+    def nothing(self, query) -> Series:
+        raise AssertionError(f"nobody asks for {query}")
+
+    def body(self, path: str) -> bytes:
+        page = self.pages.page(path, "")
+        assert isinstance(page, Page)
+        return page.body
+
+
+def test_a_page_is_rendered_once_per_sample_however_many_ask():
+    shown = Rendering()
+    assert len({shown.body("/metrics") for _ in range(5)}) == 1
+    assert shown.taken == 1
+    shown.body("/v1/snapshot")
+    assert shown.taken == 2, "the other page is another rendering, and only where somebody wants it"
+
+
+def test_who_asks_at_a_pace_finds_the_page_ready():
+    shown = Rendering()
+    shown.body("/metrics")
+    shown.pages.sampled()
+    assert shown.taken == 2
+    assert b"fleet_sample_timestamp_seconds 2" in shown.body("/metrics")
+    assert shown.taken == 2, "rendered with the sample, not when it was asked for"
+
+
+def test_a_page_that_nobody_asks_for_any_more_is_rendered_no_more():
+    shown = Rendering()
+    shown.body("/metrics")
+    for _ in range(5):
+        shown.pages.sampled()
+    assert shown.taken == 2
+
+
+def test_what_changed_between_two_samples_is_on_the_page_at_once():
+    shown = Rendering()
+    first = shown.body("/metrics")
+    shown.pages.changed()
+    assert shown.body("/metrics") != first

@@ -9,7 +9,7 @@ import os
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from fleet.errors import UsageError
 from fleet.sim.brake import Brake
@@ -200,9 +200,11 @@ class SimNode:
     async def _panic(self) -> None:
         self._door.cut()
         await self._lose_power()
-        stamp = datetime.now(UTC).astimezone()
+        at = datetime.now(UTC) + timedelta(seconds=self._readings.ahead_seconds())
+        stamp = at.astimezone()
         file = self.tree.panics / f"panic-full-{stamp:%Y-%m-%d-%H%M%S}.0002.panic"
         file.write_text(_PANIC.format(build=self.tree.said("os")))
+        os.utime(file, (at.timestamp(), at.timestamp()))
         await self._start_again()
 
     async def _unlock(self) -> None:

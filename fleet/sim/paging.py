@@ -7,7 +7,7 @@ import asyncio
 from fleet.sim.readings import Readings
 from fleet.sim.rhythm import Rhythm
 
-TICK_SECONDS = 0.25
+TICK_SECONDS = 0.1
 """Far below the time between two samples of an agent, so that a rate is steady for it."""
 
 

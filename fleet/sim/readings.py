@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fleet.sim.hardware import GIB, PAGE_BYTES, VM_STAT_AT_REST, df_text, vm_stat_text
@@ -91,12 +91,23 @@ class Readings:
         """Room on the data volume."""
         self._put("df.txt", df_text(free_bytes))
 
-    def put_clock(self, off_seconds: int) -> None:
-        """How far the clock is ahead; 0 = not at all."""
-        if off_seconds:
-            self._put("clock.txt", f"{off_seconds}\n")
+    def ahead_seconds(self) -> int:
+        """How far the clock is ahead."""
+        try:
+            return int((self.folder / "clock.txt").read_text())
+        except OSError:
+            return 0
+
+    def put_clock(self, ahead_seconds: int) -> None:
+        """How far the clock is ahead; 0 = not at all. As on a Mac, the boot time moves with the clock."""
+        booted = re.match(r"\{ sec = (\d+), usec = (\d+) \}", self.sysctl().get("kern.boottime", ""))
+        at = datetime.fromtimestamp(int(booted[1]) - self.ahead_seconds(), UTC) if booted else None
+        if ahead_seconds:
+            self._put("clock.txt", f"{ahead_seconds}\n")
         else:
             (self.folder / "clock.txt").unlink(missing_ok=True)
+        if at is not None and booted:
+            self.put_boottime(at.replace(microsecond=int(booted[2])))
 
     def move(self, *, swapped_bytes: int = 0, read_bytes: int = 0) -> None:
         """Count what was swapped out (half of it comes back), and what was read from files, which is no swapping."""
@@ -111,7 +122,8 @@ class Readings:
                 self._put_swap_usage(min(before + swapped_bytes, _MOST_SWAP_BYTES))
 
     def put_boottime(self, at: datetime) -> None:
-        """When the machine started."""
+        """When the machine started, which it tells by its own clock."""
+        at += timedelta(seconds=self.ahead_seconds())
         local = at.astimezone()
         clock = f"{local:%a %b} {local.day:>2} {local:%H:%M:%S %Y}"
         self.put_sysctl({"kern.boottime": f"{{ sec = {int(at.timestamp())}, usec = {at.microsecond} }} {clock}"})

@@ -158,6 +158,19 @@ async def test_disk_clock_and_panics_are_what_the_agent_reads_of_them(node: SimN
     assert (disk_source(readings)("/").free_bytes or 0) > 300 * GIB
 
 
+async def test_boot_time_and_panic_report_are_of_the_macs_own_clock(node: SimNode) -> None:
+    reader = agent_of(node.tree)
+    right = reader.boot_time_seconds() or 0
+    await plant(node, "clock=+5000", "clock=+5000")
+    assert reader.boot_time_seconds() == right + 5000
+    await plant(node, "panic")
+    boot = reader.boot_time_seconds() or 0
+    report = read_panics(panic_folder(reader.name)).newest_at_seconds or 0
+    assert right + 5000 <= report <= boot < right + 5060
+    await node.clear("clock")
+    assert reader.boot_time_seconds() == boot - 5000
+
+
 async def test_an_older_name_of_a_fault_means_the_same(node: SimNode) -> None:
     await plant(node, "free=5GB")
     assert node.faults == {"disk": "5GB"}

@@ -58,4 +58,7 @@ show-drain: $(VENV)/.dev ## relay 5: fleet drain of a node under 32 streams, and
 show-front-killed: $(VENV)/.dev ## relay 5: kill -9 of the front under load: clients see a cut, it serves within 2 s
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -q -s tests/integration/test_front_killed.py
 
-.PHONY: show-complaints show-streams show-relay-speed show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme
+show-prometheus: $(VENV)/.dev ## health 3: a real Prometheus scrapes nodes in network namespaces; everybody else is refused (wants root for these)
+	@$(BIN)/python -m pytest -v tests/integration/test_prometheus_scrapes.py tests/control/watch/test_prometheus_rules.py tests/control/actions/test_metrics_sd.py tests/cli/test_metrics_command.py
+
+.PHONY: show-prometheus show-complaints show-streams show-relay-speed show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme

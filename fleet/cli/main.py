@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "status": ("fleet.cli.status:status", "Show every node of the inventory."),
     "doctor": ("fleet.cli.doctor:doctor", "Look for what stops a Mac from serving, and say what mends it."),
     "events": ("fleet.cli.events:events", "Show what went wrong, since when, and for how long."),
+    "metrics": ("fleet.cli.metrics:metrics", "Let a Prometheus and a Grafana watch the fleet."),
     "route": ("fleet.cli.route:route", "Look at routes, and at where a request would go."),
     "ps": ("fleet.cli.ps:ps", "Show the requests in flight."),
     "kill": ("fleet.cli.kill:kill", "End a request in flight."),

@@ -61,4 +61,10 @@ show-front-killed: $(VENV)/.dev ## relay 5: kill -9 of the front under load: cli
 show-prometheus: $(VENV)/.dev ## health 3: a real Prometheus scrapes nodes in network namespaces; everybody else is refused (wants root for these)
 	@$(BIN)/python -m pytest -v tests/integration/test_prometheus_scrapes.py tests/control/watch/test_prometheus_rules.py tests/control/actions/test_metrics_sd.py tests/cli/test_metrics_command.py
 
-.PHONY: show-prometheus show-complaints show-streams show-relay-speed show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme
+# Health ("the fleet knows its Macs"), its promises by number.
+
+show-doctor: $(VENV)/.dev ## health 5: doctor finds every planted fault with its fix; provision leaves a Mac clean; disks stay bounded
+	@$(BIN)/python -m pytest -v tests/control/actions/test_doctor_*.py tests/sim/test_doctor_faults.py
+	@$(BIN)/python -m pytest -v tests/node/sync/test_disk_stays_bounded.py tests/node/sync/test_prune.py tests/node/sync/test_keeping.py tests/node/agent/test_agent_logs.py tests/sim/test_log_under_launchd.py
+
+.PHONY: show-doctor show-prometheus show-complaints show-streams show-relay-speed show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme

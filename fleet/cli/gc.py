@@ -61,7 +61,8 @@ def _show(one: Swept, *, dry_run: bool) -> None:
     verb = "would free" if dry_run else "freed"
     count, kept = len(one.collected.dropped), len(one.collected.kept)
     free = f", {bytes_text(one.collected.free_bytes)} free on disk" if one.collected.free_bytes is not None else ""
-    what = f"{verb} {bytes_text(one.freed_bytes)} in {count} places" if count else "nothing to remove"
+    places = "1 place" if count == 1 else f"{count} places"
+    what = f"{verb} {bytes_text(one.freed_bytes)} in {places}" if count else "nothing to remove"
     click.echo(f"{one.node}: {what}; {kept} releases kept{free}")
     for dropped in one.collected.dropped:
         click.secho(for_stderr(f"  {bytes_text(dropped.size_bytes):>10}  {dropped.path}  ({dropped.why})"), dim=True)

@@ -19,6 +19,7 @@ from fleet.control.actions.doctor_findings import BAD, Finding, Severity
 from fleet.control.inventory import Node, find_project, load_inventory
 from fleet.control.link.fabric_link import FabricLink
 from fleet.errors import Unreachable
+from fleet.sim.faults import KINDS
 from fleet.sim.simulation import Simulation
 from fleet.sim.tree import PASSWORD, NodeTree
 from fleet.vocabulary.clock import SystemClock
@@ -107,6 +108,46 @@ def test_after_provision_a_mac_is_clean_and_everything_could_be_read(clean: Ward
     assert exit_code([report]) == 0
 
 
+def test_provisioned_again_a_mac_has_nothing_to_change_and_stays_clean(clean: Ward) -> None:
+    clean.fleet("plan", "provision.yml", "--on", "mac-2", "--exit-code", expect=0)
+    for _ in range(2):
+        assert "1 node, nothing to do" in clean.fleet("deploy", "provision.yml", "--on", "mac-2", "--yes").stderr
+        assert clean.bad() == {}
+
+
+FOUND = {
+    "filevault=on": ("filevault", "fdesetup disable"),
+    "clock=+90": ("clock", "sntp"),
+    "uptime=45": ("uptime", "shutdown -r now"),
+    "time-wait=12000": ("time-wait", None),
+    "disk=5GB": ("disk", "du -xhd1"),
+    "firewall=block": ("firewall", "socketfilterfw --setblockall off"),
+    "wired-limit=0": ("wired-limit", "launchctl kickstart"),
+}
+"""Faults that doctor finds while they last, with the command that it names."""
+FOUND_OTHERWISE = {
+    "updates": "with FileVault: test_updates_are_a_note_as_long_as_the_mac_comes_back_by_itself",
+    "panic": "test_a_panic_of_the_kernel_is_found_after_the_restart",
+    "pended": "test_a_start_that_launchd_put_off_is_found_and_the_command_cures_it",
+    "sudo": "test_fix_takes_sudos_password_and_says_when_it_is_missing_or_wrong",
+    "down": "test_a_node_that_is_down_is_unreachable_and_the_other_is_told_of",
+    "noise": "test_noise_of_the_login_shell_is_not_read",
+    "os": "of wheels: test_a_startup_file_and_a_wheel_for_a_newer_macos_are_found_in_an_env",
+}
+NOT_DOCTORS = {
+    "thermal", "pressure", "swap", "swap-rate", "loading", "headroom", "decode", "zombie", "crash", "disk-full",
+    "slow", "hold", "kickstart-signal", "bootout-code", "disabled-code", "busy-code", "desktop", "reboot", "unlock",
+    "cut", "host-key",
+}  # fmt: skip
+"""What comes and goes is the agent's and the gateways' to tell; the rest is a manner of launchd or of the line."""
+
+
+def test_every_fault_of_the_simulation_is_doctors_or_somebody_elses() -> None:
+    found = {fault.partition("=")[0] for fault in FOUND}
+    assert found | set(FOUND_OTHERWISE) | NOT_DOCTORS == set(KINDS)
+    assert len(KINDS) == len(found) + len(FOUND_OTHERWISE) + len(NOT_DOCTORS), "each is named once"
+
+
 def test_looking_changes_nothing_on_the_node(clean: Ward) -> None:
     def everything() -> dict[str, tuple[int, int]]:
         """Without what the simulated machine itself and the running agent write."""
@@ -119,17 +160,7 @@ def test_looking_changes_nothing_on_the_node(clean: Ward) -> None:
     assert everything() == before
 
 
-@pytest.mark.parametrize(
-    ("fault", "check", "words"),
-    [
-        ("filevault=on", "filevault", "fdesetup disable"),
-        ("clock=+90", "clock", "sntp"),
-        ("uptime=45", "uptime", "shutdown -r now"),
-        ("time-wait=12000", "time-wait", None),
-        ("free=5GB", "disk", "du -xhd1"),
-        ("firewall=block", "firewall", "socketfilterfw --setblockall off"),
-    ],
-)
+@pytest.mark.parametrize(("fault", "check", "words"), [(fault, *FOUND[fault]) for fault in FOUND])
 def test_a_fault_of_the_simulation_is_found_with_its_fix_and_goes_with_it(
     clean: Ward, fault: str, check: str, words: str | None
 ) -> None:
@@ -151,6 +182,27 @@ def test_a_panic_is_found(clean: Ward) -> None:
     panic.write_text("panic(cpu 4)")
     assert set(clean.bad()) == {"panics"}
     panic.unlink()
+
+
+def test_a_panic_of_the_kernel_is_found_after_the_restart(clean: Ward) -> None:
+    clean.simulation.fault("mac-2", "panic")
+    until(lambda: clean.look().error is None)
+    until(lambda: set(clean.bad()) == {"panics"})  # and the wired limit, which every restart forgets, is back
+    (panic,) = clean.tree().panics.glob("*.panic")
+    assert panic.name in (clean.bad()["panics"].command or "")
+    panic.unlink()
+
+
+def test_what_old_deploys_left_behind_goes_when_asked(clean: Ward) -> None:
+    left = clean.tree().root / "envs" / ("7" * 64)
+    left.mkdir()
+    (left / "lib.py").write_bytes(b"x" * 5000)
+    would = json.loads(clean.fleet("gc", "mac-2", "--dry-run", "--json").stdout)
+    assert [(Path(one["path"]).name, one["size_bytes"]) for one in would[0]["dropped"]] == [(left.name, 5000)]
+    assert left.exists()
+    assert "mac-2: freed 4.9 KiB in 1 place;" in clean.fleet("gc", "mac-2").stdout
+    assert not left.exists()
+    assert "nothing to remove" in clean.fleet("gc", "--on", "mac-2").stdout
 
 
 def test_a_second_plist_of_our_label_is_found_and_the_command_puts_it_aside(clean: Ward) -> None:

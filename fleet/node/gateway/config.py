@@ -30,7 +30,7 @@ _OUR_HEADERS = frozenset(("connection", "content-length", "host", "transfer-enco
 class Loaded:
     """One valid configuration with all that it refers to. `sha256` is of the configuration file's bytes.
 
-    `upstream_keys` are by upstream, `watch_keys` by watched node.
+    `upstream_keys` are by upstream, `watch_keys` by watched node. `webhook` and `ping` are whole addresses.
     """
 
     config: GatewayConfig
@@ -38,6 +38,8 @@ class Loaded:
     sha256: str
     upstream_keys: Mapping[str, Secret] = field(default_factory=dict)
     watch_keys: Mapping[str, Secret] = field(default_factory=dict)
+    webhook: Secret | None = None
+    ping: Secret | None = None
     routes: Mapping[str, Route] = field(default_factory=dict)
     keys_by_sha256: Mapping[str, HashedKey] = field(default_factory=dict)
 
@@ -68,6 +70,8 @@ def load(path: Path) -> Loaded:
     watched = config.watch.nodes if config.watch is not None else ()
     for node in watched:
         _check_watched(node, str(path))
+    for peer in config.watch.peers if config.watch is not None else ():
+        _check_watched(WatchedNode(node=peer.node, url=peer.url, pin=peer.pin), str(path))
     for route in config.routes:
         for name in route.upstreams:
             if name not in names:
@@ -79,6 +83,8 @@ def load(path: Path) -> Loaded:
         sha256=hashlib.sha256(content).hexdigest(),
         upstream_keys=shown,
         watch_keys={one.node: _secret(Path(one.key_file)) for one in watched if one.key_file is not None},
+        webhook=_told_at(config.watch.webhook_file if config.watch is not None else None),
+        ping=_told_at(config.watch.ping_file if config.watch is not None else None),
         routes=_routes(config),
         keys_by_sha256={key.sha256.lower(): key for key in keys.keys},
     )
@@ -133,6 +139,24 @@ def _check_watched(node: WatchedNode, place: str) -> None:
     _check_address(where, node.url, node.pin, place)
     if node.url is not None and urlsplit(node.url).scheme == "https" and node.pin is None:
         raise ConfigError(f"{where}: an edge needs its pinned key", place=place, hint="run `fleet adopt` for it")
+
+
+def _told_at(path: str | None) -> Secret | None:
+    """A secret address in a file. Raises ConfigError that does not show it."""
+    if path is None:
+        return None
+    address = _secret(Path(path))
+    try:
+        parts = urlsplit(address.reveal())
+        host, scheme, _ = parts.hostname or "", parts.scheme, parts.port
+    except ValueError:
+        host, scheme = "", ""
+    if not host or not (scheme == "https" or (scheme == "http" and is_loopback(host))):
+        raise ConfigError(
+            f"{path} does not hold an address that may be asked",
+            hint="one line like https://hooks.example.com/...; plain http is for 127.0.0.1 only",
+        )
+    return address
 
 
 def _check_address(where: str, address: str | None, pin: str | None, place: str) -> str:

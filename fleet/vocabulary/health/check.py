@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fleet.vocabulary.names import Health
 
+LONGEST_HOLD_DOWN_SECONDS = 900.0
 _RANK = {Health.OK: 0, Health.UNKNOWN: 1, Health.WARN: 2, Health.CRITICAL: 3}
 
 
@@ -58,8 +59,9 @@ class Reading:
 class Check:
     """One thing that can be wrong. In `next`, `do` and `do_unknown` {node} and {subject} are filled in.
 
-    A fault shows when it lasted `visible_after_seconds`, and goes when it was gone for `hold_down_seconds`. While a
-    check of `depends_on` is critical (for the same subject, or for the whole node) this one is hidden.
+    A fault shows when it lasted `visible_after_seconds`, and goes when it was gone for `hold_down_seconds`: twice as
+    long each time that it comes back soon, up to 15 minutes. While a check of `depends_on` is critical (for the same
+    subject, or for the whole node) this one is hidden.
     `unknown_code` is set where not knowing is itself worth telling from the first look on; `unknown_is_normal` where it
     never is.
     """
@@ -78,6 +80,13 @@ class Check:
     unknown_code: str = ""
     unknown_is_normal: bool = False
     do_unknown: str = "fleet logs {node} agent"
+
+    def holds_for(self, flaps: int) -> float:
+        """How long it must be gone, when it came back `flaps` times soon after it had gone. In seconds."""
+        if not self.hold_down_seconds:
+            return 0.0
+        most = max(LONGEST_HOLD_DOWN_SECONDS, self.hold_down_seconds)
+        return min(self.hold_down_seconds * 2.0 ** min(flaps, 32), most)
 
     def is_good(self, value: float) -> bool:
         """Whether the value is bad by none of its thresholds, when nothing was bad before."""

@@ -24,11 +24,18 @@ def with_sample(history: History, sample: Sample) -> History:
     rebooted = _rebooted(history, boot)
     runs = {service.name: service.runs for service in snapshot.services if service.runs is not None}
     restarts: dict[str, tuple[float, ...]] = {}
+    missed: dict[str, tuple[float, int]] = {}
     for service in snapshot.services:
         kept = tuple(
             moment for moment in history.restarts.get(service.name, ()) if 0 <= at - moment < RESTART_SHOWN_SECONDS
         )
-        fresh = () if rebooted or last is None or at - last > RESTART_SHOWN_SECONDS else _rises(history, service, at)
+        fresh = () if rebooted or last is None else _rises(history, service, at)
+        told = history.missed.get(service.name)
+        if fresh and last is not None and at - last > RESTART_SHOWN_SECONDS:  # nobody knows how near to each other
+            missed[service.name] = (at, len(fresh))
+            fresh = ()
+        elif told is not None and 0 <= at - told[0] < RESTART_SHOWN_SECONDS:
+            missed[service.name] = told
         if kept or fresh:
             restarts[service.name] = (*kept, *fresh)[-_MOST_RESTARTS:]
     return History(
@@ -38,6 +45,7 @@ def with_sample(history: History, sample: Sample) -> History:
         reboot_seen_at_seconds=at if rebooted else history.reboot_seen_at_seconds,
         runs={**{name: kept for name, kept in history.runs.items() if _is_unread(name, sample)}, **runs},
         restarts=restarts,
+        missed=missed,
     )
 
 

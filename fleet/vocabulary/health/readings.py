@@ -60,8 +60,12 @@ def _service(service: ServiceReading, sample: Sample, history: History) -> Itera
         return
     yield "service_down", name, Reading(value=float(not up), text=f"{name} is down: {_why_down(service)}")
     text = f"{name} ended and was started again: {ended}, {service.runs} runs"
-    back = up and came_back(service, sample.snapshot.at_seconds)
-    yield "service_restarted", name, Reading(value=float(back), text=text)
+    back, since, missed = up and came_back(service, sample.snapshot.at_seconds), None, history.missed.get(name)
+    if up and missed is not None:
+        often = "once" if missed[1] == 1 else f"{missed[1]} times"
+        text = f"{name} ended while nobody looked and was started again, {often}: {ended}"
+        back, since = True, service.started_at_seconds
+    yield "service_restarted", name, Reading(value=float(back), text=text, since_seconds=since)
 
 
 def came_back(service: ServiceReading, clock_seconds: float) -> bool:

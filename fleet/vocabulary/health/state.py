@@ -11,12 +11,16 @@ from fleet.vocabulary.names import Health
 
 
 class Latch(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A yes or no that shows late and goes late. `raw` is what was read last, `on` what is shown."""
+    """A yes or no that shows late and goes late. `raw` is what was read last, `on` what is shown.
+
+    `flaps`: how often it came back soon after it had gone; each doubles how long it must be gone.
+    """
 
     raw: bool = False
     raw_since_seconds: float = 0.0
     on: bool = False
     since_seconds: float = 0.0
+    flaps: int = 0
 
 
 class Track(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -38,7 +42,11 @@ class Track(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What later samples are compared with. `clock_seconds` is the node's own clock at its last sample."""
+    """What later samples are compared with. `clock_seconds` is the node's own clock at its last sample.
+
+    `restarts` are the times of starts that nobody asked for; `missed` those between two samples far apart: when that
+    was seen, and how many.
+    """
 
     sample_at_seconds: float | None = None
     clock_seconds: float | None = None
@@ -46,6 +54,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reboot_seen_at_seconds: float | None = None
     runs: dict[str, int] = {}
     restarts: dict[str, tuple[float, ...]] = {}
+    missed: dict[str, tuple[float, int]] = {}
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

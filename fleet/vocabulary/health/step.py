@@ -1,8 +1,8 @@
 """What time makes of readings: `step` is a pure function of what was known, what came, and when.
 
-A fault shows when it lasted, and goes when it stayed away; inside a band nothing changes; what could not be read
-changes nothing, and after a while is unknown. A first look, and one after a long pause, has no before: it is taken as
-it is.
+A fault shows when it lasted, and goes when it stayed away: the longer, the oftener it came back. Inside a band nothing
+changes; what could not be read changes nothing, and after a while is unknown. A first look, and one after a long pause,
+has no before: it is taken as it is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from fleet.vocabulary.health.check import Check, Reading, rank
+from fleet.vocabulary.health.check import LONGEST_HOLD_DOWN_SECONDS, Check, Reading, rank
 from fleet.vocabulary.health.history import with_sample
 from fleet.vocabulary.health.readings import Named, readings_of
 from fleet.vocabulary.health.sample import Sample, Silence
@@ -92,7 +92,7 @@ def _updated(
     track = before.get((check_id, subject)) or Track(check_id, subject)
     if reading.value is None:
         return _unread(check, track, reading, now)
-    if _is_at_rest(track) and check.is_good(reading.value):
+    if _is_at_rest(track) and check.is_good(reading.value) and not _may_flap(check, track, now):
         return Track(check_id, subject, known_at_seconds=now)
     known_at = track.known_at_seconds
     is_first = known_at is None or not 0 <= now - known_at <= PAUSE_SECONDS
@@ -124,6 +124,16 @@ def _is_at_rest(track: Track) -> bool:
     return not busy and track.level is Health.OK and track.told is Health.OK
 
 
+def _may_flap(check: Check, track: Track, now: float) -> bool:
+    """Whether it went so lately that its coming back would be a flap."""
+    return any(_is_fresh(check, latch, now) for latch in (track.warn, track.critical))
+
+
+def _is_fresh(check: Check, latch: Latch, now: float) -> bool:
+    gone = now - latch.since_seconds
+    return bool(check.hold_down_seconds) and gone <= check.holds_for(latch.flaps) + LONGEST_HOLD_DOWN_SECONDS
+
+
 def _unread(check: Check, track: Track, reading: Reading, now: float) -> Track:
     """Nothing changes, but that after a while the check is unknown: at once where that is worth a word by itself."""
     since = now if track.unknown_since_seconds is None else min(now, track.unknown_since_seconds)
@@ -145,12 +155,13 @@ def _pressed(latch: Latch, check: Check, reading: Reading, now: float, *, raw: b
     start = now if reading.since_seconds is None else min(now, reading.since_seconds)
     raw_since = latch.raw_since_seconds if raw == latch.raw and not is_first else start if raw else now
     lasted = now - raw_since
-    on, since = latch.on, min(latch.since_seconds, now)
+    on, since, flaps = latch.on, min(latch.since_seconds, now), latch.flaps
     if raw and not on and (is_first or lasted >= check.visible_after_seconds):
+        flaps = flaps + 1 if _is_fresh(check, latch, now) else 0
         on, since = True, raw_since
-    elif on and not raw and (is_first or lasted >= check.hold_down_seconds):
+    elif on and not raw and (is_first or lasted >= check.holds_for(flaps)):
         on, since = False, raw_since
-    return Latch(raw, raw_since, on, since)
+    return Latch(raw, raw_since, on, since, flaps)
 
 
 def _is_hidden(track: Track, tracks: Mapping[tuple[str, str], Track]) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.vocabulary.contracts.snapshot import Memory, ServiceReading, SidecarReading, Snapshot, Swap, Thermal
-from fleet.vocabulary.health.check import Band, worst
+from fleet.vocabulary.health.check import Band, Check, worst
 from fleet.vocabulary.health.sample import Sample, Silence
 from fleet.vocabulary.health.state import NodeState, Transition
 from fleet.vocabulary.health.step import PAUSE_SECONDS, faults, step, woke
@@ -367,3 +367,105 @@ def test_a_state_of_a_later_release_is_read_without_what_is_new() -> None:
     state = msgspec.json.decode(b'{"node":"n","tracks":[["later","/"]],"new":1}', type=NodeState)
     assert faults(state) == ()
     assert step(state, a_sample(START), START)[1] == ()
+
+
+# ---------------------------------------------------------------- flaps, and what nobody saw
+
+BASE = CHECKS["swapping"].hold_down_seconds
+
+
+def flapping(rounds: int, *, bad_seconds: int = 40, step_seconds: int = 10) -> tuple[list[float], NodeState]:
+    """Comes back as soon as its end was told, again and again: how long each end took."""
+    now, state, holds = START, NodeState(node="mini-1"), []
+    state, _ = step(state, swapping(now, 0), now)
+    for _ in range(rounds):
+        for _ in range(0, bad_seconds, step_seconds):
+            now += step_seconds
+            state, _ = step(state, swapping(now, 200), now)
+        assert shown(state) == {"swapping": Health.WARN}
+        now += step_seconds
+        clear = now
+        state, told = step(state, swapping(now, 0), now)
+        while not told:
+            now += step_seconds
+            state, told = step(state, swapping(now, 0), now)
+        holds.append(now - clear)
+    return holds, state
+
+
+def test_what_flaps_must_stay_away_twice_as_long_each_time_up_to_a_quarter_of_an_hour() -> None:
+    assert flapping(7)[0] == [60, 120, 240, 480, 900, 900, 900]
+
+
+def test_after_a_long_quiet_a_fault_is_new() -> None:
+    _, state = flapping(3)
+    now = state.at_seconds
+    for _ in range(300):
+        now += 5
+        state, _ = step(state, swapping(now, 0), now)
+    assert all(track.warn.flaps == 0 and not track.warn.raw_since_seconds for track in state.tracks)
+    state, _ = run([(now + at, swapping(now + at, 200)) for at in range(5, 60, 5)], state)
+    (track,) = (track for track in state.tracks if track.check == "swapping")
+    assert (track.level, track.warn.flaps) == (Health.WARN, 0)
+
+
+@given(st.lists(st.tuples(st.integers(1, 59), st.booleans()), max_size=80))
+def test_an_end_is_told_after_the_wait_that_its_flaps_make_and_no_flap_is_made_up(
+    steps: list[tuple[int, bool]],
+) -> None:
+    check = CHECKS["swapping"]
+    now, state, ends, flaps = START, run([(START, swapping(START, 0))])[0], 0, 0
+    for gap, is_bad in steps:
+        now += gap
+        state, told = step(state, swapping(now, 200 if is_bad else 0), now)
+        latch = next(track.warn for track in state.tracks if track.check == "swapping")
+        for change in (change for change in told if change.check == "swapping"):
+            if change.after is Health.OK:
+                ends += 1
+                assert now - change.since_seconds >= check.holds_for(latch.flaps)
+            else:
+                assert latch.flaps in {0, flaps + 1}
+        assert latch.flaps <= ends
+        flaps = latch.flaps
+
+
+@given(st.integers(0, 10_000), st.sampled_from([*CHECKS.values()]))
+def test_a_wait_never_shrinks_and_is_never_longer_than_a_quarter_of_an_hour(flaps: int, check: Check) -> None:
+    assert check.hold_down_seconds <= check.holds_for(flaps) <= check.holds_for(flaps + 1)
+    assert check.holds_for(flaps) <= max(900.0, check.hold_down_seconds)
+
+
+def a_car(runs: int, *, started: float, last_exit: str = "1") -> ServiceReading:
+    return ServiceReading(
+        name="sidecar.chat", label="l", up=True, pid=9, runs=runs, last_exit=last_exit, started_at_seconds=started
+    )
+
+
+def test_a_restart_while_nobody_looked_is_told_with_its_time_for_ten_minutes() -> None:
+    night = 8 * 3600.0
+    before = a_sample(START, services=(a_car(1, started=START - 60),))
+    state, _ = run([(START, before)])
+    back = START + night / 2
+    morning = [(START + night + at, a_sample(START + night + at, services=(a_car(3, started=back),))) for at in (0, 30)]
+    state, told = run(morning, state)
+    assert [(one.check, one.after, one.began_seconds) for one in told] == [("service_restarted", Health.WARN, back)]
+    assert told[0].text == "sidecar.chat ended while nobody looked and was started again, 2 times: last exit 1"
+    later = START + night + 700
+    looks = [(START + night + at, a_sample(START + night + at, services=(a_car(3, started=back),))) for at in (60, 700)]
+    state, told = run(looks, state)
+    assert ([one.after for one in told], state.at_seconds) == ([Health.OK], later)
+
+
+@pytest.mark.parametrize("last_exit", ["Terminated: 15", "0", "78: EX_CONFIG"][::2])
+def test_a_restart_that_somebody_asked_for_or_that_could_not_start_is_not_told_after_a_gap(last_exit: str) -> None:
+    state, _ = run([(START, a_sample(START, services=(a_car(1, started=START - 60),)))])
+    late = START + 9000
+    car = a_car(2, started=late - 5000, last_exit=last_exit)
+    assert run([(late, a_sample(late, services=(car,)))], state)[1] == []
+
+
+def test_a_reboot_in_the_gap_is_a_reboot_and_no_restart_of_services() -> None:
+    state, _ = run([(START, a_sample(START, services=(a_car(1, started=START - 60),)))])
+    late = START + 9000
+    sample = a_sample(late, boot_time_seconds=late - 4000, services=(a_car(2, started=late - 3900),))
+    assert [one.check for one in run([(late, sample)], state)[1]] == ["rebooted"]

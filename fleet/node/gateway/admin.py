@@ -104,6 +104,8 @@ class AdminDoor:
     def _check(self, request: web.Request) -> None:
         if not _HOST.fullmatch(request.headers.get("Host", "")):
             raise _refused(421, "the admin door answers under localhost, 127.0.0.1 and [::1] only", code="wrong_host")
+        if "Origin" in request.headers:
+            raise _refused(403, "the admin door is not for pages of a browser", code="no_pages")
         key = self._current.loaded.find_key(shown_key(request.headers))
         if key is None:
             raise _refused(401, "missing or unknown key: send `Authorization: Bearer KEY`", code="invalid_api_key")

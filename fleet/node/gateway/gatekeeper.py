@@ -29,6 +29,9 @@ class Gatekeeper:
         if host is not None and not self._host_allowed(host):  # no browser leaves it out: only HTTP/1.0 does
             message = "this gateway does not answer under that Host name; add it to its allowed hosts"
             raise Refused(ApiError(status=421, message=message, code="wrong_host"))
+        if door.scope == NODE and "Origin" in request.headers:
+            message = "this is for scrapers and gateways: no page of a browser is shown it"
+            raise Refused(ApiError(status=403, message=message, type="permission_error", code="no_pages"))
         if door.scope is not None:
             visit.key = key = loaded.find_key(shown_key(request.headers))
             if key is None:

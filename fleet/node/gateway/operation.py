@@ -32,6 +32,7 @@ class Operation:
             journal.event("intent_not_kept", reason="no state_dir is configured")
         doors = PageDoors(
             current=current,
+            session=gateway.front.session,
             upstreams=gateway.upstreams,
             calls=gateway.calls,
             metrics=metrics,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 
+import aiohttp
 import msgspec
 from aiohttp import web
 
 import fleet
+from fleet.node.gateway.agent_client import fetch_metrics
 from fleet.node.gateway.auth import ADMIN, INFERENCE, NODE
 from fleet.node.gateway.call import LiveCalls
 from fleet.node.gateway.doors import Answer, Door, Visit
 from fleet.node.gateway.intents import Intents
 from fleet.node.gateway.metrics import Metrics
+from fleet.node.gateway.metrics_merge import merged
 from fleet.node.gateway.metrics_process import read_process
 from fleet.node.gateway.metrics_text import render
 from fleet.node.gateway.metrics_view import GatewayView, look
@@ -23,19 +27,21 @@ from fleet.node.gateway.ps import live_requests
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.upstreams import Upstreams
 from fleet.traffic.dialects.registry import dialect
+from fleet.traffic.openai_error import Refused
 from fleet.vocabulary.exposition import CONTENT_TYPE
 
 
 class PageDoors:
-    """`/`, `/v1/status`, `/metrics` and `/node/metrics` for a Front.
+    """`/`, `/v1/status`, `/metrics` (the gateway's) and `/node/metrics` (with its agent's) for a Front.
 
-    `draining` and `retries_refused` are asked each time.
+    `session` reaches the agent. `draining` and `retries_refused` are asked each time.
     """
 
     def __init__(
         self,
         *,
         current: Current,
+        session: aiohttp.ClientSession,
         upstreams: Upstreams,
         calls: LiveCalls,
         metrics: Metrics,
@@ -45,6 +51,7 @@ class PageDoors:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._current = current
+        self._session = session
         self._upstreams = upstreams
         self._calls = calls
         self._metrics = metrics
@@ -60,7 +67,7 @@ class PageDoors:
             "/": _door(self._shell, None),
             "/v1/status": _door(self._status, INFERENCE),
             "/metrics": _door(self._exposition, NODE),
-            "/node/metrics": _door(self._exposition, NODE),
+            "/node/metrics": _door(self._of_the_node, NODE),
         }
 
     def view(self) -> GatewayView:
@@ -95,8 +102,20 @@ class PageDoors:
         return web.Response(body=msgspec.json.encode(status), headers=headers)
 
     async def _exposition(self, visit: Visit) -> web.Response:  # noqa: ARG002 (a door's signature)
-        text = render(self._metrics, self.view(), read_process())
-        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=self._own(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _of_the_node(self, visit: Visit) -> web.Response:  # noqa: ARG002 (a door's signature)
+        """The agent's metrics too, where there is one. A silent one costs its own part only."""
+        config = self._current.loaded.config
+        agent: bytes | None = None
+        if config.agent_port is not None:
+            with contextlib.suppress(Refused):
+                agent = await fetch_metrics(self._session, config)
+        page = self._own() if config.agent_port is None else merged(self._own(), agent)
+        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
+
+    def _own(self) -> bytes:
+        return render(self._metrics, self.view(), read_process())
 
 
 def _door(answer: Answer, scope: str | None) -> Door:

@@ -97,6 +97,7 @@ async def operated(folder: Path, *upstreams: Upstream, **changes: Any) -> AsyncI
         front = gateway.front
         doors = PageDoors(
             current=current,
+            session=session,
             upstreams=gateway.upstreams,
             calls=gateway.calls,
             metrics=metrics,

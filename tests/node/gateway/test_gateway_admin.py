@@ -45,7 +45,7 @@ async def test_a_page_of_another_origin_is_given_no_permission(tmp_path: Path) -
             f"{one.admin}/admin/intent",
             headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"},
         )
-        assert answer.status == 401
+        assert answer.status == 403
         assert not [name for name in answer.headers if name.lower().startswith("access-control")]
 
 

@@ -85,7 +85,7 @@ def status(ctx: click.Context, on: str | None, as_json: bool, plain: bool, watch
     if as_json:
         print_json(msgspec.to_builtins(view))
     elif plain:
-        from fleet.cli.statusview import plain_lines
+        from fleet.cli.statusplain import plain_lines
 
         click.echo("\n".join(plain_lines(view)))
     else:
@@ -103,7 +103,8 @@ def _watch(look: _Look, *, as_json: bool, plain: bool) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from fleet.cli.statusview import plain_lines, screen
+    from fleet.cli.statusplain import plain_lines
+    from fleet.cli.statusview import screen
 
     console = Console()
     try:

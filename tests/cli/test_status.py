@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from fleet.cli.main import main
-from fleet.cli.statusview import plain_lines, screen
+from fleet.cli.statusplain import plain_lines
+from fleet.cli.statusview import screen
 from fleet.control.watch.rows import Seen, Sighting, view_of
 from fleet.control.watch.view import FleetView, Reach
 from fleet.vocabulary.contracts.snapshot import Memory, ServiceReading, SidecarReading, Snapshot, Swap, Thermal

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from fleet.node.sync.disk import digest_file
+from fleet.node.sync.disk import digest_file, make_last
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.problem import Problem
 from fleet.vocabulary.contracts.desired import Blob, Daemon, DesiredState, File, Tree
@@ -96,7 +96,7 @@ class Blobs:
                     left -= len(block)
             finally:
                 file.flush()
-                os.fsync(file.fileno())
+                make_last(file.fileno())
         if part.salt is not None and blob.secret:
             self.machine.disk.write(self.machine.layout.state("salt"), part.salt.encode(), mode=0o600)
         if part.offset + part.size == blob.size:

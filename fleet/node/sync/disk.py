@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import grp
 import hashlib
 import os
@@ -253,7 +254,7 @@ class Disk:
             view = memoryview(content)
             while view:
                 view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
+            make_last(descriptor)
         finally:
             os.close(descriptor)
 
@@ -315,7 +316,7 @@ class Disk:
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                os.fsync(descriptor)
+                make_last(descriptor)
             finally:
                 os.close(descriptor)
 
@@ -335,7 +336,7 @@ class Disk:
                     yield file
                     file.flush()
                     give(file.fileno(), mode=mode, owner=owner, group=group)
-                    os.fsync(file.fileno())
+                    make_last(file.fileno())
                 self.put(folder, aside, name)
             except Exception:
                 with contextlib.suppress(OSError):
@@ -348,7 +349,7 @@ class Disk:
         with contextlib.suppress(OSError):
             descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
             try:
-                os.fsync(descriptor)
+                make_last(descriptor)
             finally:
                 os.close(descriptor)
 
@@ -391,6 +392,19 @@ def _walk(path: str, folders: list[str]) -> int:
 def _unlink(name: str, folder: int) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=folder)
+
+
+def make_last(descriptor: int) -> None:
+    """What was written survives a power cut. On macOS fsync ends in the drive's cache; F_FULLFSYNC empties that.
+
+    A volume that does not know it (a network share) gets the plain one. Raises OSError.
+    """
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, full)
+            return
+    os.fsync(descriptor)
 
 
 def digest_file(file: BinaryIO, hasher: Hasher) -> str:

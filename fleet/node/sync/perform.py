@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fleet.node.sync.before import remember
 from fleet.node.sync.jobs import Jobs
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.problem import Problem
@@ -55,7 +56,9 @@ class Performer:
                 if machine.disk.stat(item.path).kind != "directory":
                     raise Problem(f"{item.path} is not staged", hint="deploy again")
             case Pmset() | Sysctl():
-                for name, value in differing(item, read_settings(machine, (item,))).items():
+                live = read_settings(machine, (item,))
+                for name, value in differing(item, live).items():
+                    remember(machine, name, was=live.get(name), made=value)
                     change(machine, name, value)
             case Command():
                 self._command(item, item.argv)

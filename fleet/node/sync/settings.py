@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.problem import Problem
@@ -13,17 +13,15 @@ from fleet.vocabulary.macos.sysctl import parse_sysctl
 
 def read_settings(machine: Machine, items: tuple[Item, ...]) -> dict[str, str]:
     """The live value of every setting that the items name, by `pmset:KEY` or `sysctl:KEY`; unknown ones are absent."""
-    pmset_keys = {key for item in items if isinstance(item, Pmset) for key in item.settings}
-    sysctl_keys = sorted({key for item in items if isinstance(item, Sysctl) for key in item.settings})
-    found: dict[str, str] = {}
-    if pmset_keys:
-        live = _read_pmset(machine)
-        found.update((f"pmset:{key}", live[key]) for key in pmset_keys if key in live)
-    for key in sysctl_keys:
-        value = _read_sysctl(machine, key)
-        if value is not None:
-            found[f"sysctl:{key}"] = value
-    return found
+    return read_named(machine, [name for item in items if isinstance(item, Pmset | Sysctl) for name in wanted(item)])
+
+
+def read_named(machine: Machine, names: Iterable[str]) -> dict[str, str]:
+    """The live values of settings, by these names; unknown ones are absent."""
+    keys = sorted({(kind, key) for kind, _, key in (name.partition(":") for name in names)})
+    power = _read_pmset(machine) if any(kind == "pmset" for kind, _ in keys) else {}
+    found = ((f"{kind}:{key}", power.get(key) if kind == "pmset" else _read_sysctl(machine, key)) for kind, key in keys)
+    return {name: value for name, value in found if value is not None}
 
 
 def wanted(item: Pmset | Sysctl) -> dict[str, str]:

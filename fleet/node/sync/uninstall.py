@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fleet.node.sync import releases
+from fleet.node.sync.before import put_back
 from fleet.node.sync.frames import Wire
 from fleet.node.sync.jobs import Jobs
 from fleet.node.sync.machine import Machine
@@ -69,6 +70,8 @@ class Uninstall:
         for item in state.items if state else ():
             if isinstance(item, File):
                 self._remove_folders_above(item.path)
+        for name, text in put_back(machine):
+            self._event("step", "ok", key=name, text=text)
         if apply is not None:
             self._remove_job(apply)
         rights = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -191,3 +193,27 @@ def test_a_link_of_our_own_is_followed(tmp_path: Path) -> None:
     (tmp_path / "etc").symlink_to("private")
     Disk().write(f"{tmp_path}/etc/a", b"x", mode=0o600)
     assert (tmp_path / "private" / "a").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_where_the_system_has_a_full_flush_it_is_used_and_a_volume_without_it_gets_the_plain_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    """F_FULLFSYNC is macOS' only: here its number stands for it."""
+    full, plain = [], []
+
+    def control(descriptor: int, command: int) -> int:
+        full.append(command)
+        if refuses:
+            raise OSError(errno.ENOTSUP, "not supported")
+        return 0
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", control)
+    monkeypatch.setattr(os, "fsync", plain.append)
+    disk = Disk()
+    disk.append(str(tmp_path / "journal"), b"line\n")
+    disk.write(str(tmp_path / "file"), b"x", mode=0o600)
+    disk.symlink("file", str(tmp_path / "current"))
+    assert full == [51] * 4  # the line; the file and its name; the name that the switch changed
+    assert len(plain) == (4 if refuses else 0)

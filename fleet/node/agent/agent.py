@@ -13,6 +13,7 @@ import msgspec
 from fleet import __version__
 from fleet.node.agent.collectors import Collectors, Tier
 from fleet.node.agent.commands import Commands, Output
+from fleet.node.agent.cures import Cures
 from fleet.node.agent.disks import disk_source
 from fleet.node.agent.fallbacks import command
 from fleet.node.agent.history import History
@@ -26,10 +27,12 @@ from fleet.node.agent.reading import MacReader
 from fleet.node.agent.sampler import Sampler
 from fleet.node.agent.server import HttpServer
 from fleet.node.agent.services import Services
-from fleet.node.agent.sidecars import Sidecars
+from fleet.node.agent.tending import Tending
+from fleet.node.agent.workingset import WorkingSet
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.agent import AgentConfig
 from fleet.vocabulary.contracts.snapshot import AgentReading, Snapshot
+from fleet.vocabulary.panicking import PANIC_AFTER_BOOT_SECONDS
 from fleet.vocabulary.secret import Secret
 
 Log = Callable[[str], None]
@@ -61,7 +64,7 @@ class Agent:
         self._stopping = False
         self._last_problems: frozenset[str] = frozenset()
         self._parts: tuple[Part, ...] = ()
-        self._configure(config, reader)
+        self._configure(config, reader, token)
 
     @property
     def selector(self) -> selectors.BaseSelector:
@@ -70,11 +73,11 @@ class Agent:
 
     def reload(self, config: AgentConfig, reader: MacReader, token: Secret) -> None:
         """Go on with another configuration, on the same port."""
-        self._sidecars.close()
+        self._tending.close()
         self._commands.close()
         self._history.close()
         self._server.token = token
-        self._configure(config, reader)
+        self._configure(config, reader, token)
 
     def stop(self) -> None:
         """Leave `run` after the current round."""
@@ -98,7 +101,7 @@ class Agent:
 
     def close(self) -> None:
         """Close every socket and end every command."""
-        self._sidecars.close()
+        self._tending.close()
         self._commands.close()
         self._history.close()
         self._server.close()
@@ -106,12 +109,12 @@ class Agent:
 
     def snapshot(self) -> Snapshot:
         """The last sample, with everything else as it was last seen."""
-        collectors = self._sample.collectors + self._services.collectors + self._collectors.readings
+        own = (self._services.collectors, self._tending.collectors, self._collectors.readings)
         return msgspec.structs.replace(
             self._sample,
             services=self._services.readings,
-            sidecars=self._sidecars.readings,
-            collectors=collectors,
+            sidecars=self._tending.readings,
+            collectors=sum(own, self._sample.collectors),
             history=self._history.reading,
             agent=AgentReading(
                 resident_bytes=self._resident_bytes,
@@ -122,7 +125,7 @@ class Agent:
             ),
         )
 
-    def _configure(self, config: AgentConfig, reader: MacReader) -> None:
+    def _configure(self, config: AgentConfig, reader: MacReader, token: Secret) -> None:
         self._config, self._reader = config, reader
         self._collectors = Collectors(self._clock)
         self._resident_bytes: int | None = None
@@ -138,13 +141,15 @@ class Agent:
             disk=disk_source(config.readings),
             panics=panic_folder(config.readings),
         )
-        self._sidecars = Sidecars(
+        self._tending = Tending(
             self._selector,
             self._clock,
-            config.sidecars,
-            fast_seconds=config.fast_seconds,
-            slow_seconds=config.slow_seconds,
+            config,
+            token=token,
+            history=self._history,
+            machine=lambda: self._sample,
             changed=self._pages.changed,
+            log=self._log,
         )
         self._services = Services(
             self._commands,
@@ -155,6 +160,10 @@ class Agent:
             domain=config.domain,
             changed=self._pages.changed,
         )
+        self._cures = Cures(self._commands, self._clock, config, look=self._services.look, log=self._log)
+        self._working_set = WorkingSet(
+            self._commands, config.readings, note=self._collectors, changed=self._pages.changed
+        )
         self._logs = Logs(config.logs, limit_bytes=config.log_limit_bytes, files=config.log_files)
         first_at = self._clock.monotonic() + config.fast_seconds
         self._ticker = Ticker(config.fast_seconds, self._fast, first_at=first_at)
@@ -162,7 +171,7 @@ class Agent:
             self._ticker,
             Errands(self._errands(), self._clock, tick_at=self._ticker.next_at, tick_seconds=config.fast_seconds),
             self._services,
-            self._sidecars,
+            *self._tending.parts,
             self._commands,
             self._server,
         )
@@ -179,13 +188,19 @@ class Agent:
             Errand(name="logs", every_seconds=self._config.fast_seconds, run=self._bound_logs),
             Errand(name="own", every_seconds=slow, run=self._measure_itself),
             Errand(name="unknown", every_seconds=slow, run=self._sampler.complete),
+            Errand(name="learned", every_seconds=slow, run=self._tending.save),
+            Errand(name="fresh panics", every_seconds=slow, run=self._read_fresh_panics),
+            Errand(name="metal", every_seconds=_DAY_SECONDS, run=self._working_set.read),
             Errand(name="machine", every_seconds=_DAY_SECONDS, run=self._sampler.read_machine),
             Errand(name="panics", every_seconds=_DAY_SECONDS, run=self._sampler.read_panics),
         )
 
     def _fast(self) -> None:
-        self._take_sample()
+        snapshot = self._take_sample()
         self._services.fast()
+        self._tending.fast(snapshot)
+        if self._config.helper:
+            self._collectors.collect("cures", lambda: self._cures.tick(snapshot.services, snapshot.memory), None)
 
     def _run_commands(self) -> None:
         for name in self._reader.wants():
@@ -216,8 +231,18 @@ class Agent:
     def _measure_itself(self) -> None:
         self._resident_bytes = self._collectors.collect("own", resident_bytes, None, tier=Tier.SLOW)
 
-    def _take_sample(self) -> None:
-        self._sample = self._sampler.sample()
+    def _read_fresh_panics(self) -> None:
+        """The report of a panic is written once the machine is up again, and later than we start."""
+        boot = self._sample.boot_time_seconds
+        if boot is not None and self._sample.at_seconds - boot < PANIC_AFTER_BOOT_SECONDS:
+            self._sampler.read_panics()
+
+    def _take_sample(self) -> Snapshot:
+        sample = self._sampler.sample()
+        memory = self._working_set.on(sample.memory)
+        if self._config.wired_limit_bytes is not None:
+            memory = msgspec.structs.replace(memory, wired_limit_expected_bytes=self._config.wired_limit_bytes)
+        self._sample = msgspec.structs.replace(sample, memory=memory)
         snapshot = self.snapshot()
         self._history.append(snapshot)
         self._pages.sampled()
@@ -227,6 +252,7 @@ class Agent:
         for name in sorted(self._last_problems - set(problems)):
             self._log(f"collector {name} works again")
         self._last_problems = frozenset(problems)
+        return snapshot
 
 
 def listen(port: int, *, patience_seconds: float, sleep: Callable[[float], None] = time.sleep) -> socket.socket:

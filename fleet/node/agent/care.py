@@ -41,7 +41,7 @@ Decision = tuple[CareState, Action | None]
 
 def decide(state: CareState, signs: Signs, rules: Care, *, now: float, limit_bytes: int | None = None) -> Decision:
     """The state after this look, and what to do. `now` is Unix time; `limit_bytes` bounds the footprint."""
-    state = _judged(_noted(state, signs, now=now, limit_bytes=limit_bytes), signs, rules, now=now)
+    state = _noted(_judged(state, signs, rules, now=now), signs, now=now, limit_bytes=limit_bytes)
     match state.phase:
         case Phase.WATCHING:
             return _watching(state, signs, rules, now=now, limit_bytes=limit_bytes)
@@ -85,10 +85,13 @@ def _judged(state: CareState, signs: Signs, rules: Care, *, now: float) -> CareS
     boot, before = signs.boot_seconds, state.boot_seconds
     if boot is None:
         return state
-    if before is None or abs(boot - before) > _OTHER_BOOT_SECONDS:
+    # A clock that is set moves the boot along; after a real one the boot is later than our last look.
+    later = before is not None and boot - before > _OTHER_BOOT_SECONDS
+    if later and boot > state.looked_at_seconds - _OTHER_BOOT_SECONDS:
         worked = state.answered_at_seconds
-        ran = before is not None and worked is not None and 0 <= boot - worked <= RAN_BEFORE_BOOT_SECONDS
-        state = msgspec.structs.replace(state, boot_seconds=boot, suspect_boot_seconds=boot if ran else None)
+        ran = worked is not None and 0 <= boot - worked <= RAN_BEFORE_BOOT_SECONDS
+        state = msgspec.structs.replace(state, suspect_boot_seconds=boot if ran else None)
+    state = msgspec.structs.replace(state, boot_seconds=boot)
     suspect = state.suspect_boot_seconds
     if suspect is None or not rules.quarantine or not is_of_boot(signs.panic_at_seconds, suspect):
         return state

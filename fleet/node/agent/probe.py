@@ -1,4 +1,4 @@
-"""One HTTP/1.0 request to a sidecar beside the loop: never waits, has a deadline, and a bound on the answer."""
+"""One HTTP/1.0 request on loopback beside the loop: never waits, has a deadline, and a bound on the answer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fleet.engines.engine import Probe
 from fleet.node.agent.parts import Watched
 from fleet.vocabulary.clock import Clock
+from fleet.vocabulary.secret import Secret
 
 _MOST_BYTES = 256 * 1024
 
@@ -39,12 +40,13 @@ class ProbeCall:
         port: int,
         deadline_seconds: float,
         then: Callable[[ProbeAnswer], None],
+        token: Secret | None = None,
     ) -> None:
         self._clock, self._then = clock, then
         self._started = clock.monotonic()
         self._limit = deadline_seconds
         self.deadline = self._started + deadline_seconds
-        self._unsent = bytearray(_request(probe, port))
+        self._unsent = bytearray(_request(probe, port, token))
         self._answer = bytearray()
         self._connecting = True
         self.done = False
@@ -112,11 +114,12 @@ class ProbeCall:
         self._socket.close()
 
 
-def _request(probe: Probe, port: int) -> bytes:
+def _request(probe: Probe, port: int, token: Secret | None) -> bytes:
     body = b"" if probe.body is None else json.dumps(dict(probe.body)).encode()
     kind = "Content-Type: application/json\r\n" if body else ""
     head = f"{probe.method} {probe.path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n{kind}Content-Length: {len(body)}\r\n"
-    return f"{head}Connection: close\r\n\r\n".encode() + body
+    key = f"Authorization: Bearer {token.reveal()}\r\n" if token else ""
+    return f"{head}{key}Connection: close\r\n\r\n".encode() + body
 
 
 def _complete(answer: bytearray) -> bool:

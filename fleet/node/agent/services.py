@@ -98,6 +98,12 @@ class Services:
         for label in self._services:
             self._ask(label)
 
+    def look(self, label: str) -> None:
+        """Ask about one soon, and closely while it does not run, if it is one of ours."""
+        if label in self._services:
+            self._closely[label] = _CLOSE_LOOKS
+            self._ask(label)
+
     def fast(self) -> None:
         """Measure those that run. One whose process is gone is asked about as soon as this tick is over."""
         alive = []

@@ -31,7 +31,10 @@ class _Watched:
 
 
 class Sidecars:
-    """The sidecars of the node. A ready one is probed every `slow_seconds`, another every `fast_seconds`."""
+    """The sidecars of the node. A ready one is probed every `slow_seconds`, another every `fast_seconds`.
+
+    No token is asked of one that answered a client just now (`answered_ago`, by its port), nor of one that `rests`.
+    """
 
     def __init__(
         self,
@@ -42,8 +45,11 @@ class Sidecars:
         fast_seconds: float,
         slow_seconds: float,
         changed: Callable[[], None],
+        answered_ago: Callable[[int], float | None] = lambda _: None,
+        rests: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._selector, self._clock, self._changed = selector, clock, changed
+        self._answered_ago, self._rests = answered_ago, rests
         self._fast, self._slow = fast_seconds, slow_seconds
         self._watched = [
             _Watched(
@@ -72,6 +78,17 @@ class Sidecars:
             if not item.calls and now >= item.next_at:
                 item.next_at = now + self._fast
                 self._probe(item)
+
+    def doubt(self, name: str) -> None:
+        """Its process is another now: what was proved of the former one is forgotten."""
+        for item in self._watched:
+            if item.sidecar.name == name:
+                for call in item.calls:
+                    call.cancel()
+                item.calls.clear()
+                item.next_at = -math.inf
+                item.reading = msgspec.structs.replace(item.reading, live=None, ready=None, problem=None)
+                self._changed()
 
     def close(self) -> None:
         """Drop the probes under way."""
@@ -108,6 +125,15 @@ class Sidecars:
     def _lived(self, item: _Watched, answer: ProbeAnswer) -> None:
         if answer.status != 200:
             self._set(item, live=False, ready=False, answer=answer, problem=_problem(item.sidecar, answer))
+            return
+        if self._rests(item.sidecar.name):
+            item.next_at = self._clock.monotonic() + self._slow
+            self._set(item, live=True, ready=None, problem=None)
+            return
+        ago = self._answered_ago(item.sidecar.port)
+        if ago is not None and ago < self._slow:
+            item.next_at = self._clock.monotonic() + self._slow
+            self._set(item, live=True, ready=True, problem=None)
             return
         self._set(item, live=True, ready=item.reading.ready, answer=None, problem=item.reading.problem)
         probe = engine(item.sidecar.engine).ready(item.sidecar.model)

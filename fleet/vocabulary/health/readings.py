@@ -17,7 +17,7 @@ from fleet.vocabulary.health.table import (
 from fleet.vocabulary.macos.notifyutil import THERMAL_WORDS
 from fleet.vocabulary.panicking import is_of_boot
 from fleet.vocabulary.units import bytes_text, seconds_text
-from fleet.vocabulary.wired import headroom_bytes
+from fleet.vocabulary.wired import headroom_bytes, is_lost
 
 Named = tuple[str, str, Reading]
 """A check, its subject, what was read."""
@@ -127,12 +127,10 @@ def _care(car: SidecarReading) -> Reading:
 
 
 def _wired_limit(memory: Memory) -> Reading:
-    """Whether the limit that deploy set is gone. Without an expected one there is nothing to lose."""
-    expected, limit = memory.wired_limit_expected_bytes, memory.wired_limit_bytes
-    if expected is None or memory.total_bytes is None:
-        return Reading(value=None)
+    lost, limit = is_lost(memory), memory.wired_limit_bytes
     now = "the system's own" if limit is None else bytes_text(limit)
-    return Reading(value=float(limit != expected), text=f"the GPU wired limit is {now}, not {bytes_text(expected)}")
+    text = f"the GPU wired limit is {now}, not {bytes_text(memory.wired_limit_expected_bytes)}"
+    return _known(None if lost is None else float(lost), text)
 
 
 def _machine(sample: Sample, history: History) -> Iterator[Named]:

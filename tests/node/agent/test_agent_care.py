@@ -299,6 +299,14 @@ def test_a_reboot_without_a_panic_and_a_panic_while_it_did_not_run_cost_nothing(
     assert (world.shown, world.state.strikes) == ("watching", ())
 
 
+def test_a_clock_that_is_set_moves_the_boot_along_and_is_no_reboot():
+    world = World()
+    world.look(20)
+    world.now, world.boot, world.panic_at = world.now + 3600, world.boot + 3600, world.boot + 3600
+    world.look(20)
+    assert world.state.strikes == ()
+
+
 def test_two_panics_more_than_a_week_apart_are_each_the_first():
     world = World()
     world.look(20)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import msgspec
+
 from fleet.vocabulary.contracts.gateway_admin import PaceRow
 
 WINDOW_SECONDS = 120.0
@@ -22,8 +24,7 @@ _STEP = math.log(1.1)
 _SHORTEST_SECONDS = 1e-4
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decoding:
+class Decoding(msgspec.Struct, frozen=True, kw_only=True):
     """One answer: `tokens` came after its first one, within `seconds`.
 
     `at_once`: how many requests the server had meanwhile, on average, this one counted. `first_token_seconds` is from
@@ -77,7 +78,10 @@ class PaceWindow:
             oldest = number - self._slots_in_window
             self._slots = {other: kept for other, kept in self._slots.items() if other >= oldest}
             slot = self._slots[number] = {}
-        sums = slot.setdefault(bucket_of(answer.at_once), _Sums())
+        bucket = bucket_of(answer.at_once)
+        sums = slot.get(bucket)
+        if sums is None:
+            sums = slot[bucket] = _Sums()
         sums.answers += 1
         sums.tokens += answer.tokens
         sums.seconds += answer.seconds

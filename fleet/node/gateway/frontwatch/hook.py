@@ -27,6 +27,7 @@ class Switch:
         self._now = now
         self._seconds = seconds
         self._book = store.power()
+        self._running: set[asyncio.Task[None]] = set()
         self.runs = 0
 
     def saw_ssh(self, node: str) -> None:
@@ -34,13 +35,25 @@ class Switch:
         if node not in self._book.ssh_answered:
             self._keep(msgspec.structs.replace(self._book, ssh_answered=self._book.ssh_answered | {node}))
 
-    async def consider(self, power: Power, signs: Mapping[str, Signs], *, peer_answers: bool) -> None:
-        """Run the hook for every node that needs it. One whose run cannot be remembered is left alone."""
+    def consider(self, power: Power, signs: Mapping[str, Signs], *, peer_answers: bool) -> None:
+        """Begin to run the hook for every node that needs it. One whose run cannot be remembered is left alone."""
         now = self._now()
         for node in decide(power, signs, self._book, now, peer_answers=peer_answers):
             if self._keep(msgspec.structs.replace(self._book, ran_seconds={**self._book.ran_seconds, node: now})):
                 self.runs += 1
-                await self._run(argv_for(power, node), node)
+                task = asyncio.ensure_future(self._run(argv_for(power, node), node))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+    async def done(self) -> None:
+        """Wait until what was begun is done."""
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def close(self) -> None:
+        """End what still runs."""
+        for task in self._running:
+            task.cancel()
+        await self.done()
 
     async def _run(self, argv: tuple[str, ...], node: str) -> None:
         self._journal.warn("power_hook", node=node, argv=" ".join(argv))
@@ -62,7 +75,7 @@ class Switch:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     process.kill()
-                await process.wait()
+                await asyncio.shield(process.wait())
         tell = self._journal.event if code == 0 else self._journal.warn
         tell("power_hook_done", node=node, code=code, said=said.decode("utf-8", "replace").strip() or None)
 

@@ -8,31 +8,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Collection
 
 import aiohttp
 
 from fleet.node.gateway.caller import HttpCaller
 from fleet.node.gateway.frontwatch.families import NodeView, WatchView
 from fleet.node.gateway.frontwatch.hook import Switch
-from fleet.node.gateway.frontwatch.knocking import Knocker
-from fleet.node.gateway.frontwatch.looks import Answer, Look, restarted, turned
+from fleet.node.gateway.frontwatch.life import SignsOfLife
+from fleet.node.gateway.frontwatch.looks import Look, restarted, turned
 from fleet.node.gateway.frontwatch.peers import EVERY_SECONDS, Peers
 from fleet.node.gateway.frontwatch.ping import Able, Pinger, serves
 from fleet.node.gateway.frontwatch.post import Poster
 from fleet.node.gateway.frontwatch.postman import Postman
-from fleet.node.gateway.frontwatch.power import Signs
 from fleet.node.gateway.frontwatch.store import WatchStore
+from fleet.node.gateway.frontwatch.teller import Teller
 from fleet.node.gateway.journal import Journal
 from fleet.node.gateway.nodebook import Heard, NodeBook
 from fleet.node.gateway.reload import Current
 from fleet.traffic.config import FleetWatch
 from fleet.vocabulary.contracts.gateway_admin import NodeWords
-from fleet.vocabulary.eventfiles import EventFiles
-from fleet.vocabulary.health.state import Transition
-from fleet.vocabulary.names import Health
 
 _LOG = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
@@ -66,18 +61,16 @@ class FrontWatch:
         self._caller = HttpCaller()
         config = current.loaded.config
         self._store = WatchStore(config.state_dir)
-        self._events = None if config.state_dir is None else EventFiles(Path(config.state_dir) / "events")
         self._memory = restarted(self._store.memory(), now())
         self._postman = Postman(config.node, self._store, journal, now=now)
+        self._teller = Teller(config.state_dir, self._postman, journal, now=now)
         self._pinger = Pinger(session, journal)
-        self._knocker = Knocker(monotonic=monotonic)
         self._peers = Peers(self._caller)
+        self._life = SignsOfLife(config.node, book, self._peers, monotonic=monotonic)
         self._switch = Switch(self._store, journal, now=now)
         self._looked: dict[str, float] = {}
-        self._edge_dead_since: dict[str, float] = {}
         self._kept_at = monotonic()
         self._tasks: list[asyncio.Task[None]] = []
-        self._write_failures = 0
 
     def follow(self) -> None:
         """Watch what the configuration of the moment names."""
@@ -85,16 +78,10 @@ class FrontWatch:
         loaded = self._current.loaded
         watch = loaded.config.watch
         self._peers.follow(watch.peers if watch is not None else ())
-        names = {node.node for node in watch.nodes} if watch is not None else set()
-        self._knocker.keep(names)
-        self._edge_dead_since = {name: at for name, at in self._edge_dead_since.items() if name in names}
+        self._life.follow({node.node for node in watch.nodes} if watch is not None else set())
         if watch is None:
             return
-        rounds: list[tuple[Callable[[], Awaitable[None]], float]] = [
-            (self.look, LOOK_SECONDS),
-            (self._peers.round, EVERY_SECONDS),
-            (self._reach, EVERY_SECONDS),
-        ]
+        rounds = ((self.look, LOOK_SECONDS), (self.ask, EVERY_SECONDS))
         self._tasks = [asyncio.ensure_future(_on_and_on(once, seconds)) for once, seconds in rounds]
         if loaded.webhook is not None:
             poster = Poster(self._session, loaded.webhook)
@@ -108,6 +95,7 @@ class FrontWatch:
         """Stop, and keep what is known."""
         tasks = self._stop()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._switch.close()
         if self._current.loaded.config.watch is not None:
             self._keep()
         self._caller.close()
@@ -124,18 +112,31 @@ class FrontWatch:
             front=self._current.loaded.config.node,
             heard=heard,
             peers=self._peers.answers,
-            doors=self._doors(watch),
-            answering=self._answering(watch),
+            doors=self._life.doors(watch),
+            answering=self._life.answering(watch),
             known=known,
-            ssh=self._knocker.answers,
+            ssh=self._life.knocker.answers,
         )
         self._memory, told = turned(self._memory, look, now)
         if self._memory.cut_off or was_cut_off:
-            self._knocker.forgive()
-            self._edge_dead_since = {}
-        self._tell(told)
+            self._life.forgive()
+        self._teller.tell(told, webhook=self._current.loaded.webhook is not None)
         if told or self._monotonic() - self._kept_at >= KEEP_SECONDS:
             self._keep()
+
+    async def ask(self) -> None:
+        """Ask the other fronts, knock at SSH ports, and switch the power of what is dead."""
+        watch, life = self._watch, self._life
+        if watch is None:
+            return
+        await asyncio.gather(self._peers.round(), life.knock(watch))
+        if watch.power is None:
+            return
+        for name, answer in life.knocker.answers.items():
+            if answer.answers:
+                self._switch.saw_ssh(name)
+        if not self._memory.cut_off:
+            self._switch.consider(watch.power, life.signs(watch), peer_answers=life.peer_answers(watch))
 
     def words(self) -> NodeWords:
         """For `GET /admin/nodes`."""
@@ -157,7 +158,7 @@ class FrontWatch:
             if loaded.ping is not None
             else None,
             power_runs=self._switch.runs if watch.power is not None else None,
-            write_failures=self._write_failures + self._postman.write_failures,
+            write_failures=self._teller.write_failures + self._postman.write_failures,
         )
 
     @property
@@ -181,124 +182,22 @@ class FrontWatch:
                 continue
             self._looked[heard.node] = tried
             found.append(heard)
-            self._note_edge(heard)
+        self._life.note(found)
         return tuple(found)
-
-    def _note_edge(self, heard: Heard) -> None:
-        if heard.reached:
-            self._edge_dead_since.pop(heard.node, None)
-        elif heard.node not in self._edge_dead_since:
-            self._edge_dead_since[heard.node] = self._monotonic()
-            self._knocker.hurry(heard.node)
-
-    def _answering(self, watch: FleetWatch) -> dict[str, bool | None]:
-        """Whether each other one answers, by any way that there is; None = not known yet."""
-        front = self._current.loaded.config.node
-        found: dict[str, bool | None] = {}
-        for node in watch.nodes:
-            if node.node != front:
-                edge = self._edge_answers(node.node) if node.url is not None else False
-                ssh = self._knocker.answers.get(node.node, Answer()).answers
-                peer = self._peers.answers.get(node.node, Answer()).answers
-                ways = (edge, ssh, peer)
-                found[node.node] = True if True in ways else None if edge is None else False
-        for name, answer in self._peers.answers.items():
-            found.setdefault(name, answer.answers)
-        return found
-
-    def _edge_answers(self, node: str) -> bool | None:
-        heard = self._book.heard(node)
-        return None if heard is None or heard.tried_at_seconds is None else heard.reached
-
-    def _doors(self, watch: FleetWatch) -> dict[str, Answer]:
-        """The SSH ports of nodes that have nothing else."""
-        front = self._current.loaded.config.node
-        return {
-            node.node: self._knocker.answers.get(node.node, Answer())
-            for node in watch.nodes
-            if node.url is None and node.node != front
-        }
-
-    async def _reach(self) -> None:
-        """Knock at SSH ports where something depends on it, and switch the power of what is dead."""
-        watch = self._watch
-        if watch is None:
-            return
-        front = self._current.loaded.config.node
-        others = [node for node in watch.nodes if node.node != front]
-        edgeless = {node.node for node in others if node.url is None}
-        await self._knocker.round(
-            others,
-            silent=lambda name: name in edgeless or name in self._edge_dead_since,
-            all_nodes=watch.power is not None,
-        )
-        if watch.power is None:
-            return
-        for name, answer in self._knocker.answers.items():
-            if answer.answers:
-                self._switch.saw_ssh(name)
-        if self._memory.cut_off:
-            return
-        answering, now = self._answering(watch), self._monotonic()
-        signs = {
-            node.node: Signs(
-                answers=answering.get(node.node) is True,
-                edge_dead_seconds=_since(self._edge_dead_since.get(node.node), now),
-                ssh_dead_seconds=_since(self._knocker.dead_since.get(node.node), now),
-                has_edge=node.url is not None,
-            )
-            for node in others
-        }
-        peer_answers = any(answer.answers for name, answer in self._peers.answers.items() if name not in signs)
-        await self._switch.consider(watch.power, signs, peer_answers=peer_answers)
-
-    def _tell(self, told: Iterable[Transition]) -> None:
-        """Events first, then what is posted, then the states: a crash between them tells twice, never not at all."""
-        told = tuple(told)
-        if not told:
-            return
-        if self._events is not None:
-            try:
-                self._events.append(told)
-                self._events.prune(datetime.fromtimestamp(self._now(), UTC))
-            except OSError as error:
-                self._failed(error)
-        for one in told:
-            say = self._journal.warn if one.after is Health.CRITICAL else self._journal.event
-            say(
-                "health",
-                node=one.node,
-                check=one.check,
-                subject=one.subject or None,
-                before=one.before.value,
-                after=one.after.value,
-                text=one.text or None,
-            )
-        if self._current.loaded.webhook is not None:
-            self._postman.tell(told)
 
     def _keep(self) -> None:
         self._kept_at = self._monotonic()
         try:
             self._store.save_memory(self._memory)
         except OSError as error:
-            self._failed(error)
-
-    def _failed(self, error: OSError) -> None:
-        self._write_failures += 1
-        if self._write_failures == 1:
-            self._journal.warn("watch_not_kept", problem=error.strerror or type(error).__name__)
+            self._teller.failed(error)
 
     def _node_view(self, name: str) -> NodeView:
         heard, state = self._book.heard(name), self._memory.nodes.get(name)
         if heard is None or heard.tried_at_seconds is None:
-            return NodeView(node=name, up=self._knocker.answers.get(name, Answer()).answers, state=state)
+            return NodeView(node=name, up=self._life.ssh(name).answers, state=state)
         age = None if heard.heard_at_seconds is None else max(0.0, self._now() - heard.heard_at_seconds)
         return NodeView(node=name, up=not heard.problem, age_seconds=age, state=state)
-
-
-def _since(at: float | None, now: float) -> float | None:
-    return None if at is None else now - at
 
 
 async def _on_and_on(once: Callable[[], Awaitable[None]], seconds: float) -> None:

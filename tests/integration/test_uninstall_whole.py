@@ -47,7 +47,8 @@ def test_nothing_is_left_but_what_is_to_be_kept_and_the_node_can_be_had_again(ow
     kept = room.fleet("uninstall", "mac-2", "--keep-data", "--yes")
     first, *steps = kept.stdout.splitlines()
     assert first == f"mac-2: removed ({len(steps)} steps)"
-    assert all(step.endswith(("removed", "removed but for models, var")) for step in steps)
+    assert all(step.endswith(("removed", "removed but for models, var", " again")) for step in steps)
+    assert "  pmset sleep is 1 again" in steps
     assert room.services("mac-2") == {}
     assert sorted(path.name for path in room.root("mac-2").iterdir()) == ["models", "var"]
     assert below(var)["ledger.sqlite"] == b"of a service"

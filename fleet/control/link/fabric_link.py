@@ -24,7 +24,7 @@ from fleet.control.link.deadline import Deadline
 from fleet.control.link.hostkeys import PinPolicy, key_types, known_keys, public_text
 from fleet.control.link.protocol import CONNECT_SECONDS, WAIT_SECONDS, Channel, Session, Stream, Target
 from fleet.control.link.stream import ChannelStream
-from fleet.control.link.transport import KEEPALIVE_SECONDS, tuned
+from fleet.control.link.transport import KEEPALIVE_SECONDS, rest, tuned
 from fleet.errors import FleetError, Unreachable, UsageError
 
 _HOP = re.compile(r"(?:(?P<user>[^@]+)@)?(?P<host>\[[^]]+\]|[^:@]+)(?::(?P<port>\d+))?")
@@ -303,6 +303,7 @@ class FabricLink:
                 raise
             raise _handshake_failed(place, error, deadline) from None
         connection.transport.set_keepalive(KEEPALIVE_SECONDS)
+        rest(connection.transport)
         return connection
 
 

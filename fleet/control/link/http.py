@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from fleet.control.link.protocol import Session, Stream
 
-_LIMIT_BYTES = 64 * 1024 * 1024
+LIMIT_BYTES = 64 * 1024 * 1024
 NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -238,12 +238,23 @@ def _exchange(
     patience = _Patience(Deadline.after(timeout))
     raw: Stream | None = None
     try:
-        raw = opener(patience.deadline)
-        connection = _Connection(_Lent(raw, patience))
-        connection.request(method, path, body=body, headers={"Connection": "close", **headers})
-        answer = connection.getresponse()
-        found = {name.lower(): value for name, value in answer.getheaders()}
-        yield HttpStream(answer.status, found, _chunks(answer, patience, None if whole else timeout))
+        with told(node, where, path, timeout):
+            raw = opener(patience.deadline)
+            connection = _Connection(_Lent(raw, patience))
+            connection.request(method, path, body=body, headers={"Connection": "close", **headers})
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            yield HttpStream(answer.status, found, _chunks(answer, patience, None if whole else timeout))
+    finally:
+        if raw is not None:
+            raw.close()
+
+
+@contextmanager
+def told(node: str, where: str, path: str, timeout: float) -> Iterator[None]:
+    """What goes wrong with an exchange in the block, as an error for people."""
+    try:
+        yield
     except FleetError:
         raise
     except http.client.HTTPException as error:
@@ -253,9 +264,6 @@ def _exchange(
         raise Unreachable(f"{where} gave no answer within {timeout:g} s", detail=path, node=node or None) from None
     except (ssl.SSLError, OSError, EOFError) as error:
         raise Unreachable(f"{where}: {_cause(error)}", detail=path, node=node or None) from None
-    finally:
-        if raw is not None:
-            raw.close()
 
 
 def _chunks(answer: http.client.HTTPResponse, patience: _Patience, each_seconds: float | None) -> Iterator[bytes]:
@@ -285,8 +293,8 @@ def _whole(
         for chunk in answer.chunks:
             parts.append(chunk)
             size += len(chunk)
-            if size > _LIMIT_BYTES:
-                raise ProtocolError(f"{where} sent more than {_LIMIT_BYTES} bytes", detail=path, node=node or None)
+            if size > LIMIT_BYTES:
+                raise ProtocolError(f"{where} sent more than {LIMIT_BYTES} bytes", detail=path, node=node or None)
         return HttpAnswer(answer.status, answer.headers, b"".join(parts))
 
 

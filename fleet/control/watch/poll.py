@@ -1,4 +1,8 @@
-"""Asks the agents: every node in its own thread over its own session, each within one deadline."""
+"""Asks the agents over kept sessions, each within one deadline.
+
+A node that is met for the first time has a thread to itself. Those with a kept connection are asked several at a time:
+all requests first, then the answers, which costs far fewer wake-ups.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,15 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 
 from fleet.control.inventory.node import Node
-from fleet.control.link import http
+from fleet.control.link.http import HttpAnswer
+from fleet.control.link.kept import KeptHttp
 from fleet.control.link.protocol import Link, Session, target_of
 from fleet.control.watch.rows import Seen, Sighting
 from fleet.control.watch.view import Reach
@@ -28,18 +33,32 @@ from fleet.vocabulary.secret import Secret
 TokenFor = Callable[[Node], Secret]
 """The bearer token of a node's agent, or the key of its gateway. May raise FleetError."""
 _MOST_THREADS = 64
+_TOGETHER = 10
+"""Nodes that one thread asks at once."""
 _GRACE_SECONDS = 0.5
 _INTENT_SECONDS = 2.0
+_LEAST_SECONDS = 0.05
+"""For one whose group waited in vain for another: its own answer has come long since."""
+_SNAPSHOT, _INTENT = "/v1/snapshot", "/admin/intent"
 
 
 @dataclass
 class _Line:
-    """The session with one node, kept between polls. One thread at a time uses it."""
+    """The session with one node and the doors behind it, kept between polls. One thread at a time uses it."""
 
     session: Session | None = None
+    doors: dict[int, KeptHttp] = field(default_factory=dict)
     abandoned: bool = False
 
+    def door(self, session: Session, port: int) -> KeptHttp:
+        if port not in self.doors:
+            self.doors[port] = KeptHttp(session, port)
+        return self.doors[port]
+
     def hang_up(self) -> None:
+        for door in self.doors.values():
+            door.close()
+        self.doors.clear()
         session, self.session = self.session, None
         if session is not None:
             session.close()
@@ -67,18 +86,18 @@ class Poller:
         """What each node says now. A node that overruns its deadline is a sighting too, and its session is given up."""
         if not nodes:
             return {}
-        work: queue.SimpleQueue[Node | None] = queue.SimpleQueue()
+        work: queue.SimpleQueue[tuple[Node, ...]] = queue.SimpleQueue()
         answers: queue.SimpleQueue[Sighting] = queue.SimpleQueue()
         lines = {node.name: self._lines.setdefault(node.name, _Line()) for node in nodes}
-        threads = min(len(nodes), _MOST_THREADS)
-        for node in nodes:
-            work.put(node)
+        groups = _groups(nodes, lines)
+        threads = min(len(groups), _MOST_THREADS)
+        for group in (*groups, *((),) * threads):
+            work.put(group)
         for _ in range(threads):
-            work.put(None)
             # daemon: a call that overran its deadline must not hold the command's end up
             threading.Thread(target=self._worker, args=(work, answers, lines), daemon=True).start()
         found: dict[NodeName, Sighting] = {}
-        ends = time.monotonic() + self._timeout * math.ceil(len(nodes) / threads) + _GRACE_SECONDS
+        ends = time.monotonic() + self._timeout * math.ceil(len(groups) / threads) + _GRACE_SECONDS
         while len(found) < len(nodes):
             try:
                 sighting = answers.get(timeout=max(0.0, ends - time.monotonic()))
@@ -99,36 +118,52 @@ class Poller:
 
     def _worker(
         self,
-        work: queue.SimpleQueue[Node | None],
+        work: queue.SimpleQueue[tuple[Node, ...]],
         answers: queue.SimpleQueue[Sighting],
         lines: Mapping[NodeName, _Line],
     ) -> None:
-        while (node := work.get()) is not None:
-            line = lines[node.name]
-            try:
-                answers.put(self._ask(node, line))
-            except Exception as error:  # noqa: BLE001 (one odd node never takes the table down)
-                line.hang_up()
-                answers.put(self._failed(node, Reach.UNREACHABLE, f"{type(error).__name__}: {error}"))
-            if line.abandoned:
-                line.hang_up()
+        """Work off groups of nodes; an empty one is the end."""
+        while group := work.get():
+            ends = time.monotonic() + self._timeout
+            if len(group) > 1:
+                for node in group:
+                    self._ask_ahead(node, lines[node.name])
+            for node in group:
+                line = lines[node.name]
+                try:
+                    answers.put(self._ask(node, line, ends))
+                except Exception as error:  # noqa: BLE001 (one odd node never takes the table down)
+                    line.hang_up()
+                    answers.put(self._failed(node, Reach.UNREACHABLE, f"{type(error).__name__}: {error}"))
+                if line.abandoned:
+                    line.hang_up()
 
-    def _ask(self, node: Node, line: _Line) -> Sighting:
+    def _ask_ahead(self, node: Node, line: _Line) -> None:
+        """Send what the last round asked, too. What goes wrong shows again when the answer is waited for."""
+        for port, door in list(line.doors.items()):
+            try:
+                path, headers = self._question(node, port)
+                door.ask(path, headers=headers, timeout=self._timeout)
+            except FleetError:
+                door.close()
+
+    def _ask(self, node: Node, line: _Line, ends: float) -> Sighting:
         if not node.settings.adopted:
             return self._failed(node, Reach.NOT_ADOPTED, "not adopted yet", f"fleet adopt {node.name}")
-        ends = time.monotonic() + self._timeout
         kept = line.session is not None
         try:
-            token = self._token_for(node)
+            path, headers = self._question(node, node.settings.agent_port)
             session = line.session = line.session or self._connect(node, ends)
         except FleetError as error:
             return self._failed(node, Reach.UNREACHABLE, error.title, error.hint)
         try:
-            return self._read(node, session, token, ends)
+            left = max(_LEAST_SECONDS, ends - time.monotonic())
+            answer = line.door(session, node.settings.agent_port).get(path, headers=headers, timeout=left)
+            return self._read(node, line, session, answer, ends)
         except Unreachable as error:
             line.hang_up()
             if kept and time.monotonic() < ends:  # a session that slept or was cut: once more with a new one
-                return self._ask(node, line)
+                return self._ask(node, line, ends)
             return self._failed(node, Reach.AGENT_SILENT, error.title, f"fleet logs {node.name} agent")
         except FleetError as error:
             line.hang_up()
@@ -138,14 +173,14 @@ class Poller:
         left = max(0.1, ends - time.monotonic())
         return self._link.connect(target_of(node, base=self._base), deadline_seconds=left)
 
-    def _read(self, node: Node, session: Session, token: Secret, ends: float) -> Sighting:
-        answer = http.get(
-            session,
-            node.settings.agent_port,
-            "/v1/snapshot",
-            headers={"Authorization": f"Bearer {token.reveal()}"},
-            timeout=max(0.1, ends - time.monotonic()),
-        )
+    def _question(self, node: Node, port: int) -> tuple[str, dict[str, str]]:
+        """Path and header fields of what is asked at a port of the node: its agent's, or its gateway's admin door."""
+        key_for = self._key_for
+        if port == node.settings.agent_port or key_for is None:
+            return _SNAPSHOT, _bearer(self._token_for(node))
+        return _INTENT, _bearer(key_for(node))
+
+    def _read(self, node: Node, line: _Line, session: Session, answer: HttpAnswer, ends: float) -> Sighting:
         if answer.status == 401:
             return self._failed(
                 node, Reach.AGENT_SILENT, "the agent refuses our token", f"fleet deploy --on {node.name}"
@@ -158,24 +193,38 @@ class Poller:
             hint = f"fleet deploy --on {node.name}"
             return self._failed(node, Reach.AGENT_SILENT, "the agent's answer is of another version", hint)
         at = self._clock.now() - timedelta(seconds=_age(answer.headers.get("age")))
-        intent = self._intent(node, session, ends) if _has_gateway(snapshot) else None
+        intent = self._intent(node, line, session, ends, asked=_has_gateway(snapshot))
         return Sighting(node=node.name, reach=Reach.ANSWERED, seen=Seen(at=at, snapshot=snapshot), intent=intent)
 
-    def _intent(self, node: Node, session: Session, ends: float) -> NodeIntent | None:
+    def _intent(self, node: Node, line: _Line, session: Session, ends: float, *, asked: bool) -> NodeIntent | None:
         """What the gateway's admin door says, on the same session. Without such a door, or a key: nothing."""
-        left = min(_INTENT_SECONDS, ends - time.monotonic())
-        if self._key_for is None or left <= 0:
+        port = node.settings.gateway_admin_port
+        if self._key_for is None or not asked:
+            if (door := line.doors.pop(port, None)) is not None:
+                door.close()
             return None
+        left = min(_INTENT_SECONDS, max(_LEAST_SECONDS, ends - time.monotonic()))
         try:
-            headers = {"Authorization": f"Bearer {self._key_for(node).reveal()}"}
-            port = node.settings.gateway_admin_port
-            answer = http.get(session, port, "/admin/intent", headers=headers, timeout=left)
+            path, headers = self._question(node, port)
+            answer = line.door(session, port).get(path, headers=headers, timeout=left)
             return msgspec.json.decode(answer.body, type=NodeIntent) if answer.status == 200 else None
         except (FleetError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def _failed(self, node: Node, reach: Reach, problem: str, hint: str = "") -> Sighting:
         return Sighting(node=node.name, reach=reach, problem=problem, hint=hint or None)
+
+
+def _groups(nodes: Sequence[Node], lines: Mapping[NodeName, _Line]) -> tuple[tuple[Node, ...], ...]:
+    """Those with a kept connection together, as many as one thread asks at once; every other by itself."""
+    kept = [node for node in nodes if lines[node.name].doors]
+    rest = [node for node in nodes if not lines[node.name].doors]
+    together = [tuple(kept[at : at + _TOGETHER]) for at in range(0, len(kept), _TOGETHER)]
+    return (*together, *((node,) for node in rest))
+
+
+def _bearer(secret: Secret) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret.reveal()}"}
 
 
 def _has_gateway(snapshot: Snapshot) -> bool:

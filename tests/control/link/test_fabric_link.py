@@ -17,6 +17,7 @@ import pytest
 from fleet.control.link.fabric_link import FabricLink
 from fleet.control.link.hostkeys import fingerprint
 from fleet.control.link.protocol import ChannelEnded, Target
+from fleet.control.link.transport import KEEPALIVE_SECONDS
 from fleet.errors import AuthError, HostKeyError, Unreachable, UsageError
 
 OpenDoor = Callable[..., Any]
@@ -371,3 +372,14 @@ def test_openssh_carries_a_session_as_jump_host(link: FabricLink, sshd: Any, ope
     door = open_door(host="host2")
     jump = f"{getpass.getuser()}@127.0.0.1:{sshd.port}"
     assert link.connect(door.target(jump=jump)).exec("exit 6").wait() == 6
+
+
+def test_an_idle_connection_sleeps_and_its_thread_still_ends_at_once_when_it_is_closed(
+    link: FabricLink, open_door: OpenDoor
+) -> None:
+    session = link.connect(open_door().target())
+    transport = session._transport  # type: ignore[attr-defined]
+    assert transport.sock.gettimeout() == KEEPALIVE_SECONDS, "paramiko's own 0.1 s are ten wake-ups a second"
+    session.close()
+    transport.join(KEEPALIVE_SECONDS / 2)
+    assert not transport.is_alive()

@@ -23,13 +23,16 @@ class LoopbackSession:
     link: LoopbackLink
     closed: bool = False
 
-    def open_tcp(self, port: int, host: str = "127.0.0.1", *, within_seconds: float = 60.0) -> socket.socket:
+    def open_tcp(self, port: int, host: str = "127.0.0.1", *, within_seconds: float = 60.0) -> LoopbackStream:
         if self.closed or self.node in self.link.cut:
             raise Unreachable("the connection was lost", node=self.node)
+        self.link.opened.append(f"{self.node}:{port}")
         try:
-            return socket.create_connection((host, port), timeout=within_seconds)
+            stream = LoopbackStream(socket.create_connection((host, port), timeout=within_seconds), self)
         except OSError as error:
             raise Unreachable(f"the node did not open port {port}: {error.strerror}", node=self.node) from error
+        self.link.streams.append(stream)
+        return stream
 
     def exec(self, command: str, *, within_seconds: float = 60.0):
         raise NotImplementedError
@@ -39,14 +42,50 @@ class LoopbackSession:
 
 
 @dataclass
+class LoopbackStream:
+    """A socket that is lost with its session."""
+
+    socket: socket.socket
+    session: LoopbackSession
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        self.socket.settimeout(seconds)
+
+    def recv(self, limit: int, /) -> bytes:
+        self._check()
+        self.session.link.traffic.append(("waits", self.session.node))
+        if self.session.node in self.session.link.mute:
+            raise TimeoutError("timed out")
+        return self.socket.recv(limit)
+
+    def sendall(self, data: bytes, /) -> None:
+        self._check()
+        self.session.link.traffic.append(("sent", self.session.node))
+        self.socket.sendall(data)
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def _check(self) -> None:
+        if self.session.closed or self.session.node in self.session.link.cut:
+            raise ConnectionError("the connection was lost")
+
+
+@dataclass
 class LoopbackLink:
-    """`down` nodes raise, `hanging` ones wait for `release`, `cut` sessions are dead until connected again."""
+    """`down` nodes raise, `hanging` ones wait for `release`, `cut` sessions are dead until connected again, and the
+    answers of `mute` nodes never come. `traffic` is what was sent and waited for, in its order.
+    """
 
     down: dict[str, Exception] = field(default_factory=dict)
     hanging: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)
     release: threading.Event = field(default_factory=threading.Event)
     connects: list[str] = field(default_factory=list)
+    mute: set[str] = field(default_factory=set)
+    opened: list[str] = field(default_factory=list)
+    traffic: list[tuple[str, str]] = field(default_factory=list)
+    streams: list[LoopbackStream] = field(default_factory=list)
 
     def connect(self, target, *, deadline_seconds: float = 15.0) -> LoopbackSession:
         self.connects.append(target.node)
@@ -59,6 +98,11 @@ class LoopbackLink:
 
     def host_key(self, target, *, deadline_seconds: float = 15.0) -> str:
         raise NotImplementedError
+
+    def hang_up_streams(self) -> None:
+        """What a service does that is started again: the sessions live on."""
+        for stream in self.streams:
+            stream.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self.release.set()

@@ -117,6 +117,45 @@ def test_sessions_are_kept_between_polls_and_opened_again_when_cut(link, start_a
     poller.close()
 
 
+def test_a_second_round_opens_nothing_and_sends_every_request_before_it_waits_for_an_answer(link, start_agent):
+    """One thread asks ten nodes at once: the first answer is awaited when the last request is out."""
+    nodes = [a_node(f"n{index}", port=start_agent(f"n{index}")) for index in range(10)]
+    poller = Poller(link, token_for=token_for, clock=SystemClock())
+    poller.poll(nodes)
+    opened = len(link.opened)
+    link.traffic.clear()
+    found = poller.poll(nodes)
+    assert {sighting.reach for sighting in found.values()} == {Reach.ANSWERED}
+    assert len(link.opened) == opened
+    assert [kind for kind, _ in link.traffic[:10]] == ["sent"] * 10
+    assert sorted(name for _, name in link.traffic[:10]) == sorted(node.name for node in nodes)
+    poller.close()
+
+
+def test_one_that_hangs_costs_those_that_are_asked_with_it_nothing(link, start_agent):
+    nodes = [a_node(f"n{index}", port=start_agent(f"n{index}")) for index in range(3)]
+    poller = Poller(link, token_for=token_for, clock=SystemClock(), timeout_seconds=0.5)
+    poller.poll(nodes)
+    link.mute.add("n0")
+    found = poller.poll(nodes)
+    assert {name: sighting.reach for name, sighting in found.items()} == {
+        "n0": Reach.AGENT_SILENT,
+        "n1": Reach.ANSWERED,
+        "n2": Reach.ANSWERED,
+    }
+    poller.close()
+
+
+def test_an_agent_that_was_started_again_is_met_on_the_same_session(link, start_agent):
+    node = a_node("mini-1", port=start_agent("mini-1"))
+    poller = Poller(link, token_for=token_for, clock=SystemClock())
+    poller.poll([node])
+    link.hang_up_streams()
+    assert poller.poll([node])["mini-1"].reach is Reach.ANSWERED
+    assert (link.connects, len(link.opened)) == (["mini-1"], 2)
+    poller.close()
+
+
 def test_an_error_that_nobody_foresaw_is_a_row_and_not_a_crash(link):
     link.down["odd"] = ZeroDivisionError("by zero")
     assert "ZeroDivisionError" in ask(link, a_node("odd"))["odd"].problem

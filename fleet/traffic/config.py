@@ -239,7 +239,10 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class HashedKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key by the SHA-256 (hex) of its text. `scopes`: `inference`, `node` (snapshot, metrics), `admin`."""
+    """A key by the SHA-256 (hex) of its text.
+
+    `scopes`: `inference`, `node` (snapshot, metrics), `admin`, `care` (of the admin door pace and intent only).
+    """
 
     name: str
     sha256: str

@@ -171,7 +171,8 @@ async def test_generation_stops_when_the_client_leaves(start: Start, run: Any, *
     await until(lambda: live.in_flight == 1)
     if stream:
         answer = await asking
-        await answer.content.readline()
+        for _ in range(60):  # thirty tokens, with an empty line after each
+            await answer.content.readline()
         answer.close()
     else:
         await asyncio.sleep(0.3)
@@ -179,6 +180,8 @@ async def test_generation_stops_when_the_client_leaves(start: Start, run: Any, *
         await asyncio.wait((asking,))
     await until(lambda: gateway.books.words == ["cancelled"])
     await until(lambda: b"Broken pipe" in sidecar.log.read_bytes() or b"reset" in sidecar.log.read_bytes(), within=20)
+    assert live.pace is not None
+    assert not stream or live.pace.tokens_total >= 28  # what it gave speaks of its pace
 
 
 async def test_a_killed_sidecar_is_refused_quickly_and_found_again(start: Start, run: Any, models: Any) -> None:
@@ -203,4 +206,7 @@ async def test_a_server_whose_model_cannot_load_never_becomes_ready(
     live = gateway.gateway.upstreams.live["chat"]
     await until(lambda: "not able to generate" in live.reason or "could not load" in live.reason, within=60)
     assert live.readiness == "down"
+    pace = live.pace
+    assert pace is not None
+    await until(lambda: pace.refusing_since is not None, within=60)
     assert (await gateway.get("/readyz", key=None)).status == 503

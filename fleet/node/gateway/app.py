@@ -25,6 +25,7 @@ from fleet.node.gateway.failures import ClientGone
 from fleet.node.gateway.gatekeeper import Gatekeeper
 from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.node.gateway.models import model_entry, model_list, model_not_found, no_facts, reasons
+from fleet.node.gateway.own_snapshot import OwnSnapshot
 from fleet.node.gateway.relay import Relay
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.request import new_id
@@ -63,6 +64,7 @@ class Front:
     def __post_init__(self) -> None:
         self._since = int(time.time())
         self._gatekeeper = Gatekeeper(self.current)
+        self._own_snapshot = OwnSnapshot(lambda: fetch_snapshot(self.session, self.current.loaded.config))
         self.surfaces = Surfaces(current=self.current, upstreams=self.upstreams, relay=self.relay, calls=self.calls)
         self._plain = dialect("chat")
         self._doors: dict[str, Door] = {
@@ -153,8 +155,7 @@ class Front:
         return json_answer(model_entry(route, live, facts=self.facts, since=since, stopping=self.draining))
 
     async def _snapshot(self, visit: Visit) -> web.StreamResponse:  # noqa: ARG002 (a door's signature)
-        body = await fetch_snapshot(self.session, self.current.loaded.config)
-        return web.Response(body=body, content_type="application/json")
+        return web.Response(body=await self._own_snapshot.get(), content_type="application/json")
 
     async def _not_found(self, visit: Visit) -> web.StreamResponse:
         request = visit.request

@@ -146,6 +146,7 @@ def test_a_certificate_of_the_pinned_key_with_its_own_names_is_taken() -> None:
         (a_certificate(days=0, start=NOW), "for another time"),
         (a_certificate(start=NOW + dt.timedelta(days=2)), "for another time"),
     ],
+    ids=["authority", "another-address", "wildcard", "address-missing", "nameless", "over", "not-yet"],
 )
 def test_a_certificate_that_says_more_or_less_than_its_node_is_refused_with_advice(der: bytes, title: str) -> None:
     with pytest.raises(NodeError, match=title) as caught:

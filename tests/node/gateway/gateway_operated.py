@@ -30,6 +30,7 @@ from fleet.traffic.config import KeyRing, Upstream
 
 BOSS = "sk-boss-0123456789"
 AGENT_KEY = "agent-0123456789"
+_QUICK: Any = {"access_log": None, "lingering_time": 0.1}
 
 
 @dataclass
@@ -113,7 +114,9 @@ async def operated(folder: Path, *upstreams: Upstream, **changes: Any) -> AsyncI
             session=session,
             extra=doors.doors(),
         )
-        server = web.ServerRunner(web.Server(with_page.handle, handler_cancellation=True, access_log=None))
+        server = web.ServerRunner(
+            web.Server(with_page.handle, handler_cancellation=True, **_QUICK), shutdown_timeout=0.1
+        )
         url = await _listen(stack, server)
 
         door = AdminDoor(
@@ -127,7 +130,7 @@ async def operated(folder: Path, *upstreams: Upstream, **changes: Any) -> AsyncI
             ),
             explain=Explainer(lambda: current.loaded, gateway.upstreams).explain,
         )
-        admin = await _listen(stack, web.AppRunner(door.application(), access_log=None))
+        admin = await _listen(stack, web.AppRunner(door.application(), shutdown_timeout=0.1, **_QUICK))
         gateway.follow()
         intents.follow()
         loaded = current.loaded

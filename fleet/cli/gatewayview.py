@@ -22,12 +22,13 @@ _STATES = {
     "draining": ("◌", "~", "yellow"),
     "drained": ("○", "o", "magenta"),
 }
+_STANDINGS = {"less": "gets less new work", "none": "gets no new work while others serve"}
 _PHASES = {"queued": "yellow", "waiting": "cyan", "answering": "green"}
 _UNKNOWN = Text("-", style="dim")
 
 
 def routes_screen(report: RouteReports, *, unicode: bool = True) -> RenderableType:
-    """Every route with its upstreams in order of preference; below, why those that are not ready are not."""
+    """Every route with its upstreams in order of preference; below, why one is not ready, or gets less."""
     table = _table()
     for column in ("ROUTE", "TRACK", "UPSTREAM", "STATE"):
         table.add_column(column, no_wrap=column != "UPSTREAM", overflow="fold")
@@ -40,7 +41,7 @@ def routes_screen(report: RouteReports, *, unicode: bool = True) -> RenderableTy
             if number == 0 and place == 0:
                 head[0].append(" *", style="dim")
             table.add_row(*head, *_cells(upstream, unicode=unicode), _count(upstream.context_tokens))
-            if upstream.reason and upstream.state != "ready":
+            if (upstream.reason and upstream.state != "ready") or upstream.standing != "full":
                 reasons[upstream.name] = upstream
         if not route.upstreams:
             table.add_row(
@@ -57,9 +58,10 @@ def routes_lines(report: RouteReports) -> Iterator[str]:
     for route in report.routes:
         for place, one in enumerate(route.upstreams, 1):
             reason = f" {one.reason}" if one.reason else ""
+            health = f" {one.standing}: {'; '.join(one.unwell)}" if one.standing != "full" else ""
             yield (
                 f"{route.name} {route.track} {place} {one.name} {one.state} {one.in_flight}/{one.max_in_flight}"
-                f" {one.outstanding_tokens}{reason}"
+                f" {one.outstanding_tokens}{reason}{health}"
             )
 
 
@@ -141,13 +143,17 @@ def _cells(upstream: UpstreamReport, *, unicode: bool) -> tuple[Text, Text, Text
 
 def _state(upstream: UpstreamReport, *, unicode: bool) -> Text:
     shape, ascii_shape, style = _STATES.get(upstream.state, ("?", "?", "cyan"))
-    return Text(f"{shape if unicode else ascii_shape} {upstream.state}", style=style)
+    text = Text(f"{shape if unicode else ascii_shape} {upstream.state}", style=style)
+    return text if upstream.standing == "full" else text.append(f", {upstream.standing}", style="yellow")
 
 
 def _reason(upstream: UpstreamReport, *, unicode: bool) -> RenderableType:
     line = _state(upstream, unicode=unicode)
     line.plain = line.plain.split(" ")[0] + " "
-    line.append(upstream.name, style="bold default").append(f"  {upstream.reason}", style="not bold default")
+    why = [upstream.reason] if upstream.reason and upstream.state != "ready" else []
+    if upstream.standing != "full":
+        why.append(f"{_STANDINGS.get(upstream.standing, upstream.standing)}: {'; '.join(upstream.unwell)}")
+    line.append(upstream.name, style="bold default").append(f"  {'; '.join(why)}", style="not bold default")
     return line
 
 

@@ -38,6 +38,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int = 0
     output_chunks: int = 0
     first_token_seconds: float | None = None
+    avoided: tuple[str, ...] = ()
 
 
 class RequestTable(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,8 @@ def upstream_report(live: LiveUpstream, *, now: float, shape: Shape | None = Non
     asked = shape or (Shape(work=live.works[0]) if live.works else Shape())
     state = live.state(asked)
     why = keeps_out(state, asked, now)
+    if why is Why.HEALTH:  # that is its standing: it can serve
+        why = None
     spec, proven = live.spec, live.proven_at
     return UpstreamReport(
         name=spec.name,
@@ -32,6 +34,8 @@ def upstream_report(live: LiveUpstream, *, now: float, shape: Shape | None = Non
         context_tokens=spec.context_tokens,
         matched_tokens=live.ratio.tokens(state.matched_bytes) if state.matched_bytes else 0,
         seen_seconds_ago=None if proven is None else max(0.0, now - proven),
+        standing=live.standing.value,
+        unwell=live.unwell,
     )
 
 

@@ -60,6 +60,8 @@ class Attempts:
             place = await self._place(call, failures, timeouts)
             upstream = place.upstream
             call.tried.append(upstream.name)
+            if place.avoided:
+                call.avoided = tuple(dict.fromkeys((*call.avoided, *place.avoided)))
             call.upstream, call.node, call.served = upstream.name, upstream.spec.node, upstream.spec.serves
             call.phase = Phase.WAITING
             answering: Answering | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from fleet.traffic.avoided import Avoided, avoided_header
 from fleet.traffic.config import Route
 from fleet.traffic.dialects.dialect import Asked, Dialect
 from fleet.traffic.openai_error import ApiError
@@ -32,7 +33,7 @@ class Call(msgspec.Struct, kw_only=True, eq=False):
     """A request on its way. `model` is what the client asked for, and what it is answered under.
 
     `notes` are headers of the answer that admission adds (`x-fleet-downgraded`). Times are monotonic seconds.
-    `queued_seconds`: how long it waited for places, over all attempts.
+    `queued_seconds`: how long it waited for places, over all attempts. `avoided`: whom health kept it from.
     """
 
     request_id: str
@@ -45,6 +46,7 @@ class Call(msgspec.Struct, kw_only=True, eq=False):
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     notes: dict[str, str] = msgspec.field(default_factory=dict)
     tried: list[str] = msgspec.field(default_factory=list)
+    avoided: tuple[Avoided, ...] = ()
     upstream: str = ""
     node: str = ""
     served: str = ""
@@ -67,6 +69,8 @@ class Call(msgspec.Struct, kw_only=True, eq=False):
             found["x-fleet-model"] = self.served
         if self.tried:
             found["x-fleet-attempts"] = str(len(self.tried))
+        if self.avoided:
+            found["x-fleet-avoided"] = avoided_header(self.avoided)
         if self.notes:
             found |= self.notes
         return found

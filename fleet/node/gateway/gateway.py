@@ -14,6 +14,7 @@ from fleet.node.gateway.nodebook import NodeBook
 from fleet.node.gateway.probing import Prober
 from fleet.node.gateway.relay import Relay
 from fleet.node.gateway.reload import Current
+from fleet.node.gateway.standings import Standings
 from fleet.node.gateway.upstreams import Upstreams
 from fleet.traffic.config import GatewayConfig
 
@@ -29,6 +30,7 @@ class Gateway:
         self.upstreams = Upstreams(queue=self._config().queue, breaker=self._config().breaker)
         self._caller = caller = HttpCaller()
         self.nodebook = NodeBook(caller=caller, session=session, config=self._config)
+        self.standings = Standings(self.nodebook, self.upstreams, config=self._config)
         self._prober = Prober(caller=caller, upstreams=self.upstreams, config=self._config)
         self.attempts = Attempts(caller=caller, upstreams=self.upstreams, admission=admission, config=self._config)
         relay = Relay(attempts=self.attempts, accounting=accounting, config=self._config)
@@ -47,6 +49,7 @@ class Gateway:
         """Use what the configuration of the moment names."""
         self.upstreams.follow(self._current.loaded)
         self.nodebook.follow(self._current.loaded)
+        self.standings.follow()
         self._prober.follow()
         self._catalogue.follow(self.upstreams.live.values())
 

@@ -13,12 +13,14 @@ from fleet.traffic.choice import Readiness, UpstreamState
 from fleet.traffic.config import Breaker, Limits, Upstream
 from fleet.traffic.estimate import TokenRatio
 from fleet.traffic.prefix import PrefixMemory
+from fleet.traffic.wellness import Standing, Wellbeing
 from fleet.traffic.work import Shape, Work
 from fleet.vocabulary.names import Intent
 from fleet.vocabulary.secret import Secret
 
 _UNSAID_BUSY_SECONDS = 1.0
 _LONGEST_BUSY_SECONDS = 600.0
+_BY_HEARSAY = "health"
 _ANY = Shape()
 
 
@@ -40,9 +42,10 @@ class Load:
 class LiveUpstream:
     """What probes said (`readiness`), what live requests met (`circuit`), what runs there, and what its caches hold.
 
-    `pace` is how fast it answers, for a sidecar of this node. `noticed` is called when it may take requests that it did
-    not take before, or no longer takes them. `changed` is set when its prober should look at once. Counters ending in
-    `_total` are of tokens and only rise.
+    `pace` is how fast it answers, for a sidecar of this node. `standing` is how much new work its node's health lets it
+    have, `unwell` says why not all, and `ailment` in one word. `noticed` is called when it may take requests that it
+    did not take before, or no longer takes them. `changed` is set when its prober should look at once. Counters ending
+    in `_total` are of tokens and only rise.
     """
 
     def __init__(
@@ -70,6 +73,12 @@ class LiveUpstream:
         self.cached_tokens_total = 0
         self.prompt_tokens_total = 0
         self.changed = asyncio.Event()
+        self.wellbeing = Wellbeing()
+        self.standing = Standing.FULL
+        self.unwell: tuple[str, ...] = ()
+        self.ailment = ""
+        self._hearsay: tuple[Standing, tuple[str, ...]] = (Standing.FULL, ())
+        self._why_unwell = ""
         self._noticed = noticed
         self._down = False
         self._intent = Intent.SERVING
@@ -142,6 +151,8 @@ class LiveUpstream:
             prompt_tokens=ratio.tokens(size) if size else shape.prompt_tokens,
             least_prompt_tokens=ratio.least_tokens(size) if size else 0,
             matched_bytes=self.prefixes.matched_bytes(shape.chain) if shape.chain else 0,
+            standing=self.standing,
+            unwell=self._why_unwell,
         )
 
     def facts(self, limits: Limits) -> UpstreamFacts:
@@ -193,6 +204,25 @@ class LiveUpstream:
         wanted = _UNSAID_BUSY_SECONDS if seconds is None else min(max(seconds, 0.0), _LONGEST_BUSY_SECONDS)
         self.busy_until = max(self.busy_until, now + wanted)
 
+    def feels(self, wellbeing: Wellbeing) -> None:
+        """Its node's readings were judged. As long as they are known, nothing else counts."""
+        self.wellbeing = wellbeing
+        self._weigh()
+
+    def says(self, standing: Standing, reasons: tuple[str, ...]) -> None:
+        """What its own gateway says of its node: that counts where we may not read the node ourselves."""
+        self._hearsay = standing, reasons
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """What requests need of it, worked out once."""
+        held, before = self.wellbeing, self.standing
+        self.standing, self.unwell = (held.standing, held.reasons) if held.known else self._hearsay
+        self._why_unwell = "; ".join(self.unwell)
+        self.ailment = held.word if held.known else _BY_HEARSAY if self.standing is not Standing.FULL else ""
+        if self.standing is not before:
+            self._noticed()
+
     def learned(self, usage: Mapping[str, Any], *, prompt_bytes: int, matched_tokens: int) -> None:
         """The engine counted a prompt of `prompt_bytes`; `matched_tokens` were expected to be cached. Total."""
         prompt = _count(usage.get("prompt_tokens"))
@@ -209,9 +239,13 @@ class LiveUpstream:
     def keep_of(self, old: LiveUpstream) -> None:
         """Of what it was before its configuration changed.
 
-        The operator's intent; what still runs there, when it is the same server; what a same model taught.
+        The operator's intent; how its node is; what still runs there, when it is the same server; what a same model
+        taught.
         """
         self._intent = old.intent
+        if old.spec.node == self.spec.node:
+            self._hearsay = old._hearsay
+            self.feels(old.wellbeing)
         if old.spec.url == self.spec.url:
             self.load = old.load
         if (old.spec.serves, old.spec.model) == (self.spec.serves, self.spec.model):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from fleet.node.gateway.call import Outcome
 from fleet.node.gateway.metrics_window import Recent
+from fleet.traffic.avoided import Avoided
 from fleet.vocabulary.names import Lane
 
 OTHER = "other"
@@ -85,6 +86,7 @@ class Metrics:
         self.queue = {lane: Histogram(QUEUE_SECONDS) for lane in Lane}
         self.reloads_failed = 0
         self.turned_away: dict[int, int] = {}
+        self.avoided: dict[tuple[str, str], int] = {}
         self.recent = Recent(FIRST_TOKEN_SECONDS)
         self.started = now()
 
@@ -105,6 +107,8 @@ class Metrics:
         series.seconds.add(seconds)
         if outcome.malformed:
             series.malformed += outcome.malformed
+        if call.avoided:
+            self._avoided(call.avoided)
         if len(call.tried) > 1:
             series.retries += len(call.tried) - 1
         usage = outcome.usage
@@ -139,6 +143,11 @@ class Metrics:
         """An answer of 4xx or 5xx to what never became a call: no key, no such model, no JSON."""
         if 400 <= status < 600:
             self.turned_away[status] = self.turned_away.get(status, 0) + 1
+
+    def _avoided(self, those: Iterable[Avoided]) -> None:
+        for one in those:
+            key = (one.upstream if one.upstream in self._names else OTHER, one.reason)
+            self.avoided[key] = self.avoided.get(key, 0) + 1
 
     def _admit(self, key: SeriesKey) -> Series:
         """The series of a key that comes for the first time. `_raw` is bounded too: an odd name is not remembered."""

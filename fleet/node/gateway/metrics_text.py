@@ -18,6 +18,7 @@ from fleet.node.gateway.metrics import (
 from fleet.node.gateway.metrics_process import ProcessReading
 from fleet.node.gateway.metrics_view import STATES, GatewayView
 from fleet.traffic.breaker import Phase as Breaker
+from fleet.traffic.wellness import Standing
 from fleet.vocabulary.contracts.gateway_admin import UpstreamReport
 from fleet.vocabulary.exposition import Exposition, Labels
 from fleet.vocabulary.names import Lane
@@ -143,6 +144,12 @@ def _waits(text: Exposition, metrics: Metrics, view: GatewayView) -> None:
         view.retries_refused,
     )
     text.family(
+        "fleet_health_avoided_total",
+        "counter",
+        "Requests that an upstream would have had, were its node well, by the sign that weighed most.",
+        [((("upstream", upstream), ("reason", reason)), n) for (upstream, reason), n in metrics.avoided.items()],
+    )
+    text.family(
         "fleet_refused_at_the_door_total",
         "counter",
         "Requests that no route ever saw: no key, no such model, no JSON.",
@@ -185,6 +192,12 @@ def _moment(text: Exposition, view: GatewayView) -> None:
             for labels, one in about
             if view.breakers.get(one.name) in BREAKERS
         ],
+    )
+    text.family(
+        "fleet_upstream_standing",
+        "gauge",
+        "How much new work its node's health lets it have: 0 full, 1 less, 2 none while another can serve.",
+        [(labels, Standing(one.standing).grade) for labels, one in about],
     )
     text.family(
         "fleet_upstream_in_flight",

@@ -12,6 +12,7 @@ from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.traffic.choice import Readiness
 from fleet.traffic.config import Price, Route
 from fleet.traffic.openai_error import ApiError
+from fleet.traffic.wellness import Standing
 from fleet.vocabulary.names import Intent
 
 Facts = Callable[[LiveUpstream], ModelFacts | None]
@@ -45,6 +46,7 @@ def model_entry(
     """One model. `ready`: an upstream of it has proven itself and takes work, and the gateway is not `stopping`.
 
     `context_length` is the shortest of its upstreams, `pricing` (USD per token) the first one's that would be asked.
+    `standing` and `unwell` are there when health takes work even from the best of them.
     """
     mine = [live[name] for name in route.upstreams if name in live]
     serving = [one for one in mine if one.intent is Intent.SERVING and one.readiness is not Readiness.DOWN]
@@ -60,6 +62,9 @@ def model_entry(
     }
     if not ready:
         fleet["reason"] = STOPPING if stopping else reasons(mine)
+    best = min(serving, key=lambda one: one.standing.grade, default=None)
+    if best is not None and best.standing is not Standing.FULL:
+        fleet["standing"], fleet["unwell"] = best.standing.value, list(best.unwell)
     entry: dict[str, Any] = {
         "id": route.name,
         "object": "model",

@@ -11,7 +11,7 @@ from fleet.vocabulary.names import Track
 
 
 class UpstreamStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream. `state`: ready, full, unknown, draining, drained or down."""
+    """One upstream. `state`: ready, full, unknown, draining, drained or down. `standing`: full, less or none."""
 
     name: str
     node: str
@@ -21,6 +21,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     in_flight: int = 0
     max_in_flight: int = 0
+    standing: str = "full"
 
 
 class RouteStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,10 +132,19 @@ def _upstream(one: UpstreamReport) -> UpstreamStatus:
         kind=one.kind,
         model=one.serves,
         state=one.state,
-        reason="" if one.state in ("ready", "full", one.reason) else one.reason,
+        reason=_standing_text(one) or ("" if one.state in ("ready", "full", one.reason) else one.reason),
         in_flight=one.in_flight,
         max_in_flight=one.max_in_flight,
+        standing=one.standing,
     )
+
+
+def _standing_text(one: UpstreamReport) -> str:
+    """What its node's health costs an upstream that could serve, for people; "" = nothing."""
+    if one.standing == "full" or one.state not in ("ready", "full", "unknown"):
+        return ""
+    costs = "no new work while others serve" if one.standing == "none" else "half as much at once, after the others"
+    return f"{costs}: {'; '.join(one.unwell) or 'its node is unwell'}"
 
 
 def _span(lately: Lately) -> Span:

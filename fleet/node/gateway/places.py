@@ -7,22 +7,33 @@ from typing import Any
 
 from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.node.gateway.paces import Timing
+from fleet.traffic.avoided import Avoided
 from fleet.traffic.estimate import expected_output_tokens
 from fleet.traffic.work import Shape
 
 
 class Place:
-    """Taken when it is made. `leave` gives it back, once; what is called after that does nothing."""
+    """Taken when it is made. `leave` gives it back, once; what is called after that does nothing.
+
+    `avoided`: whom health kept the request from.
+    """
 
     __slots__ = (
         *("_asked_at", "_chain", "_clock", "_freed", "_held", "_matched", "_output", "_pace", "_prefill"),
-        *("_prompt_bytes", "_timing", "_trial", "upstream"),
+        *("_prompt_bytes", "_timing", "_trial", "avoided", "upstream"),
     )
 
     def __init__(
-        self, upstream: LiveUpstream, shape: Shape, *, clock: Callable[[], float], freed: Callable[[], None]
+        self,
+        upstream: LiveUpstream,
+        shape: Shape,
+        *,
+        clock: Callable[[], float],
+        freed: Callable[[], None],
+        avoided: tuple[Avoided, ...] = (),
     ) -> None:
         self.upstream = upstream
+        self.avoided = avoided
         self._clock = clock
         self._freed: Callable[[], None] | None = freed
         self._asked_at = now = clock()

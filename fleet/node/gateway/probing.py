@@ -8,22 +8,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from fleet.engines import Probe
+from fleet.engines.error_text import shown
 from fleet.node.gateway.caller import Caller
 from fleet.node.gateway.failures import UpstreamFailure, broken, timed_out
 from fleet.node.gateway.upstreams import LiveUpstream, Upstreams
 from fleet.traffic.chat_stream import ChatStreamReader, Done, Fault
 from fleet.traffic.choice import Readiness
 from fleet.traffic.config import GatewayConfig
+from fleet.traffic.wellness import Standing
 from fleet.vocabulary.names import Intent
 
 _LOG = logging.getLogger(__name__)
 _LIST_BYTES = 1024 * 1024
+_MOST_REASONS = 6
 _PROBE_HEADERS = {"x-fleet-request-id": "probe"}
 
 
@@ -150,6 +153,7 @@ class Prober:
         if upstream.spec.kind == "edge":
             said = edge_says(body, upstream.spec.model)
             upstream.intent = said.intent
+            upstream.says(said.standing, said.unwell)
             if said.reason and said.intent is Intent.SERVING:
                 raise broken(said.reason)
 
@@ -161,10 +165,15 @@ def _fresh(upstream: LiveUpstream, seconds: float) -> bool:
 
 
 class EdgeWord(NamedTuple):
-    """What a gateway says of one of its models: why it is not ready ("" = it is), and what its operator wants of it."""
+    """What a gateway says of one of its models: why it is not ready ("" = it is), and what its operator wants of it.
+
+    `standing` is how much new work its node's health lets it have, `unwell` why not all.
+    """
 
     reason: str
     intent: Intent = Intent.SERVING
+    standing: Standing = Standing.FULL
+    unwell: tuple[str, ...] = ()
 
 
 def edge_says(models: bytes, wanted: str) -> EdgeWord:
@@ -177,9 +186,22 @@ def edge_says(models: bytes, wanted: str) -> EdgeWord:
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict) and entry.get("id") == wanted:
             said = entry.get("fleet")
-            if not isinstance(said, dict) or said.get("ready") is True:
+            if not isinstance(said, dict):
                 return EdgeWord("")
+            standing, unwell = _standing(said)
+            if said.get("ready") is True:
+                return EdgeWord("", standing=standing, unwell=unwell)
             reason, status = said.get("reason"), said.get("status")
             intent = Intent(status) if status in (Intent.DRAINING.value, Intent.DRAINED.value) else Intent.SERVING
-            return EdgeWord(reason if isinstance(reason, str) and reason else "not ready", intent)
+            why = reason if isinstance(reason, str) and reason else "not ready"
+            return EdgeWord(why, intent, standing, unwell)
     return EdgeWord(f"it does not serve {wanted!r}")
+
+
+def _standing(said: Mapping[str, Any]) -> tuple[Standing, tuple[str, ...]]:
+    """What it says of its node's health. A word that is not known is none."""
+    standing, unwell = said.get("standing"), said.get("unwell")
+    if standing not in (Standing.LESS.value, Standing.NONE.value):
+        return Standing.FULL, ()
+    texts = tuple(shown(text) for text in unwell if isinstance(text, str)) if isinstance(unwell, list) else ()
+    return Standing(standing), tuple(filter(None, texts[:_MOST_REASONS]))

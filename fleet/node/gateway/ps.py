@@ -33,6 +33,7 @@ def live_request(call: Call, *, now: float) -> LiveRequest:
         max_output_tokens=call.shape.output_tokens,
         output_chunks=call.chunks,
         first_token_seconds=None if call.first_token_at is None else call.first_token_at - call.started,
+        avoided=tuple(one.text for one in call.avoided),
     )
 
 

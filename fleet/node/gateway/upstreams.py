@@ -11,12 +11,14 @@ from fleet.engines import engine
 from fleet.node.gateway.config import Loaded
 from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.node.gateway.places import Place
-from fleet.traffic.choice import Choice, choose
+from fleet.traffic.avoided import Avoided, avoided
+from fleet.traffic.choice import Choice, UpstreamState, choose
 from fleet.traffic.config import Breaker, Queue, Route
 from fleet.traffic.dialects.dialect import Asked
 from fleet.traffic.estimate import TokenRatio
 from fleet.traffic.fair_queue import FairQueue
 from fleet.traffic.prefix import CHUNK_BYTES, chain_of, session_of
+from fleet.traffic.wellness import Standing
 from fleet.traffic.work import Shape, Work
 from fleet.vocabulary.names import Lane
 
@@ -61,8 +63,15 @@ class _Waiter:
         return self.asking.route.name, self.asking.shape.work, self.without
 
 
+def _nobody_hears(upstream: LiveUpstream) -> None:
+    """See Upstreams."""
+
+
 class Upstreams:
-    """All upstreams of the gateway. Between a check and a place nothing else runs: there is no await."""
+    """All upstreams of the gateway. Between a check and a place nothing else runs: there is no await.
+
+    `standing_changed` hears of each whose health costs it work now, or no longer does.
+    """
 
     def __init__(
         self,
@@ -76,6 +85,8 @@ class Upstreams:
         self._breaker = breaker or Breaker()
         self._queue: FairQueue[_Waiter] = FairQueue(queue)
         self._timer: asyncio.TimerHandle | None = None
+        self.standing_changed: Callable[[LiveUpstream], None] = _nobody_hears
+        self._unwell: dict[str, Standing] = {}
 
     def follow(self, loaded: Loaded) -> None:
         """Become the upstreams of `loaded`. One that did not change keeps all that is known of it, and its load."""
@@ -88,24 +99,22 @@ class Upstreams:
                 old.breaker = self._breaker
                 continue
             name = "edge" if spec.kind == "edge" else spec.engine
-            live[spec.name] = LiveUpstream(spec, engine(name), key, breaker=self._breaker, noticed=self.wake)
+            live[spec.name] = LiveUpstream(spec, engine(name), key, breaker=self._breaker, noticed=self._noticed)
             if old is not None:
                 live[spec.name].keep_of(old)
         self.live = live
-        self.wake()
+        self._noticed()
 
     def waiting(self, lane: Lane) -> int:
         """How many requests of a lane wait for a place."""
         return self._queue.waiting(lane)
 
-    def choose(self, route: Route, shape: Shape = _ANY, *, without: frozenset[str] = frozenset()) -> Choice:
-        """Where a request may go now, leaving out what was tried already."""
-        if without:
-            left = tuple(name for name in route.upstreams if name not in without)
-            route = Route(name=route.name, upstreams=left, track=route.track)
-        live = self.live
-        states = {name: live[name].state(shape) for name in route.upstreams if name in live}
-        return choose(route, states, shape, now=self._clock())
+    def choose(
+        self, route: Route, shape: Shape = _ANY, *, without: frozenset[str] = frozenset(), last: bool = False
+    ) -> Choice:
+        """Where a request may go now, leaving out what was tried already. `last`: it can wait no longer."""
+        route = _left(route, without)
+        return choose(route, self._states(route, shape), shape, now=self._clock(), last=last)
 
     def ratio(self, route: Route) -> TokenRatio:
         """Tokens per byte of the model that the route prefers."""
@@ -139,13 +148,13 @@ class Upstreams:
         """A place on the best upstream, or the choice that says why there is none within `wait_seconds`."""
         choice = self.choose(asking.route, asking.shape, without=without)
         if choice.attempts and not self._queue:
-            return self._place(choice.attempts[0], asking.shape)
+            return self._place(choice.attempts[0], asking, without)
         if not choice.attempts and (not choice.full or wait_seconds <= 0):
-            return choice
+            return self._at_last(asking, without)
         waiter = _Waiter(asking, without)
         shape = asking.shape
         if not self._queue.push(waiter, lane=shape.lane, key=asking.key, route=waiter.waits_for):
-            return choice if not choice.attempts else self._place(choice.attempts[0], shape)
+            return self._at_last(asking, without)
         if choice.attempts:
             self.wake()
         else:
@@ -170,8 +179,36 @@ class Upstreams:
                 pass
             self._look_later()
 
-    def _place(self, name: str, shape: Shape) -> Place:
-        return Place(self.live[name], shape, clock=self._clock, freed=self.wake)
+    def _noticed(self) -> None:
+        """An upstream takes more than before, or less."""
+        before = self._unwell
+        self._unwell = {name: one.standing for name, one in self.live.items() if one.standing is not Standing.FULL}
+        for name in before.keys() | self._unwell.keys():
+            if name in self.live and before.get(name) is not self._unwell.get(name):
+                self.standing_changed(self.live[name])
+        self.wake()
+
+    def _states(self, route: Route, shape: Shape) -> dict[str, UpstreamState]:
+        live = self.live
+        return {name: live[name].state(shape) for name in route.upstreams if name in live}
+
+    def _place(self, name: str, asking: Asking, without: frozenset[str]) -> Place:
+        kept_from = self._avoided(name, asking, without) if self._unwell else ()
+        return Place(self.live[name], asking.shape, clock=self._clock, freed=self.wake, avoided=kept_from)
+
+    def _avoided(self, taken: str, asking: Asking, without: frozenset[str]) -> tuple[Avoided, ...]:
+        """Whom health kept a request from that goes to `taken`."""
+        route = _left(asking.route, without)
+        if self._unwell.keys().isdisjoint(route.upstreams):
+            return ()
+        states = self._states(route, asking.shape)
+        names = avoided(route, states, asking.shape, taken=taken, now=self._clock())
+        return tuple([Avoided(node=states[name].node, upstream=name, reason=self.live[name].ailment) for name in names])
+
+    def _at_last(self, asking: Asking, without: frozenset[str]) -> Place | Choice:
+        """A place for a request that waits no longer, or why there is none."""
+        choice = self.choose(asking.route, asking.shape, without=without, last=True)
+        return self._place(choice.attempts[0], asking, without) if choice.attempts else choice
 
     def _settled(self, waiter: _Waiter) -> bool:
         """Whether `waiter` need not wait any longer: it got a place, or there is none to wait for, or it left."""
@@ -180,7 +217,7 @@ class Upstreams:
         shape = waiter.asking.shape
         choice = self.choose(waiter.asking.route, shape, without=waiter.without)
         if choice.attempts:
-            waiter.future.set_result(self._place(choice.attempts[0], shape))
+            waiter.future.set_result(self._place(choice.attempts[0], waiter.asking, waiter.without))
         elif not choice.full:
             waiter.future.set_result(choice)
         return waiter.future.done()
@@ -189,8 +226,7 @@ class Upstreams:
         """It waited as long as it may: a place that is free for it now, or none."""
         if self._queue.remove(waiter):
             if not self._settled(waiter):
-                asking = waiter.asking
-                waiter.future.set_result(self.choose(asking.route, asking.shape, without=waiter.without))
+                waiter.future.set_result(self._at_last(waiter.asking, waiter.without))
             self.wake()
 
     def _give_up(self, waiter: _Waiter) -> None:
@@ -218,3 +254,11 @@ class Upstreams:
     def _look(self) -> None:
         self._timer = None
         self.wake()
+
+
+def _left(route: Route, without: frozenset[str]) -> Route:
+    """The route without what was tried already."""
+    if not without:
+        return route
+    left = tuple(name for name in route.upstreams if name not in without)
+    return Route(name=route.name, upstreams=left, track=route.track)

@@ -22,7 +22,8 @@ AGENT = "agent:"
 class LiveRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request that is being answered. `phase`: queued, waiting (sent, no token yet) or answering.
 
-    `prompt_tokens` is predicted until usage was seen; `output_chunks` counts what went to the client.
+    `prompt_tokens` is predicted until usage was seen; `output_chunks` counts what went to the client. `avoided`: whom
+    their nodes' health kept it from, each as NODE/UPSTREAM=reason.
     """
 
     id: str
@@ -41,6 +42,7 @@ class LiveRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int = 0
     output_chunks: int = 0
     first_token_seconds: float | None = None
+    avoided: tuple[str, ...] = ()
 
 
 class LiveRequests(msgspec.Struct, frozen=True, kw_only=True):

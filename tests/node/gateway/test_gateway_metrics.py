@@ -26,6 +26,7 @@ from fleet.node.gateway.metrics_process import ProcessReading, peak_bytes, read_
 from fleet.node.gateway.metrics_text import render
 from fleet.node.gateway.metrics_view import GatewayView, PaceView, PrefixView
 from fleet.node.gateway.metrics_window import Recent, quantile
+from fleet.traffic.avoided import Avoided
 from fleet.traffic.breaker import Phase as Breaker
 from fleet.traffic.config import Route
 from fleet.traffic.dialects.dialect import Asked
@@ -255,8 +256,17 @@ def test_the_peak_of_memory_is_bytes_on_both_systems() -> None:
     assert reading.open_files > 2
 
 
+def test_those_whom_health_avoided_are_counted_under_names_of_the_configuration() -> None:
+    avoided = (Avoided(node="n", upstream="u", reason="pace"), Avoided(node="n", upstream="sk-odd", reason="headroom"))
+    done = scrape(books(ended(of=call(avoided=avoided)), ended(of=call(avoided=avoided[:1])), ended())).values
+    assert done["fleet_health_avoided_total{reason=pace,upstream=u}"] == 2
+    assert done["fleet_health_avoided_total{reason=headroom,upstream=other}"] == 1
+    assert done["fleet_upstream_standing{model=m,node=mini-1,upstream=u}"] == 0
+
+
 def everything() -> str:
     metrics = books(
+        ended(of=call(avoided=(Avoided(node="n", upstream="u", reason="pace"),))),
         ended(of=call(chunks=3, queued_seconds=1), first_token_seconds=0.1, usage=USAGE),
         ended("cancelled", cancel_seconds=0.01),
     )

@@ -1,6 +1,6 @@
 # What doctor looks at, as the SSH user and without a change to anything. Stands behind blocks.sh. Values above:
 # DATE SW_VERS SYSCTL FDESETUP PMSET XCODE_SELECT LAUNCHCTL LSOF NETSTAT SOCKETFILTERFW DEFAULTS DSCL DF
-# ROOT DOMAIN PREFIX PORTS OWNER_HOME LIBRARY APPLICATIONS DAEMONS PANIC_DAYS
+# ROOT DOMAIN PREFIX PORTS OWNER_HOME LIBRARY APPLICATIONS DAEMONS PANIC_DAYS LOG_KB
 
 connections() { # many thousand lines of TIME_WAIT become one
     said=$("$NETSTAT" -an -p tcp) || return 1
@@ -45,6 +45,11 @@ wheels() {
     return 0
 }
 
+logs() { # those that nobody bounds
+    [ -d "$ROOT/log" ] || return 0
+    find "$ROOT/log" -type f -size "+${LOG_KB}k"
+}
+
 tailscale() {
     [ ! -d "$APPLICATIONS/Tailscale.app" ] || echo app
     for file in "$LIBRARY"/LaunchDaemons/*tailscale*.plist; do
@@ -86,6 +91,7 @@ program=$(programs)
 [ -z "$program" ] || run firewall.gateway "$SOCKETFILTERFW" --getappblocked "$program"
 run startup startup
 run wheels wheels
+run logs logs
 run tailscale tailscale
 run ssh_group "$DSCL" . -read /Groups/com.apple.access_ssh GroupMembership
 echo '== end 0'

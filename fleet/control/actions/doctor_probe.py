@@ -21,6 +21,8 @@ from fleet.vocabulary.macos.system import parse_fdesetup, parse_sw_vers
 
 _MAGIC = "FLEET-DOCTOR/1"
 PANIC_DAYS = 30
+_LOG_MULTIPLE = 4
+"""A log that the agent bounds is never larger than twice its limit."""
 _COMMANDS = (
     "date", "sw_vers", "sysctl", "fdesetup", "pmset", "xcode-select", "launchctl", "lsof", "netstat",
     "socketfilterfw", "defaults", "dscl", "df",
@@ -62,7 +64,8 @@ class Readings:
     """What the node said. Unknown is None; `silent` says why, by the name of the block.
 
     `ports_taken` are all that somebody listens on; `listeners` those whose process the SSH user may see, `ours` the
-    pids among them that run out of fleet's root. `startup` are imports of .pth files, `wheels` one need per package.
+    pids among them that run out of fleet's root. `startup` are imports of .pth files, `wheels` one need per package,
+    `logs` those that outgrew every bound.
     """
 
     clock_seconds: int | None = None
@@ -90,6 +93,7 @@ class Readings:
     firewall_blocks_gateway: bool | None = None
     startup: tuple[StartupLine, ...] | None = None
     wheels: tuple[WheelNeed, ...] | None = None
+    logs: tuple[str, ...] | None = None
     tailscale: frozenset[str] | None = None
     ssh_members: tuple[str, ...] | None = None
     ssh_everybody: bool | None = None
@@ -122,6 +126,7 @@ def doctor_command(node: Node) -> str:
         "APPLICATIONS": posixpath.join(posixpath.dirname(library), "Applications"),
         "DAEMONS": layout.daemons_dir.rstrip("/"),
         "PANIC_DAYS": str(PANIC_DAYS),
+        "LOG_KB": str(round(_LOG_MULTIPLE * node.settings.log_mb * 10**6 / 1024) or 1),
     }
     return posix(script_text(("blocks.sh", "doctor.sh"), values))
 
@@ -164,6 +169,7 @@ def parse_readings(text: str, *, root: str) -> Readings:
         firewall_blocks_gateway=parse_app_blocked(well.get("firewall.gateway", "")),
         startup=_startup(well.get("startup")),
         wheels=_wheels(well.get("wheels")),
+        logs=_lines(well, "logs"),
         tailscale=frozenset(well["tailscale"].split()) if "tailscale" in well else None,
         ssh_members=group,
         ssh_everybody=_has_no_ssh_group(blocks),

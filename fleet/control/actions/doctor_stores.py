@@ -57,6 +57,26 @@ def _disk(at: Situation) -> Iterator[Verdict]:
             yield good(seen)
 
 
+def _logs(at: Situation) -> Iterator[Verdict]:
+    """A log that outgrew the agent's bound by far: no agent runs, or it may not cut it."""
+    logs = at.readings.logs
+    if logs is None:
+        yield at.unknown("the size of logs", "logs")
+        return
+    for path in logs:
+        yield warn(
+            f"{path} is more than four times the {at.node.settings.log_mb:g} MB at which it is put aside",
+            Remedy(
+                commands=(Argv.of("/bin/cp", "/dev/null", path),),
+                root=at.node.settings.sudo,
+                words="empties it under its writer. Then: does the agent run, and is the log of its own account? "
+                "docs/housekeeping.md",
+            ),
+        )
+    if not logs:
+        yield good("every log is within its bound")
+
+
 def _wired(at: Situation) -> Iterator[Verdict]:
     wanted, found = at.node.settings.wired_limit_mb, at.readings.wired_limit_mb
     if found is None:
@@ -171,6 +191,15 @@ STORES = (
         source="monitoring 2.3",
         fix="`sudo du -xhd1 /opt/fleet` shows what is large",
         judge=_disk,
+    ),
+    Check(
+        id="logs",
+        title="Logs that grow",
+        why="launchd holds a log open and never bounds it, and to rename it changes nothing; the agent does, where it "
+        "runs and may.",
+        source="FACTS 1.7",
+        fix="`sudo cp /dev/null LOG`; then the agent, or the account of the log",
+        judge=_logs,
     ),
     Check(
         id="wired-limit",

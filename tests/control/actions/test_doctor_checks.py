@@ -59,6 +59,7 @@ HEALTHY = Readings(
     firewall_blocks_all=False,
     startup=(),
     wheels=(WheelNeed("mlx-0.32.0", 26, 0), WheelNeed("numpy-2.3.1", 14, 0)),
+    logs=(),
     tailscale=frozenset({"daemon"}),
     ssh_members=("ops",),
     ssh_everybody=False,
@@ -88,6 +89,7 @@ CRIT, WARN, NOTE, UNKNOWN = Severity.CRITICAL, Severity.WARN, Severity.NOTE, Sev
 CLAW = "/Users/ops/Library/LaunchAgents/ai.openclaw.gateway.plist"
 CLAW_DAEMON = "/Library/LaunchDaemons/ai.openclaw.gateway.plist"
 TWIN = f"/Library/LaunchAgents/{AGENT}.plist"
+BIG_LOG = "/opt/fleet/log/sidecar.chat.log"
 BOOTSTRAP = f"sudo /bin/launchctl bootstrap system /Library/LaunchDaemons/{AGENT}.plist"
 NO_UPDATES = (
     "sudo /usr/bin/defaults write /Library/Preferences/com.apple.SoftwareUpdate AutomaticallyInstallMacOSUpdates "
@@ -199,6 +201,7 @@ CASES: list[tuple[str, dict[str, object], str, Severity, str | None]] = [
     ),
     ("nearly full", {"disks": low(5 * GB)}, "disk", CRIT, "sudo /usr/bin/du -xhd1 /opt/fleet"),
     ("filling", {"disks": low(60 * GB)}, "disk", WARN, "sudo /usr/bin/du -xhd1 /opt/fleet"),
+    ("a log grows", {"logs": (BIG_LOG,)}, "logs", WARN, f"sudo /bin/cp /dev/null {BIG_LOG}"),
     ("limit lost", {"wired_limit_mb": 0}, "wired-limit", WARN, f"sudo /bin/launchctl kickstart system/{SYSCTL}"),
     ("limit never set", {"wired_limit_mb": 0, "jobs": (AGENT_JOB,)}, "wired-limit", WARN, "fleet deploy --on mini-1"),
     ("external", {"external": ("/Volumes/Models 1/qwen", "/Volumes/Models 1/smol")}, "external-volumes", WARN, None),

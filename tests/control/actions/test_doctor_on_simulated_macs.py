@@ -193,6 +193,17 @@ def test_a_panic_of_the_kernel_is_found_after_the_restart(clean: Ward) -> None:
     panic.unlink()
 
 
+def test_a_log_that_nobody_bounds_is_found_and_the_command_empties_it(clean: Ward) -> None:
+    log = clean.tree().root / "log" / "foreign.log"
+    with log.open("wb") as file:
+        file.truncate(65_000_000)
+    found = clean.bad()
+    assert set(found) == {"logs"}
+    subprocess.run((found["logs"].command or "false").removeprefix("sudo ").split(), check=True)
+    assert log.stat().st_size == 0
+    log.unlink()
+
+
 def test_what_old_deploys_left_behind_goes_when_asked(clean: Ward) -> None:
     left = clean.tree().root / "envs" / ("7" * 64)
     left.mkdir()

@@ -61,6 +61,7 @@ ANSWER = "Last login: noise\nFLEET-DOCTOR/1\n" + "".join((
     block("wheels", "/opt/fleet/envs/a/mlx-0.32.0.dist-info/WHEEL:Tag: cp312-cp312-macosx_26_0_arm64\n"
           "/opt/fleet/envs/a/x-1.dist-info/WHEEL:Tag: cp312-cp312-macosx_14_0_arm64\n"
           "/opt/fleet/envs/a/x-1.dist-info/WHEEL:Tag: cp312-cp312-macosx_11_0_universal2"),
+    block("logs", "/opt/fleet/log/sidecar.chat.log"),
     block("tailscale", "app"),
     block("ssh_group", "<dscl_cmd> DS Error: -14136 (eDSRecordNotFound)", 56),
     "== end 0\n",
@@ -100,6 +101,7 @@ def test_a_whole_answer_is_read_field_by_field() -> None:
     assert (seen.firewall, seen.firewall_blocks_all, seen.firewall_blocks_gateway) == (True, False, None)
     assert seen.startup == (StartupLine("/opt/fleet/envs/a/b.pth", "import os; print(1)"),)
     assert seen.wheels == (WheelNeed("mlx-0.32.0", 26, 0), WheelNeed("x-1", 11, 0))
+    assert seen.logs == ("/opt/fleet/log/sidecar.chat.log",)
     assert (seen.tailscale, seen.ssh_everybody) == (frozenset({"app"}), True)
     assert seen.complete
     assert seen.why_silent("job.org.fleet-macs.odd") == "launchd is busy"

@@ -7,7 +7,8 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +16,7 @@ import pytest
 
 from fleet.node.agent import logs as logs_module
 from fleet.node.agent.logs import Logs
+from tests.node.agent.conftest import RunningAgent
 
 LIMIT = 1000
 
@@ -154,6 +156,19 @@ def test_one_that_cannot_be_bounded_is_told_and_the_others_are_bounded(
     with pytest.raises(OSError, match=r"link\.log"):
         Logs([str(linked)], limit_bytes=1, files=2).bound()
     assert (tmp_path / "somewhere").stat().st_size == LIMIT
+
+
+def test_a_running_agent_bounds_the_logs_of_its_configuration(
+    log: Path, writer: IO[bytes], start: Callable[..., RunningAgent]
+) -> None:
+    writer.write(b"x" * LIMIT)
+    agent = start(logs=(str(log), str(log.parent)), log_limit_bytes=LIMIT, log_files=2)
+    deadline = time.monotonic() + 20
+    while log.stat().st_size and time.monotonic() < deadline:
+        agent.snapshot()
+    assert (log.stat().st_size, log.with_name(f"{log.name}.1").stat().st_size) == (0, LIMIT)
+    (told,) = [one for one in agent.snapshot()["collectors"] if one["name"] == "logs"]
+    assert told["ok"] is False, "a folder is no log: it is told, and keeps nobody from bounding the others"
 
 
 _CHATTY = "import sys\nfor n in range(200_000): sys.stderr.write('line %07d\\n' % n)\n"

@@ -36,9 +36,11 @@ from fleet.vocabulary.contracts.gateway_admin import (
     LiveRequest,
     LiveRequests,
     NodeIntent,
+    NodeWords,
     RouteReport,
     RouteReports,
 )
+from fleet.vocabulary.names import GatewayRole
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 T = TypeVar("T")
@@ -51,7 +53,10 @@ _CARE = frozenset((("GET", "/admin/pace"), ("GET", "/admin/intent"), ("POST", "/
 
 
 class AdminDoor:
-    """The handlers. `routes` and `explain` are asked anew each time; `explain` may raise Refused."""
+    """The handlers. `routes`, `explain` and `nodes` are asked anew each time; `explain` may raise Refused.
+
+    `nodes` is what a front hears of all nodes.
+    """
 
     def __init__(
         self,
@@ -63,6 +68,7 @@ class AdminDoor:
         journal: Journal,
         routes: Callable[[], tuple[RouteReport, ...]],
         explain: Callable[[ExplainRequest], Explanation],
+        nodes: Callable[[], NodeWords] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._current = current
@@ -72,6 +78,7 @@ class AdminDoor:
         self._journal = journal
         self._reports = routes
         self._explanation = explain
+        self._words = nodes
         self._now = now
 
     def application(self) -> web.Application:
@@ -84,6 +91,7 @@ class AdminDoor:
         app.router.add_get("/admin/intent", self._intent)
         app.router.add_post("/admin/intent", self._want)
         app.router.add_get("/admin/pace", self._pace)
+        app.router.add_get("/admin/nodes", self._nodes)
         return app
 
     @web.middleware
@@ -135,6 +143,11 @@ class AdminDoor:
         loaded = self._current.loaded
         self._intents.follow()
         return _json(RouteReports(node=self._node, config_sha256=loaded.sha256, routes=self._reports()))
+
+    async def _nodes(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp's signature)
+        if self._words is None or self._current.loaded.config.role is not GatewayRole.FRONT:
+            raise _refused(404, f"{self._node} is no front: only fronts know the other nodes", code="not_a_front")
+        return _json(self._words())
 
     async def _explain(self, request: web.Request) -> web.Response:
         asked = await _read(request, ExplainRequest, longest_bytes=_PROMPT_BYTES)

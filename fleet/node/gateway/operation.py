@@ -1,4 +1,7 @@
-"""What an operator looks at and touches: metrics, status page, admin door, intents. Put together around one gateway."""
+"""What an operator looks at and touches: metrics, status page, admin door, intents, the watch of a front.
+
+Put together around one gateway.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,13 @@ from aiohttp import web
 from fleet.node.gateway.admin import AdminDoor
 from fleet.node.gateway.admin_explain import Explainer
 from fleet.node.gateway.admin_reports import route_reports
+from fleet.node.gateway.frontwatch.doors import WatchDoors
+from fleet.node.gateway.frontwatch.watch import FrontWatch
 from fleet.node.gateway.gateway import Gateway
 from fleet.node.gateway.intent_store import IntentStore
 from fleet.node.gateway.intents import Intents
 from fleet.node.gateway.journal import Journal
+from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.node.gateway.metrics import Metrics
 from fleet.node.gateway.page_doors import PageDoors
 from fleet.node.gateway.reload import Current
@@ -30,6 +36,8 @@ class Operation:
             journal.warn("intent_lost", problem=self.intents.problem)
         if not self.intents.lasting:
             journal.event("intent_not_kept", reason="no state_dir is configured")
+        self._watch = FrontWatch(current=current, book=gateway.nodebook, session=gateway.front.session, journal=journal)
+        watching = WatchDoors(self._watch, current)
         doors = PageDoors(
             current=current,
             session=gateway.front.session,
@@ -39,9 +47,11 @@ class Operation:
             intents=self.intents,
             draining=lambda: gateway.front.draining,
             retries_refused=lambda: gateway.attempts.retries_refused,
+            more=watching.metrics,
         )
-        gateway.front.open(doors.doors())
+        gateway.front.open({**doors.doors(), **watching.doors()})
         gateway.front.turned_away = metrics.refused_at_the_door
+        gateway.upstreams.standing_changed = lambda upstream: _tell(journal, upstream)
         self._admin = AdminDoor(
             current=current,
             upstreams=gateway.upstreams,
@@ -50,11 +60,13 @@ class Operation:
             journal=journal,
             routes=lambda: route_reports(current.loaded.routes.values(), gateway.upstreams.live, now=time.monotonic()),
             explain=Explainer(lambda: current.loaded, gateway.upstreams).explain,
+            nodes=self._watch.words,
         )
 
     def follow(self) -> None:
         """Lay the operator's wishes upon the upstreams of the moment, and know their names."""
         self.intents.follow()
+        self._watch.follow()
         loaded = self._current.loaded
         upstreams = loaded.config.upstreams
         self._metrics.follow(
@@ -66,6 +78,16 @@ class Operation:
             ]
         )
 
+    async def close(self) -> None:
+        """Stop watching; what is known is kept."""
+        await self._watch.close()
+
     def admin_runner(self) -> web.AppRunner:
         """What the admin listener serves."""
         return web.AppRunner(self._admin.application(), access_log=None, keepalive_timeout=15.0, shutdown_timeout=1.0)
+
+
+def _tell(journal: Journal, upstream: LiveUpstream) -> None:
+    """How much new work an upstream gets from now on."""
+    reason = "; ".join(upstream.unwell) or None
+    journal.event("standing", upstream=upstream.name, standing=upstream.standing.value, reason=reason)

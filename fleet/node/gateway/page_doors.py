@@ -31,10 +31,16 @@ from fleet.traffic.openai_error import Refused
 from fleet.vocabulary.exposition import CONTENT_TYPE
 
 
+def _nothing_more() -> bytes:
+    """See PageDoors."""
+    return b""
+
+
 class PageDoors:
     """`/`, `/v1/status`, `/metrics` (the gateway's) and `/node/metrics` (with its agent's) for a Front.
 
-    `session` reaches the agent. `draining` and `retries_refused` are asked each time.
+    `session` reaches the agent. `draining` and `retries_refused` are asked each time, and so is `more`: families of
+    metrics that others have.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class PageDoors:
         intents: Intents,
         draining: Callable[[], bool],
         retries_refused: Callable[[], int],
+        more: Callable[[], bytes] = _nothing_more,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._current = current
@@ -58,6 +65,7 @@ class PageDoors:
         self._intents = intents
         self._draining = draining
         self._retries_refused = retries_refused
+        self._more = more
         self._now = now
         self._page = load_page()
 
@@ -115,7 +123,7 @@ class PageDoors:
         return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
 
     def _own(self) -> bytes:
-        return render(self._metrics, self.view(), read_process())
+        return render(self._metrics, self.view(), read_process()) + self._more()
 
 
 def _door(answer: Answer, scope: str | None) -> Door:

@@ -68,6 +68,7 @@ async def serve(path: Path) -> None:
                 await _drain(gateway.calls, current.loaded.config.drain_seconds, journal)
                 opening.cancel()
         finally:
+            await operation.close()
             await admin.cleanup()
             await gateway.close()
     journal.event("stopped")

@@ -35,13 +35,13 @@ def targets(folder: Path, services: Sequence[int], *, slow_seconds: float, peers
     return (ours, node_exporter(), glances()) if peers else (ours,)
 
 
-def fleet(folder: Path, services: Sequence[int], *, slow_seconds: float) -> Target:
+def fleet(folder: Path, services: Sequence[int], *, slow_seconds: float, token: str = "") -> Target:
     """The agent as deploy runs it, with a node's locked packages, three services and its history.
 
     It reads Linux: what a Mac adds (libSystem by ctypes, psutil for the services) is not measured here.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    port, token = free_port(), secrets.token_hex(16)
+    port, token = free_port(), token or secrets.token_hex(16)
     (folder / "agent.token").write_text(token)
     (folder / "agent.token").chmod(0o600)
     launchctl = folder / "launchctl"

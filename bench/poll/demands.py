@@ -1,0 +1,37 @@
+"""What fleet's poller must show beside bare HTTP and paramiko as it comes, in the same run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.demand import Demand, ratio
+from bench.poll.rows import Results
+
+
+def _field(name: str, way: str = "fleet") -> Callable[[Results], float | None]:
+    def read(results: Results) -> float | None:
+        row = results.row(way)
+        value: float | None = getattr(row, name) if row else None
+        return value
+
+    return read
+
+
+def _against(way: str, name: str, ours: str = "fleet") -> Callable[[Results], float | None]:
+    mine, theirs = _field(name, ours), _field(name, way)
+    return lambda results: ratio(mine(results), theirs(results))
+
+
+DEMANDS = (
+    Demand("bare HTTP", "client's processor time per poll", " ×", _against("direct", "cpu_ms_per_poll"), 2.0),
+    Demand("stock paramiko", "client's processor time per poll", " ×", _against("stock", "cpu_ms_per_poll"), 0.4),
+    Demand("stock paramiko", "idle, 100 connections", " ×", _against("stock", "idle_percent"), 0.1),
+    Demand(
+        "bare HTTP",
+        "one node at a time on both sides",
+        " ×",
+        _against("direct", "cpu_ms_per_poll", "fleet_spread"),
+        2.0,
+    ),
+    Demand("itself", "polls that failed", "", _field("failed"), 0),
+)

@@ -7,13 +7,17 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from fleet.sim.rhythm import Rhythm
 
 PERIOD_SECONDS = 0.02
 """One turn of running and standing still: shorter than what a client sees as one."""
 NUDGE_SECONDS = 0.25
-"""How often a process that stands still is let go for an instant, too short to work: so SIGTERM reaches it."""
+"""How often it is looked whether SIGTERM waits for a process that stands still: it is let go then, to die of it."""
+BLIND_NUDGE_SECONDS = 2.0
+"""The same where no /proc says so: every one is let go, for an instant that is too short to answer anything."""
+_PROC = Path("/proc")
 
 
 class Brake:
@@ -76,13 +80,24 @@ class Brake:
         await asyncio.sleep(PERIOD_SECONDS * self._ratio)
 
     async def _nudge(self) -> None:
-        await asyncio.sleep(NUDGE_SECONDS)
+        await asyncio.sleep(NUDGE_SECONDS if (_PROC / "self" / "status").exists() else BLIND_NUDGE_SECONDS)
         self._frozen = self._standing()
         if not self._frozen:
             self._cured()
             self._holding.stop()
-        _send(signal.SIGCONT, self._frozen)
-        _send(signal.SIGSTOP, self._frozen)
+        dying = {pid for pid in self._frozen if _is_told_to_end(pid)}
+        _send(signal.SIGCONT, dying)
+        _send(signal.SIGSTOP, dying)
+
+
+def _is_told_to_end(pid: int) -> bool:
+    """Whether SIGTERM waits for it, or may."""
+    try:
+        lines = (_PROC / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return True
+    waiting = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd:", "ShdPnd:"))]
+    return any(mask >> (signal.SIGTERM - 1) & 1 for mask in waiting)
 
 
 def _send(number: signal.Signals, pids: Iterable[int]) -> None:

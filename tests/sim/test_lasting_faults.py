@@ -18,6 +18,7 @@ from fleet.node.agent.disks import disk_source
 from fleet.node.agent.panics import panic_folder, read_panics
 from fleet.node.agent.recorded import RecordedReader
 from fleet.node.agent.setup import clock_of
+from fleet.sim.brake import NUDGE_SECONDS
 from fleet.sim.faults import parse_fault
 from fleet.sim.launchd.conditions import Conditions
 from fleet.sim.node import SimNode
@@ -181,7 +182,10 @@ async def test_an_older_name_of_a_fault_means_the_same(node: SimNode) -> None:
 async def test_a_zombie_takes_connections_answers_none_and_a_restart_cures_it(node: SimNode) -> None:
     await plant(node, "zombie", "zombie=sidecar.chat")
     [pid] = node.launchd.pids("sidecar")
+    used = psutil.Process(pid).cpu_times()
     assert not await asyncio.to_thread(answers, node.tree)
+    await asyncio.sleep(3 * NUDGE_SECONDS)
+    assert psutil.Process(pid).cpu_times() == used  # not one instant of it
     os.kill(pid, signal.SIGTERM)
     await eventually(lambda: not alive(pid))
     await eventually(lambda: asyncio.to_thread(answers, node.tree))

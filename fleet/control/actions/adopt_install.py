@@ -115,7 +115,7 @@ def installation(
 def helper_text(node: Node, interpreter: str) -> str:
     """The root-owned helper for this node. Raises InventoryError for a value that sh could read otherwise."""
     layout = node.settings.layout()
-    values = {"ROOT": layout.root, "INTERPRETER": interpreter, "DOMAIN": layout.domain}
+    values = {"ROOT": layout.root, "INTERPRETER": interpreter, "DOMAIN": layout.domain, "PREFIX": layout.label_prefix}
     values |= {name.upper(): layout.command(name) for name in _HELPER_COMMANDS}
     text = files("fleet.node.sync").joinpath("helper.sh").read_text(encoding="utf-8")
     head, body = text.split("set -u\n", 1)
@@ -132,13 +132,25 @@ def sudoers_name(node: str) -> str:
 
 
 def sudoers_text(login: str, layout: NodeLayout) -> str:
-    """One account may run one path without a password."""
+    """One account may run one path without a password; the services' account may have a daemon of ours started by it.
+
+    The pattern ends with a star, which sudo lets match anything: the helper itself takes one label, and only its own.
+    """
     path = re.sub(r"([\\,:= ])", r"\\\1", layout.helper)
-    who = re.sub(r"([\\,:= @!])", r"\\\1", login)
-    return (
-        "# Written by `fleet adopt`: this account may run fleet's helper as root, and nothing else by this file.\n"
-        f"{who} ALL=(root) NOPASSWD: {path}\n"
-    )
+    lines = [
+        "# Written by `fleet adopt`: this account may run fleet's helper as root, and nothing else by this file.",
+        f"{_account(login)} ALL=(root) NOPASSWD: {path}",
+    ]
+    if layout.owner != login:
+        lines += [
+            "# The agent may have one of fleet's own daemons started that launchd puts off.",
+            f"{_account(layout.owner)} ALL=(root) NOPASSWD: {path} start {layout.label_prefix}.*",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _account(name: str) -> str:
+    return re.sub(r"([\\,:= @!])", r"\\\1", name)
 
 
 def certificate_config(node: Node) -> str:

@@ -89,8 +89,9 @@ class NodeDaemons:
         services: tuple[ServiceSpec, ...],
         secrets: Mapping[str, Secret],
         manifests: Manifests,
+        sysctls: Mapping[str, str],
     ) -> None:
-        self._book = book
+        self._book, self._sysctls = book, sysctls
         self._layout = book.layout
         self._rosters = rosters
         self._own = rosters[book.node.name]
@@ -128,7 +129,8 @@ class NodeDaemons:
     def _agent(self, task: Task, action: AgentDaemon) -> Iterator[Item]:
         own = self._own
         token = self._files.config("agent.token", self._agent_token(), task=task.name)
-        config = self._files.config("agent.json", agent_json(agent_config(own, self._services)), task=task.name)
+        watched = agent_config(own, self._services, sysctls=self._sysctls, versions=dict(self._versions()))
+        config = self._files.config("agent.json", agent_json(watched), task=task.name)
         yield from (token, config)
         env = self._trees.env(action.env, place=task.place)
         port = own.node.settings.agent_port
@@ -146,6 +148,12 @@ class NodeDaemons:
             inputs={**_digests(env, self._trees.app), "listen": digest_of([port])},
             reload={item.path: item.blob.digest for item in (token, config)},
         )  # fmt: skip
+
+    def _versions(self) -> Iterator[tuple[str, str]]:
+        """What makes a sidecar's pace another: its packages and its weights."""
+        for sidecar in self._own.sidecars:
+            parts = (self._trees.envs.get(sidecar.env), self._trees.models.get(sidecar.model))
+            yield sidecar.name, "/".join(tree.path.rpartition("/")[2][-12:] for tree in parts if tree is not None)
 
     def _gateway(self, task: Task, action: GatewayDaemon) -> Iterator[Item]:
         own, settings = self._own, self._own.node.settings

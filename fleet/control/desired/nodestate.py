@@ -63,6 +63,7 @@ class NodeCompiler:
             services=self._services,
             secrets=supplies.secrets,
             manifests=manifests,
+            sysctls=self._settings("sysctl"),
         )
         self._made: dict[str, list[str]] = {}
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from fleet.control.inventory.caring import CareSetting
 from fleet.control.inventory.serving import QueueSetting, RouteSetting, Span, TimeoutSetting, UpstreamSetting
 from fleet.control.inventory.watching import HealthRoutingSetting, PowerHookSetting
 from fleet.vocabulary.layout import NodeLayout
@@ -127,6 +128,9 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Meta(description="Secret reference of the address that a front asks regularly while it can serve."),
     ] = None
     ping_every: Annotated[Span, Meta(description="How often a front asks `ping_url`.")] = "1m"
+    care: Annotated[
+        CareSetting, Meta(description="What the agent may do for sidecars by itself; see the guide on health.")
+    ] = CareSetting()
     power_hook: Annotated[
         PowerHookSetting | None,
         Meta(description="Command of a front for a node whose SSH port and gateway are both dead."),

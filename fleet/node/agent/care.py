@@ -27,6 +27,7 @@ IDLE_SECONDS = 30.0
 REFRESH_RETRY_SECONDS = 600.0
 RAN_BEFORE_BOOT_SECONDS = 900.0
 """One that worked so shortly before a boot ran when the machine went down."""
+PANIC_TOLD_SECONDS = 600.0
 STRIKES_KEPT_SECONDS = 7 * 86400.0
 _HOUR_SECONDS = 3600.0
 _LONGEST_LOOK_SECONDS = 30.0
@@ -223,8 +224,8 @@ def _left_alone(why: str | None, rules: Care) -> str:
 
 
 def _with_notice(state: CareState, reason: str, *, now: float) -> CareState:
-    """Still watching; for an hour after a panic that is told."""
-    if not reason and state.strikes and 0 <= now - state.strikes[-1] < _HOUR_SECONDS:
+    """Still watching; for a while after a panic that is told."""
+    if not reason and state.strikes and 0 <= now - state.strikes[-1] < PANIC_TOLD_SECONDS:
         reason = "the kernel panicked while it ran: it is tried once more, a second time within 7 days ends its service"
     if reason == state.reason:
         return state

@@ -16,7 +16,7 @@ from fleet.vocabulary.contracts.agent import AgentConfig
 from fleet.vocabulary.contracts.snapshot import Memory, ServiceReading
 from fleet.vocabulary.wired import is_lost
 
-PENDED_SECONDS = 10.0
+PENDED_SECONDS = 30.0
 """launchd may start it by itself meanwhile."""
 LOST_SECONDS = 30.0
 EVERY_SECONDS = 60.0

@@ -7,15 +7,17 @@
 #   @ROOT@         layout.root                     @DOMAIN@     layout.domain
 #   @INTERPRETER@  absolute path of a Python 3.11+ @LAUNCHCTL@  layout.command("launchctl")
 #   @SHASUM@       layout.command("shasum")        @PMSET@      layout.command("pmset")
-#   @SYSCTL@       layout.command("sysctl")
+#   @SYSCTL@       layout.command("sysctl")        @PREFIX@     layout.label_prefix
 #
 #   fleet-node sync PROTOCOL STATE_ID RUN_ID SYNC_DIGEST   STATE_ID `-` asks for facts only
 #   fleet-node put sync/SYNC_DIGEST.pyz SIZE SYNC_DIGEST   SIZE bytes follow on stdin
 #   fleet-node attach RUN_ID OFFSET SYNC_DIGEST            the events behind number OFFSET, and those to come
 #   fleet-node uninstall [--keep-data]
+#   fleet-node start LABEL                                 launchd starts this daemon of the last deploy, if it is not up
 #
+# The account of the services may run `start`, and nothing else: launchd puts off starts, and root alone can ask again.
 # Exit: 127 that sync is not here (put it, try again) · 126 the interpreter is not here (adopt again)
-#       64 arguments that it does not take · 65 the bytes are not what was announced
+#       64 arguments that it does not take · 75 a deploy is under way, or there was none · 65 the bytes are not what was announced
 # `sync` answers by itself when the receipt of the last run belongs to STATE_ID and nothing drifted since; any doubt
 # goes to the full check in Python. Of a command it needs: `shasum -a 256 -c -` and `shasum -a 256 < FILE`,
 # `launchctl print`, `pmset -g custom`, `sysctl -n KEY`, and ls, find, head, wc, mv, rm, chmod, date, sync.
@@ -34,6 +36,7 @@ LAUNCHCTL='@LAUNCHCTL@'
 SHASUM='@SHASUM@'
 PMSET='@PMSET@'
 SYSCTL='@SYSCTL@'
+PREFIX='@PREFIX@'
 
 nl='
 '
@@ -197,7 +200,28 @@ verb_uninstall() {
     run_sync "$ROOT/sync/current.pyz" uninstall "$@"
 }
 
-[ $# -ge 1 ] || refuse 'a verb is missing: sync, put, attach or uninstall'
+# One of the daemons that the last deploy made: under our prefix, and in the receipt (root's, and gone while one runs).
+is_ours() {
+    case $1 in "$PREFIX".[A-Za-z0-9]*) ;; *) return 1 ;; esac
+    case $1 in *[!A-Za-z0-9._-]*) return 1 ;; esac
+    while read -r kind _ _ _ _ rest; do
+        [ "$kind" = daemon ] && [ "$rest" = "$1" ] && return 0
+    done <"$ROOT/state/receipt"
+    return 1
+}
+
+# A plain kickstart is a demand spawn, which launchd does not put off (FACTS 1.4); on what runs it changes nothing.
+verb_start() {
+    [ $# -eq 1 ] || refuse 'start takes LABEL'
+    if [ ! -f "$ROOT/state/receipt" ] || [ -L "$ROOT/state/receipt" ]; then
+        printf 'fleet-node: a deploy is under way, or there was none yet\n' >&2
+        exit 75
+    fi
+    is_ours "$1" || refuse 'LABEL is no daemon of the last deploy'
+    exec "$LAUNCHCTL" kickstart "$DOMAIN/$1" </dev/null
+}
+
+[ $# -ge 1 ] || refuse 'a verb is missing: sync, put, attach, uninstall or start'
 verb=$1
 shift
 case $verb in
@@ -205,5 +229,6 @@ case $verb in
     put) verb_put "$@" ;;
     attach) verb_attach "$@" ;;
     uninstall) verb_uninstall "$@" ;;
-    *) refuse 'the verbs are sync, put, attach and uninstall' ;;
+    start) verb_start "$@" ;;
+    *) refuse 'the verbs are sync, put, attach, uninstall and start' ;;
 esac

@@ -163,9 +163,18 @@ def test_a_value_that_sh_could_read_otherwise_is_refused(root: str) -> None:
 
 
 def test_the_sudoers_entry_names_one_path_and_its_file_has_no_dot() -> None:
-    layout = a_node(root="/opt/my fleet").settings.layout()
-    assert sudoers_text("ops", layout).splitlines()[-1] == r"ops ALL=(root) NOPASSWD: /opt/my\ fleet/sbin/fleet-node"
+    layout = a_node(root="/opt/my fleet", owner="ops").settings.layout()
+    assert sudoers_text("ops", layout).splitlines()[1:] == [r"ops ALL=(root) NOPASSWD: /opt/my\ fleet/sbin/fleet-node"]
     assert sudoers_name("mini-1.example.net") == "fleet-mini-1_example_net"
+
+
+def test_an_account_of_its_own_for_the_services_may_start_daemons_of_fleet_and_nothing_else() -> None:
+    layout = a_node(root="/opt/fleet", owner="_fleet").settings.layout()
+    assert sudoers_text("ops", layout).splitlines()[1:] == [
+        "ops ALL=(root) NOPASSWD: /opt/fleet/sbin/fleet-node",
+        "# The agent may have one of fleet's own daemons started that launchd puts off.",
+        "_fleet ALL=(root) NOPASSWD: /opt/fleet/sbin/fleet-node start org.fleet-macs.*",
+    ]
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "mini-1.example.net", "2001:db8::7", "odd name"])

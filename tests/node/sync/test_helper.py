@@ -44,7 +44,12 @@ class Installed:
             "ROOT": node.layout.root,
             "INTERPRETER": self.python,
             "DOMAIN": "system",
-            "LAUNCHCTL": self._tool("launchctl", f'[ "$1" = print ] && exec cat "{prints}/${{2#system/}}" 2>/dev/null'),
+            "PREFIX": "org.fleet-macs",
+            "LAUNCHCTL": self._tool(
+                "launchctl",
+                f'[ "$1" = print ] && exec cat "{prints}/${{2#system/}}" 2>/dev/null\n'
+                f'echo "$*" >>"{place}/launched"; exit 3',
+            ),
             "SHASUM": shutil.which("shasum") or self._tool("shasum", 'shift 2; exec sha256sum "$@"'),
             "PMSET": self._tool("pmset", f'exec cat "{self.power}"'),
             "SYSCTL": self._tool("sysctl", f'exec cat "{self.values}/$2"'),
@@ -245,12 +250,50 @@ def test_attach_and_uninstall_reach_sync(tmp_path: Path) -> None:
         ("attach", "r", "1; id", DIGEST),
         ("uninstall", "--all"),
         ("uninstall", "--keep-data", "x"),
+        ("start",),
+        ("start", "-k", "org.fleet-macs.agent"),
     ],
 )
 @pytest.mark.parametrize("shell", SHELLS)
 def test_arguments_that_it_does_not_know_are_refused(tmp_path: Path, words: tuple[str, ...], shell: str) -> None:
     answer = Installed(Node(tmp_path), tmp_path).run(*words, shell=shell)
     assert (answer.returncode, answer.stdout) == (64, b"")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_daemon_of_the_last_deploy_may_be_started_and_its_answer_is_launchds(
+    installed: tuple[Installed, str], tmp_path: Path, shell: str
+) -> None:
+    helper, _ = installed
+    assert helper.run("start", "org.fleet-macs.agent", shell=shell).returncode == 3
+    assert (tmp_path / "launched").read_text() == "kickstart system/org.fleet-macs.agent\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    "label",
+    [
+        "com.apple.sshd", "org.fleet-macs.other", "org.fleet-macs", "org.fleet-macs.", "org.fleet-macsXagent", "",
+        "org.fleet-macs.*", "org.fleet-macs.agent/x", "org.fleet-macs.agent\nx", "org.fleet-macs.agent x", "-k", ".",
+    ],
+)  # fmt: skip
+def test_nothing_else_may_be_started(installed: tuple[Installed, str], tmp_path: Path, shell: str, label: str) -> None:
+    helper, _ = installed
+    answer = helper.run("start", label, shell=shell)
+    assert (answer.returncode, answer.stdout) == (64, b"")
+    assert not (tmp_path / "launched").exists()
+
+
+def test_nothing_is_started_while_a_deploy_is_under_way(installed: tuple[Installed, str], tmp_path: Path) -> None:
+    helper, _ = installed
+    receipt = Path(helper.node.layout.state("receipt"))
+    receipt.rename(tmp_path / "receipt")
+    answer = helper.run("start", "org.fleet-macs.agent")
+    assert answer.returncode == 75
+    assert b"a deploy is under way" in answer.stderr
+    receipt.symlink_to(tmp_path / "receipt")
+    assert helper.run("start", "org.fleet-macs.agent").returncode == 75
+    assert not (tmp_path / "launched").exists()
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -271,5 +314,5 @@ def test_any_receipt_is_read_without_an_error(tmp_path_factory: pytest.TempPathF
 def test_every_placeholder_is_documented_at_the_top() -> None:
     head, body = HELPER.split("set -u\n", 1)
     names = {part for part in body.split("@")[1::2] if part.isupper()}
-    assert names == {"ROOT", "INTERPRETER", "DOMAIN", "LAUNCHCTL", "SHASUM", "PMSET", "SYSCTL"}
+    assert names == {"ROOT", "INTERPRETER", "DOMAIN", "LAUNCHCTL", "SHASUM", "PMSET", "SYSCTL", "PREFIX"}
     assert [name for name in sorted(names) if f"@{name}@" not in head] == []

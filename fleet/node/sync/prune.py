@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from fleet.node.sync import releases
-from fleet.node.sync.keeping import Entry, Found, Record, Verdict, decide
+from fleet.node.sync.keeping import Entry, Found, Record, decide
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.pending import pending_run, read_request
 from fleet.node.sync.problem import Problem
@@ -33,10 +33,20 @@ _OURS = {
 _RUBBISH = re.compile(r"(\.(removed|new))+$")
 
 
-def prune(machine: Machine, keep: Keep, *, dry_run: bool = False, measure: bool = False) -> Collected:
-    """Remove what no kept release needs. What cannot be removed stops nothing, and is told."""
+def prune(
+    machine: Machine,
+    keep: Keep,
+    *,
+    sparing: DesiredState | None = None,
+    dry_run: bool = False,
+    measure: bool = False,
+) -> Collected:
+    """Remove what no kept release needs. What cannot be removed stops nothing, and is told.
+
+    `sparing` is a state about to be staged: what is here of it stays.
+    """
     disk = machine.disk
-    verdict = look(machine, keep)
+    verdict = decide(survey(machine, sparing=sparing), machine.clock.now().timestamp(), keep)
     dropped: list[Dropped] = []
     problems: list[str] = []
     for path, why in verdict.doomed.items():
@@ -51,12 +61,7 @@ def prune(machine: Machine, keep: Keep, *, dry_run: bool = False, measure: bool 
     return Collected(dropped=tuple(dropped), kept=verdict.kept, free_bytes=free, problems=tuple(problems))
 
 
-def look(machine: Machine, keep: Keep) -> Verdict:
-    """What would go now."""
-    return decide(survey(machine), machine.clock.now().timestamp(), keep)
-
-
-def survey(machine: Machine) -> Found:
+def survey(machine: Machine, *, sparing: DesiredState | None = None) -> Found:
     """Everything of fleet's below the root that may age. A folder that is a link leads elsewhere: it is left alone."""
     layout, disk = machine.layout, machine.disk
     folder = f"{layout.root}/releases"
@@ -72,6 +77,9 @@ def survey(machine: Machine) -> Found:
     in_use = {_own_python(machine), layout.run(run_id) if run_id else None}
     target = disk.link_target(layout.current_sync)
     in_use.add(f"{layout.root}/sync/{target}" if target else None)
+    if sparing is not None:
+        landed = [layout.blob(blob.hex) for blob in sparing.blobs.values()]
+        in_use |= {*_refers(machine, sparing), *landed, *(f"{path}.part" for path in landed)}
     entries = [entry for kind in _OURS for entry in _entries(machine, kind)]
     return Found(
         records=records,

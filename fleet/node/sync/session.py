@@ -16,7 +16,6 @@ from fleet.node.sync.frames import Wire
 from fleet.node.sync.launchd import service_state
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.observe import observe
-from fleet.node.sync.observed import ObservedNode
 from fleet.node.sync.pending import hand_over, lock, pending_run
 from fleet.node.sync.problem import Problem
 from fleet.node.sync.prune import prune
@@ -25,7 +24,8 @@ from fleet.node.sync.safety import check_state
 from fleet.node.sync.stage import Stage
 from fleet.node.sync.steps import steps
 from fleet.node.sync.tail import Tail, give_up, kick, services
-from fleet.vocabulary.contracts.desired import Daemon, DesiredState, File, Keep
+from fleet.node.sync.texts import live_texts
+from fleet.vocabulary.contracts.desired import DesiredState, Keep
 from fleet.vocabulary.contracts.sync import (
     BlobPart,
     Bye,
@@ -49,8 +49,6 @@ _RECORD = Step(
     reason="only the record of the release changes (gates, names of tasks); no daemon is touched",
 )
 _SILENCE_SECONDS = 300.0
-_TEXT_LIMIT_BYTES = 256 * 1024
-_TEXTS_LIMIT_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(kw_only=True)
@@ -134,7 +132,7 @@ class Session:
         self.wire.send(
             Observed(
                 steps=todo,
-                texts=self._texts(state, previous, observed, todo),
+                texts=live_texts(self.machine, state, previous, observed=observed, todo=todo),
                 missing=missing,
                 services=tuple(
                     service_state(daemon.label, observed.daemons[daemon.label].printed) for daemon in state.daemons
@@ -152,7 +150,7 @@ class Session:
             match self.wire.receive():
                 case BlobPart() as part:
                     if self._hold():
-                        blobs.require_space(blobs.missing())
+                        self._make_room(state, blobs)
                     blobs.receive(part, self.wire.reading)
                 case Commit() as commit:
                     self._commit(state, commit, idle=idle, seen=seen)
@@ -163,6 +161,14 @@ class Session:
                     return
                 case Desired():
                     raise Problem("a second desired state", code="protocol")
+
+    def _make_room(self, state: DesiredState, blobs: Blobs) -> None:
+        """See that there is space. Before a run is refused, every release goes but the live one and the one before."""
+        try:
+            blobs.require_space(blobs.missing())
+        except Problem:
+            prune(self.machine, Keep(releases=2), sparing=state)
+            blobs.require_space(blobs.missing())
 
     def _commit(self, state: DesiredState, commit: Commit, *, idle: bool, seen: str | None) -> None:
         if commit.run_id != self.run_id:
@@ -227,31 +233,3 @@ class Session:
             name = f"{self.sync}.pyz"
             if self.machine.disk.link_target(self.machine.layout.current_sync) != name:
                 self.machine.disk.symlink(name, self.machine.layout.current_sync)
-
-    def _texts(
-        self, state: DesiredState, previous: DesiredState | None, observed: ObservedNode, todo: tuple[Step, ...]
-    ) -> dict[str, str]:
-        """The live text of what the steps change, for diffs: plists, and files that are no secret."""
-        keys = {step.key for step in todo}
-        known = (*(previous.items if previous else ()), *state.items)
-        items = {item.key: item for item in known}
-        # What lies there may be the previous state's secret though it is none any more.
-        hidden = {item.path for item in known if isinstance(item, File) and (item.sensitive or item.blob.secret)}
-        texts: dict[str, str] = {}
-        size = 0
-        for key in keys & items.keys():
-            item = items[key]
-            if isinstance(item, Daemon):
-                path, found = state.layout.plist(item.label), observed.daemons[item.label].plist
-            elif isinstance(item, File) and item.path not in hidden:
-                path, found = item.path, observed.paths[item.path]
-            else:
-                continue
-            content = self.machine.disk.read(path, limit_bytes=_TEXT_LIMIT_BYTES) if not found.same else None
-            if content is not None and size + len(content) <= _TEXTS_LIMIT_BYTES:
-                try:
-                    texts[path] = content.decode()
-                except UnicodeDecodeError:
-                    continue
-                size += len(content)
-        return texts

@@ -16,8 +16,8 @@ from fleet.node.sync.disk import Disk
 from fleet.node.sync.ownlog import LIMIT_BYTES, bound_own_log
 from fleet.node.sync.pending import pending_run
 from fleet.node.sync.prune import prune
-from fleet.vocabulary.contracts.desired import Keep
-from fleet.vocabulary.contracts.sync import Collect, Collected, Failed
+from fleet.vocabulary.contracts.desired import Keep, Tree
+from fleet.vocabulary.contracts.sync import BlobPart, Bye, Collect, Collected, Desired, Failed, Observed
 
 __all__ = ["node"]
 
@@ -150,3 +150,28 @@ def test_the_apply_jobs_log_is_put_aside_and_its_writer_goes_on(node: Node) -> N
         bound_own_log(node.machine)
     assert path.read_bytes() == b"fleet apply: committed\n"
     assert path.with_name("apply.log.1").stat().st_size == LIMIT_BYTES
+
+
+def test_before_a_run_is_refused_for_room_old_releases_go_but_nothing_that_it_uses_again(node: Node) -> None:
+    oldest = a_release(node, 0).tree("large", {"weights": b"w" * 5000})
+    assert node.deploy(oldest) == "committed"
+    deploy(node, 1, 2)
+    shared, large = (Path(item.path) for item in oldest.state.items if isinstance(item, Tree))
+
+    class Full(Disk):
+        def free_bytes(self, path: str) -> int | None:
+            return 0 if large.exists() else 10**12
+
+    node.machine = replace(node.machine, disk=Full())
+    release = node.release().file(node.layout.etc("new.conf"), "new\n")
+    ((digest, content),) = release.contents.items()
+    again = next(item for item in oldest.state.items if isinstance(item, Tree) and item.path == str(shared))
+    state = release.add(again).state
+    part = BlobPart(digest=digest, offset=0, size=len(content))
+    said = talk(node, frame(Desired(state=state)) + frame(part, content) + frame(Bye()))
+    assert of(Observed, said).free_bytes == 0
+    assert not [one for one in said if isinstance(one, Failed)]
+    assert Path(node.layout.blob(digest.split(":")[1])).read_bytes() == content
+    assert not large.exists()
+    assert shared.is_dir(), "the run needs it, and nobody would send it"
+    assert len(children(node, "releases")) == 3  # two, and `current`

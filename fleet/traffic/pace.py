@@ -16,6 +16,9 @@ from fleet.vocabulary.contracts.gateway_admin import PaceRow
 
 WINDOW_SECONDS = 120.0
 SLOTS = 12
+RECENT_SECONDS = 10.0
+RECENT_SLOTS = 5
+"""What routing goes by: two samples of an agent, so that the second one after a fault knows nothing else."""
 LEAST_TOKENS = 8
 LONG_SECONDS = 10.0
 FASTEST_TOKENS_PER_SECOND = 20_000.0

@@ -35,7 +35,8 @@ class Signs:
     """One sample of a node, as it matters to one upstream. None = unknown, which says nothing.
 
     `sampled_at_seconds` is by the node's own clock: it only tells one sample from another. `heard_at` is when this
-    sample came for the first time (monotonic). `pace_ratio` is of the sidecar that serves the upstream's model.
+    sample came for the first time (monotonic). `pace_ratio` is the recent one of the sidecar that serves the upstream's
+    model: unknown while nothing is answered there, so that who gets no work for it is tried again after a while.
     """
 
     sampled_at_seconds: float
@@ -49,10 +50,10 @@ class Signs:
     quarantined_for: str = ""
 
 
-def signs_of(snapshot: Snapshot, upstream: Upstream, *, heard_at: float, stale_seconds: float) -> Signs:
-    """The signs in a snapshot of the node of `upstream`. A pace of which `stale_seconds` brought no news is unknown."""
+def signs_of(snapshot: Snapshot, upstream: Upstream, *, heard_at: float) -> Signs:
+    """The signs in a snapshot of the node of `upstream`."""
     cars = _serving(snapshot.sidecars, upstream)
-    paces = [pace for car in cars if (pace := _pace(car, snapshot.at_seconds - stale_seconds)) is not None]
+    paces = [car.recent_pace_ratio for car in cars if car.recent_pace_ratio is not None]
     cares = [car.care for car in cars if car.care is not None]
     held = [care.reason for care in cares if care.state == QUARANTINED]
     return Signs(
@@ -74,10 +75,3 @@ def _serving(cars: Sequence[SidecarReading], upstream: Upstream) -> list[Sidecar
         port = urlsplit(upstream.url).port
         return [car for car in cars if car.port == port]
     return [car for car in cars if car.model in (upstream.model, upstream.serves)]
-
-
-def _pace(car: SidecarReading, since_seconds: float) -> float | None:
-    """Its pace, where something runs there or was served since. Else the pace is of a past that may be cured."""
-    served = car.served_at_seconds
-    current = bool(car.in_flight) or served is None or served >= since_seconds
-    return car.pace_ratio if current else None

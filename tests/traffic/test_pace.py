@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.traffic.pace import LEAST_TOKENS, SLOTS, WINDOW_SECONDS, Decoding, PaceWindow, bucket_of
+from fleet.traffic.pace import (
+    LEAST_TOKENS,
+    RECENT_SECONDS,
+    RECENT_SLOTS,
+    SLOTS,
+    WINDOW_SECONDS,
+    Decoding,
+    PaceWindow,
+    bucket_of,
+)
 
 ANSWERS = st.builds(
     Decoding,
@@ -70,6 +79,13 @@ def test_a_bucket_is_a_power_of_two_and_the_nearest(at_once: float) -> None:
     bucket = bucket_of(at_once)
     assert bucket.bit_count() == 1
     assert abs(math.log2(bucket) - math.log2(max(at_once, 1.0))) <= 0.5 + 1e-9
+
+
+def test_the_recent_window_has_forgotten_what_two_samples_of_an_agent_are_away() -> None:
+    recent = PaceWindow(window_seconds=RECENT_SECONDS, slots=RECENT_SLOTS)
+    recent.add(100.0, decoding())
+    assert recent.rows(100.0 + RECENT_SECONDS) != ()
+    assert recent.rows(100.0 + RECENT_SECONDS + 2.0) == ()
 
 
 @given(st.lists(st.integers(0, 100_000), max_size=200))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from fleet.traffic.config import Upstream
 from fleet.traffic.signs import Signs, signs_of
 from fleet.vocabulary.contracts.snapshot import CareReading, Memory, SidecarReading, Snapshot, Swap, Thermal
@@ -22,7 +20,7 @@ def car(port: int = 8800, model: str = "s", **changes: Any) -> SidecarReading:
 
 def read(*cars: SidecarReading, of: Upstream = OWN, **changes: Any) -> Signs:
     snapshot = Snapshot(node="n", at_seconds=1000.0, agent_version="1", readings="macos", sidecars=cars, **changes)
-    return signs_of(snapshot, of, heard_at=7.0, stale_seconds=20.0)
+    return signs_of(snapshot, of, heard_at=7.0)
 
 
 def test_raw_levels_of_the_node_are_signs() -> None:
@@ -46,23 +44,14 @@ def test_under_the_systems_own_limit_room_is_counted_to_the_recommended_working_
 
 
 def test_the_pace_is_that_of_the_sidecar_behind_the_upstream() -> None:
-    cars = (car(8801, pace_ratio=0.9, in_flight=1), car(8800, pace_ratio=0.3, in_flight=1), car(8802, "t"))
+    cars = (car(8801, recent_pace_ratio=0.9), car(8800, recent_pace_ratio=0.3), car(8802, "t"))
     assert read(*cars).pace_ratio == 0.3
     assert read(*cars, of=EDGE).pace_ratio == 0.9, "an edge deals requests to the faster one"
-    assert read(car(8802, "t", pace_ratio=0.1, in_flight=1), of=EDGE).pace_ratio is None
+    assert read(car(8802, "t", recent_pace_ratio=0.1), of=EDGE).pace_ratio is None
 
 
-@pytest.mark.parametrize(
-    ("changes", "pace"),
-    [
-        ({"in_flight": 2, "served_at_seconds": 0.0}, 0.3),
-        ({"in_flight": 0, "served_at_seconds": 981.0}, 0.3),
-        ({"in_flight": 0, "served_at_seconds": 979.0}, None),
-        ({}, 0.3),
-    ],
-)
-def test_a_pace_of_long_ago_is_unknown(changes: dict[str, Any], pace: float | None) -> None:
-    assert read(car(pace_ratio=0.3, **changes)).pace_ratio == pace
+def test_a_pace_of_long_ago_says_nothing() -> None:
+    assert read(car(pace_ratio=0.3, decode_tokens_per_second=3.0)).pace_ratio is None
 
 
 def test_a_model_is_quarantined_when_all_its_sidecars_are() -> None:

@@ -33,6 +33,7 @@ class Paces:
         self._usuals: dict[Key, Usual] = file.load() if sidecars else {}
         self._learned_at: dict[Key, float] = {}
         self._paces: dict[int, Pace] = {}
+        self._recent: dict[int, float | None] = {}
         self._unsaved, self._saved_at = False, clock.monotonic()
 
     def hear(self, report: PaceReport) -> None:
@@ -45,6 +46,8 @@ class Paces:
                 continue
             keyed = [(_key(sidecar, snapshot, row), row) for row in upstream.rows]
             self._paces[sidecar.port] = compared((row, self._usuals.get(key)) for key, row in keyed)
+            recent = compared((row, self._usuals.get(_key(sidecar, snapshot, row))) for row in upstream.recent)
+            self._recent[sidecar.port] = recent.ratio
             for key, row in keyed if well else ():
                 self._learn(key, row, now=now, window_seconds=report.window_seconds)
 
@@ -60,6 +63,7 @@ class Paces:
             decode_tokens_per_second=pace.tokens_per_second,
             baseline_tokens_per_second=pace.usual_tokens_per_second,
             pace_ratio=pace.ratio,
+            recent_pace_ratio=self._recent.get(reading.port),
             first_token_seconds=pace.first_token_seconds,
             baseline_first_token_seconds=pace.usual_first_token_seconds,
         )

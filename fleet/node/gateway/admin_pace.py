@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from fleet.node.gateway.call import Call, Phase
 from fleet.node.gateway.live_upstream import LiveUpstream
-from fleet.traffic.pace import WINDOW_SECONDS
+from fleet.traffic.pace import RECENT_SECONDS, WINDOW_SECONDS
 from fleet.vocabulary.contracts.gateway_admin import PaceReport, UpstreamPace
 
 
@@ -18,6 +18,7 @@ def pace_report(node: str, live: Iterable[LiveUpstream], calls: Iterable[Call], 
     return PaceReport(
         node=node,
         window_seconds=WINDOW_SECONDS,
+        recent_seconds=RECENT_SECONDS,
         upstreams=tuple(
             UpstreamPace(
                 name=one.name,
@@ -28,6 +29,7 @@ def pace_report(node: str, live: Iterable[LiveUpstream], calls: Iterable[Call], 
                 answered_seconds_ago=_ago(one.pace.answered_at, now),
                 refusing_seconds=_ago(one.pace.refusing_since, now),
                 rows=one.pace.window.rows(now),
+                recent=one.pace.recent.rows(now),
             )
             for one in live
             if one.pace is not None

@@ -12,7 +12,7 @@ from typing import Any
 
 from fleet.engines import ErrorKind
 from fleet.node.gateway.failures import UpstreamFailure
-from fleet.traffic.pace import Decoding, PaceWindow
+from fleet.traffic.pace import RECENT_SECONDS, RECENT_SLOTS, Decoding, PaceWindow
 
 _MOST_UNREAD_SHARE = 0.05
 
@@ -73,6 +73,7 @@ class Pace:
 
     def __init__(self) -> None:
         self.window = PaceWindow()
+        self.recent = PaceWindow(window_seconds=RECENT_SECONDS, slots=RECENT_SLOTS)
         self.crowd = Crowd()
         self.tokens_total = 0
         self.seconds_total = 0.0
@@ -96,6 +97,7 @@ class Pace:
         decoding = timing.decoding(told if type(told) is int else chunks)
         if decoding.speaks and unread_seconds <= decoding.seconds * _MOST_UNREAD_SHARE:
             self.window.add(now, decoding)
+            self.recent.add(now, decoding)
             self.tokens_total += decoding.tokens
             self.seconds_total += decoding.seconds
 

@@ -173,7 +173,7 @@ class UpstreamPace(msgspec.Struct, frozen=True, kw_only=True):
     """How one of the node's own sidecars has answered within the window.
 
     `answered_seconds_ago`: its last whole answer to a client. `refusing_seconds`: since when it has only refused (503)
-    while it was asked; None when it does not.
+    while it was asked; None when it does not. `recent`: the rows of the last `recent_seconds` only, for routing.
     """
 
     name: str
@@ -184,6 +184,7 @@ class UpstreamPace(msgspec.Struct, frozen=True, kw_only=True):
     answered_seconds_ago: float | None = None
     refusing_seconds: float | None = None
     rows: tuple[PaceRow, ...] = ()
+    recent: tuple[PaceRow, ...] = ()
 
 
 class PaceReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +192,7 @@ class PaceReport(msgspec.Struct, frozen=True, kw_only=True):
 
     node: str
     window_seconds: float
+    recent_seconds: float = 0.0
     upstreams: tuple[UpstreamPace, ...] = ()
     schema: int = 1
 

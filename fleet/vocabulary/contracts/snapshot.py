@@ -95,7 +95,8 @@ class SidecarReading(msgspec.Struct, frozen=True, kw_only=True):
 
     `served_at_seconds`: when the node's gateway last had a whole answer of it (then no probe is needed). Its pace comes
     from the gateway; `baseline` is what is usual for this model on this node, `pace_ratio` the one by the other, like
-    with like (as many requests at once). `golden_ok`: the long prompt with the known answer, where one is set.
+    with like (as many requests at once), and `recent_pace_ratio` that of the last seconds: routing goes by it, and it is
+    unknown while nothing is answered. `golden_ok`: the long prompt with the known answer, where one is set.
     """
 
     name: str
@@ -109,6 +110,7 @@ class SidecarReading(msgspec.Struct, frozen=True, kw_only=True):
     decode_tokens_per_second: float | None = None
     baseline_tokens_per_second: float | None = None
     pace_ratio: float | None = None
+    recent_pace_ratio: float | None = None
     first_token_seconds: float | None = None
     baseline_first_token_seconds: float | None = None
     in_flight: int | None = None

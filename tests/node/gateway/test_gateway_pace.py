@@ -80,6 +80,7 @@ async def test_an_answer_speaks_of_its_tokens_and_of_the_time_that_they_took(tmp
         found = await pace_of(one)
         (row,) = found.rows
         assert (row.at_once, row.answers, row.tokens) == (1, 2, 38)
+        assert found.recent == found.rows
         assert row.seconds > 0.03
         assert row.first_token_seconds is not None
         assert found.answered_seconds_ago is not None

@@ -48,7 +48,12 @@ def step(state: NodeState, seen: Sample | Silence, now_seconds: float) -> tuple[
 
 
 def woke(state: NodeState, now_seconds: float) -> NodeState:
-    """The state after the observer itself was away: the silence of the meantime is not the node's."""
+    """The state after the observer itself was away: the silence of the meantime is not the node's.
+
+    A node that was told to be silent before that stays so until it answers.
+    """
+    if any(track.check == OF_SILENCE[0] and track.told is not Health.OK for track in state.tracks):
+        return state
     return msgspec.structs.replace(state, silent_from_seconds=now_seconds)
 
 

@@ -469,3 +469,13 @@ def test_a_reboot_in_the_gap_is_a_reboot_and_no_restart_of_services() -> None:
     late = START + 9000
     sample = a_sample(late, boot_time_seconds=late - 4000, services=(a_car(2, started=late - 3900),))
     assert [one.check for one in run([(late, sample)], state)[1]] == ["rebooted"]
+
+
+def test_a_node_that_was_silent_before_the_observer_was_away_is_not_called_back_by_that() -> None:
+    state, told = run([(START + second, Silence()) for second in range(0, 95, 5)])
+    assert [(one.check, one.after) for one in told] == [("node_unreachable", Health.CRITICAL)]
+    later = START + 8 * 3600
+    state, told = run([(later, Silence()), (later + 30, Silence())], woke(state, later))
+    assert told == []
+    _, told = run([(later + 60, a_sample(later + 60))], state)
+    assert [(one.check, one.after) for one in told] == [("node_unreachable", Health.OK)]

@@ -13,7 +13,6 @@ from fleet.node.gateway.nodebook import Heard
 from fleet.vocabulary.health.sample import Sample, Silence
 from fleet.vocabulary.health.state import NodeState, Transition
 from fleet.vocabulary.health.step import departed, step, woke
-from fleet.vocabulary.names import Health
 
 FEWEST_TO_SUSPECT_OURSELVES = 2
 """One other that is silent may just be dead; two or more that fall silent together are us."""
@@ -99,7 +98,7 @@ def rested(memory: Memory, now_seconds: float) -> Memory:
     """After this front was away (stopped, or cut off): a silence of the meantime is nobody's, what was told stays."""
     return msgspec.structs.replace(
         memory,
-        nodes={name: _woke(state, now_seconds) for name, state in memory.nodes.items()},
+        nodes={name: woke(state, now_seconds) for name, state in memory.nodes.items()},
         peers={name: forgiven(one) for name, one in memory.peers.items()},
         doors={name: forgiven(one) for name, one in memory.doors.items()},
     )
@@ -129,11 +128,6 @@ def look_of(heard: Heard, *, own: bool, is_peer: bool = False, ssh: Answer | Non
         return Silence(agent_only=True, problem=heard.problem)
     said = _PORT[ssh.answers if ssh is not None else None]
     return None if is_peer else Silence(problem=heard.problem + said)
-
-
-def _woke(state: NodeState, now: float) -> NodeState:
-    told = any(track.check == "node_unreachable" and track.told is not Health.OK for track in state.tracks)
-    return state if told else woke(state, now)
 
 
 def _gone(before: Reach, words: Silent, now: float) -> list[Transition]:

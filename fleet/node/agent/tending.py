@@ -103,7 +103,7 @@ class Tending:
         self._collectors.collect("care", lambda: self._care(snapshot), None)
         if self._door.there:
             self._collectors.collect("gateway", self._ask, None)
-        self._goldens.tick(reading for reading in snapshot.sidecars if not self._carer.rests(reading.name))
+        self._goldens.tick(reading for reading in snapshot.sidecars if self._is_idle(reading))
 
     def save(self) -> None:
         """Slow tier: keep what was learned and seen."""
@@ -127,6 +127,11 @@ class Tending:
         self._door.ask_intent()
         if self._door.problem:
             raise OSError(self._door.problem)
+
+    def _is_idle(self, reading: SidecarReading) -> bool:
+        """Whether nothing surely runs on it, as far as anybody can know."""
+        unknown = self._door.there and reading.in_flight is None
+        return not unknown and not reading.in_flight and not self._carer.rests(reading.name)
 
     def _hear(self, report: PaceReport) -> None:
         self._collectors.collect("pace", lambda: self._paces.hear(report), None)

@@ -267,8 +267,8 @@ def seen(clock: FakeClock, *, ready: bool, started: float) -> Snapshot:
                 name="sidecar.chat",
                 label="l",
                 up=True,
-                pid=pid,
-                started_at_seconds=at - 9999 if started is None else started,
+                pid=71,
+                started_at_seconds=started,
             ),
         ),
         sidecars=(

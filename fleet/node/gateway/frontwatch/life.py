@@ -11,14 +11,26 @@ from fleet.node.gateway.frontwatch.power import Signs
 from fleet.node.gateway.nodebook import Heard, NodeBook
 from fleet.traffic.config import FleetWatch, WatchedNode
 
+OLD_SECONDS = 60.0
+"""What was tried longer ago says nothing of now. The book tries every few seconds."""
+
 
 class SignsOfLife:
     """Who answers, by which way, and for how long somebody has been dead (monotonic seconds). `front` is left out."""
 
-    def __init__(self, front: str, book: NodeBook, peers: Peers, *, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        front: str,
+        book: NodeBook,
+        peers: Peers,
+        *,
+        now: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._front = front
         self._book = book
         self._peers = peers
+        self._now = now
         self._monotonic = monotonic
         self._edge_dead_since: dict[str, float] = {}
         self.knocker = Knocker(monotonic=monotonic)
@@ -96,7 +108,10 @@ class SignsOfLife:
 
     def _edge_answers(self, node: str) -> bool | None:
         heard = self._book.heard(node)
-        return None if heard is None or heard.tried_at_seconds is None else heard.reached
+        tried = heard.tried_at_seconds if heard is not None else None
+        if heard is None or tried is None or abs(self._now() - tried) > OLD_SECONDS:
+            return None
+        return heard.reached
 
 
 def _since(at: float | None, now: float) -> float | None:

@@ -66,7 +66,7 @@ class FrontWatch:
         self._teller = Teller(config.state_dir, self._postman, journal, now=now)
         self._pinger = Pinger(session, journal)
         self._peers = Peers(self._caller)
-        self._life = SignsOfLife(config.node, book, self._peers, monotonic=monotonic)
+        self._life = SignsOfLife(config.node, book, self._peers, now=now, monotonic=monotonic)
         self._switch = Switch(self._store, journal, now=now)
         self._looked: dict[str, float] = {}
         self._kept_at = monotonic()

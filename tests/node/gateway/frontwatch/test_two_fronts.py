@@ -5,81 +5,33 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
+from frontwatch_kit import QUICK, Clock, Mini, a_front, a_mini
 from gateway_harness import RING, Books, Identity, hashed, until, write_config
 from gateway_operated import BOSS, Lines
 
 from fleet.node.gateway.call import AdmitAll
-from fleet.node.gateway.frontwatch.watch import FrontWatch
 from fleet.node.gateway.gateway import Gateway, new_session
 from fleet.node.gateway.journal import Journal
 from fleet.node.gateway.metrics import Metrics
 from fleet.node.gateway.operation import Operation
 from fleet.node.gateway.reload import Current
-from fleet.node.gateway.tls import server_context
-from fleet.traffic.config import FleetWatch, KeyRing, Listen, Peer, WatchedNode, Wellness
+from fleet.traffic.config import FleetWatch, KeyRing, Listen, Peer, WatchedNode
 from fleet.vocabulary.contracts.gateway_admin import NodeWords
-from fleet.vocabulary.contracts.snapshot import Memory, Snapshot
-from fleet.vocabulary.eventfiles import EventFiles
 from fleet.vocabulary.names import GatewayRole
-
-QUICK = Wellness(every_seconds=0.05)
-
-
-@dataclass
-class Clock:
-    """The wall clock of a front."""
-
-    seconds: float = 1_763_800_000.0
-
-    def now(self) -> float:
-        return self.seconds
-
-
-@dataclass
-class Mini:
-    """A node's edge that gives a snapshot, and a receiver of notices and pings."""
-
-    clock: Clock
-    url: str = ""
-    pressure: int = 1
-    notices: list[dict[str, Any]] = field(default_factory=list)
-    pings: int = 0
-
-    async def handle(self, request: web.BaseRequest) -> web.Response:
-        if request.path == "/node/snapshot":
-            at = self.clock.now()
-            memory = Memory(pressure_level=self.pressure)
-            shown = Snapshot(node="mini-1", at_seconds=at, agent_version="1", readings="macos", memory=memory)
-            return web.Response(body=msgspec.json.encode(shown))
-        if request.path == "/ping":
-            self.pings += 1
-        else:
-            self.notices.append(await request.json())
-        return web.Response()
-
-    @property
-    def told(self) -> list[str]:
-        return [f"{one['front']}: {one['node']} {one['check']} {one['state']}" for one in self.notices]
 
 
 @pytest.fixture
 async def mini() -> AsyncIterator[Mini]:
-    made = Mini(Clock())
-    runner = web.ServerRunner(web.Server(made.handle, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield made
-    await runner.cleanup()
+    async with a_mini(Clock()) as made:
+        yield made
 
 
 @dataclass(frozen=True)
@@ -124,65 +76,6 @@ def config_of(folder: Path, own: Place, other: Place, mini: Mini) -> Path:
     ring = KeyRing(keys=(*RING.keys, hashed("boss", BOSS, "inference", "node", "admin")))
     (folder / "keys.json").write_bytes(msgspec.json.encode(ring))
     return path
-
-
-@dataclass(eq=False)
-class Fronted:
-    """A front that runs, with its watch on the test's clock."""
-
-    gateway: Gateway
-    watch: FrontWatch
-    clock: Clock
-    said: Lines
-    journal: Journal
-    state: Path
-
-    async def round(self) -> None:
-        """Ask everybody and look."""
-        await self.watch.ask()
-        await self.watch.look()
-
-    async def pass_time(self, seconds: float) -> None:
-        """Time passes, and mini-1 is heard again."""
-        self.clock.seconds += seconds
-        await until(lambda: self._tried_at("mini-1") >= self.clock.seconds)
-        await self.round()
-
-    def _tried_at(self, node: str) -> float:
-        heard = self.gateway.nodebook.heard(node)
-        return (heard.tried_at_seconds or 0.0) if heard is not None else 0.0
-
-    @property
-    def events(self) -> list[str]:
-        return [f"{one.node} {one.check} {one.after.value}" for one in EventFiles(self.state / "events").read()]
-
-
-@asynccontextmanager
-async def a_front(config_file: Path, clock: Clock) -> AsyncIterator[Fronted]:
-    async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(new_session())
-        current, said = Current(config_file), Lines()
-        journal = Journal(stderr=said)
-        stack.callback(journal.close)
-        gateway = Gateway(current, session, admission=AdmitAll(), accounting=Books())
-        gateway.nodebook._now = clock.now
-        stack.push_async_callback(gateway.close)
-        config = current.loaded.config
-        watch = FrontWatch(
-            current=current, book=gateway.nodebook, session=session, journal=journal, able=yes, now=clock.now
-        )
-        stack.push_async_callback(watch.close)
-        await gateway.runner.setup()
-        listen = config.listen
-        await web.TCPSite(gateway.runner, listen.host, listen.port, ssl_context=server_context(listen)).start()
-        gateway.follow()
-        watch.follow()
-        assert config.state_dir is not None
-        yield Fronted(gateway, watch, clock, said, journal, Path(config.state_dir))
-
-
-async def yes() -> bool:
-    return True
 
 
 async def test_a_front_that_dies_is_told_by_the_other_and_its_return_too(

@@ -30,6 +30,7 @@ _MARKS = {
     Health.UNKNOWN: ("?", "?", "cyan"),
     Health.OK: ("●", "+", "green"),
 }
+_INTENT_MARK = ("◇", "v", "blue")
 
 
 @click.command()
@@ -41,7 +42,7 @@ _MARKS = {
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout; with --follow one row per line.")
 @click.pass_context
 def events(ctx: click.Context, node: str | None, back: float, follow: bool, as_json: bool) -> None:
-    """Show what went wrong, since when, until when, and what to do.
+    """Show what went wrong, since when, until when, and what to do; and who was drained.
 
     The rows come from what `fleet status` saw: leave `fleet status --watch` running to miss nothing.
     """
@@ -96,7 +97,7 @@ def _key(row: EventRow) -> tuple[object, ...]:
 
 
 def _state(row: EventRow) -> tuple[object, ...]:
-    return row.health, row.until
+    return row.health, row.intent, row.until
 
 
 def _show(rows: Sequence[EventRow], *, as_json: bool, each: bool = False) -> None:
@@ -128,7 +129,7 @@ def picture(rows: Sequence[EventRow], *, width: int, unicode: bool = True, heade
     table.add_column("NODE", no_wrap=True, max_width=20, overflow="ellipsis")
     table.add_column("WHAT", ratio=1, overflow="fold")
     for row in rows:
-        shape, ascii_shape, style = _MARKS[row.health]
+        shape, ascii_shape, style = _MARKS[row.health] if row.intent is None else _INTENT_MARK
         lasts = row.until is None
         what = Text(f"{shape if unicode else ascii_shape} ", style=style)
         what.append(row.text, style="default not bold")

@@ -20,6 +20,7 @@ def plain_lines(view: FleetView) -> Iterator[str]:
             "intent": row.intent,
             "reach": row.reach,
             "age": seconds_text(row.age_seconds),
+            **({"via": row.via} if row.via else {}),
             "groups": " ".join(row.groups) or "-",
             "services": services_text(row),
             "memory_pressure": pressure_word(row.pressure_level),

@@ -33,6 +33,8 @@ def _headline(view: FleetView, *, unicode: bool) -> Text:
     count = len(view.rows)
     text = Text(f"{count} node{'' if count == 1 else 's'}", style="bold", no_wrap=True, overflow="ellipsis")
     text.append(f"  {view.at:%H:%M:%S} UTC", style="not bold dim")
+    if fronts := sorted({row.via for row in view.rows if row.via}):
+        text.append(f"  via {', '.join(fronts)}", style="not bold dim")
     rows = sorted(view.rows, key=badness)
     words = Counter((state.plain, str(state.style)) for row in rows for state in [state_text(row, unicode=unicode)])
     for (word, style), many in words.items():

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from fleet.control.watch.wanted import NOTHING_WANTED, Wanted, turned_intents
 from fleet.vocabulary.eventfiles import EventFiles
 from fleet.vocabulary.health.sample import Sample, Silence
 from fleet.vocabulary.health.state import NodeState, Transition
@@ -29,9 +30,10 @@ _LAPTOP_DO = "look at this laptop's network or VPN; then fleet status"
 
 
 class Pages(msgspec.Struct, frozen=True, kw_only=True):
-    """Every node's state, and since when this laptop itself is offline."""
+    """Every node's state, those that do not just serve, and since when this laptop itself is offline."""
 
     nodes: dict[str, NodeState] = {}
+    drained: dict[str, Wanted] = {}
     laptop_offline_since_seconds: float | None = None
     laptop_problem: str = ""
     schema: int = 1
@@ -53,18 +55,22 @@ class HealthBook:
         now: datetime,
         *,
         known: Collection[NodeName],
+        wanted: Mapping[NodeName, Wanted] = NOTHING_WANTED,
         laptop: str = "",
         slept: bool = False,
     ) -> Mapping[str, NodeState]:
         """The states after this look; what changed is written down. `known` are the nodes that there are.
 
-        `laptop` says why this laptop itself is offline: then the nodes' silence is none of theirs.
+        `wanted` is the intent of those that told it. `laptop` says why this laptop itself is offline: then the nodes'
+        silence is none of theirs.
         """
         with self._locked() as writable:
             pages = self._loaded()
-            after, told = turned(
-                pages, seen, now.timestamp(), known=frozenset(map(str, known)), laptop=laptop, slept=slept
-            )
+            names = frozenset(map(str, known))
+            after, told = turned(pages, seen, now.timestamp(), known=names, laptop=laptop, slept=slept)
+            there = names | after.nodes.keys()
+            drained, changes = turned_intents(after.drained, wanted, now.timestamp(), known=there)
+            after, told = msgspec.structs.replace(after, drained=drained), (*told, *changes)
             self._pages = after
             if writable:
                 with suppress(OSError):
@@ -143,7 +149,8 @@ def turned(
     for name, look in () if laptop else seen.items():
         nodes[name], changes = step(nodes.get(name, NodeState(node=name)), look, now_seconds)
         told += changes
-    return Pages(nodes=nodes, laptop_offline_since_seconds=offline, laptop_problem=laptop), tuple(told)
+    after = msgspec.structs.replace(pages, nodes=nodes, laptop_offline_since_seconds=offline, laptop_problem=laptop)
+    return after, tuple(told)
 
 
 def _laptop(problem: str, began: float, now: float, *, after: Health) -> Transition:

@@ -9,11 +9,14 @@ import msgspec
 
 from fleet.vocabulary.health.check import rank
 from fleet.vocabulary.health.state import Transition
-from fleet.vocabulary.names import Health
+from fleet.vocabulary.names import Health, Intent
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault. `node` "" = this laptop. `until` None = it lasts. `health` and `text` are those of its worst time."""
+    """One fault. `node` "" = this laptop. `until` None = it lasts. `health` and `text` are those of its worst time.
+
+    With an `intent` it is no fault, but the time for which somebody had drained the node; `health` is ok then.
+    """
 
     node: str
     check: str
@@ -25,6 +28,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     lasted_seconds: float
     next: str = ""
     do: str = ""
+    intent: Intent | None = None
     schema: int = 1
 
 
@@ -35,7 +39,7 @@ def rows_of(transitions: Iterable[Transition], now: datetime) -> tuple[EventRow,
     for one in transitions:
         key = one.node, one.check, one.subject
         row = open_rows.pop(key, None)
-        if one.after is Health.OK:
+        if one.after is Health.OK and one.intent in (None, Intent.SERVING):
             row = row or _row(one, one.before)
             since = min(row.since, _time(one.since_seconds))
             ended.append(msgspec.structs.replace(row, since=since, until=_time(one.since_seconds)))
@@ -63,6 +67,7 @@ def _row(one: Transition, health: Health) -> EventRow:
         lasted_seconds=0.0,
         next=one.next,
         do=one.do,
+        intent=one.intent,
     )
 
 

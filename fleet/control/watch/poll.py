@@ -116,6 +116,11 @@ class Poller:
             line.hang_up()
         self._lines.clear()
 
+    def session_of(self, node: NodeName) -> Session | None:
+        """The session with a node, as the last poll left it; for one thread, and not while a poll runs."""
+        line = self._lines.get(node)
+        return None if line is None else line.session
+
     def _worker(
         self,
         work: queue.SimpleQueue[tuple[Node, ...]],

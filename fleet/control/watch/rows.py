@@ -47,7 +47,10 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class Sighting:
-    """What one attempt at a node brought: a snapshot, or the reason why there is none."""
+    """What one attempt at a node brought: a snapshot, or the reason why there is none.
+
+    `via` is the front that said it, "" = the node itself. `heard` is what a front remembers of one that is silent.
+    """
 
     node: NodeName
     reach: Reach
@@ -55,6 +58,8 @@ class Sighting:
     problem: str | None = None
     hint: str | None = None
     intent: NodeIntent | None = None
+    via: str = ""
+    heard: Seen | None = None
 
 
 def look_of(sighting: Sighting) -> Sample | Silence | None:
@@ -95,6 +100,7 @@ def row_of(
         health=health,
         intent=intent_of(sighting.intent),
         reach=sighting.reach,
+        via=sighting.via,
         age_seconds=age,
         concerns=concerns,
         problem=sighting.problem if silent else (worst_one.text if worst_one else None),

@@ -49,7 +49,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One node. Readings are of the last sample seen, `age_seconds` old; unknown is None.
 
     `health` is the machine's as that sample shows it, `freshness` says how much to trust it, `problem` is the worst
-    concern or why the node could not be reached, in one line.
+    concern or why the node could not be reached, in one line. `via` is the front that said so, "" = the node itself.
     """
 
     node: NodeName
@@ -58,6 +58,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     health: Health = Health.UNKNOWN
     intent: Intent = Intent.SERVING
     reach: Reach = Reach.UNREACHABLE
+    via: str = ""
     age_seconds: float | None = None
     problem: str | None = None
     hint: str | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from fleet.vocabulary.names import Health
+from fleet.vocabulary.names import Health, Intent
 
 
 class Latch(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -88,7 +88,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A fault began, changed its level, or ended (`after` ok). Schema 1.
 
     `began_seconds` is when the fault began, `since_seconds` when it became what it is `after`, `at_seconds` when that
-    was known. `node` "" = this laptop itself.
+    was known. `node` "" = this laptop itself. With an `intent` it is no fault: somebody drained or resumed the node.
     """
 
     at_seconds: float
@@ -102,4 +102,5 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""
     next: str = ""
     do: str = ""
+    intent: Intent | None = None
     schema: int = 1

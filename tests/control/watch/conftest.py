@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,3 +58,32 @@ def start_agent(tmp_path: Path) -> Iterator[Callable[..., int]]:
     yield go
     for stop in stops:
         stop()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[bytes], tuple[int, list[bytes]]]]:
+    """A listener that answers every request the same; its port, and what it was asked."""
+    listeners = []
+
+    def go(answer: bytes) -> tuple[int, list[bytes]]:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        asked: list[bytes] = []
+
+        def run() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                asked.append(connection.recv(65536))
+                connection.sendall(answer)
+                connection.close()
+
+        threading.Thread(target=run, daemon=True).start()
+        return listener.getsockname()[1], asked
+
+    yield go
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -34,35 +32,6 @@ def http_answer(body: bytes, status: str = "200 OK") -> bytes:
 def a_snapshot(*services: ServiceReading) -> bytes:
     snapshot = Snapshot(node="mini-1", at_seconds=0.0, agent_version="0", readings="macos", services=services)
     return http_answer(msgspec.json.encode(snapshot))
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[bytes], tuple[int, list[bytes]]]]:
-    """A listener that answers every request the same; its port, and what it was asked."""
-    listeners = []
-
-    def go(answer: bytes) -> tuple[int, list[bytes]]:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
-        asked: list[bytes] = []
-
-        def run() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                asked.append(connection.recv(65536))
-                connection.sendall(answer)
-                connection.close()
-
-        threading.Thread(target=run, daemon=True).start()
-        return listener.getsockname()[1], asked
-
-    yield go
-    for listener in listeners:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
 
 
 def look(link: LoopbackLink, agent: int, admin: int, key_for: Callable[[Node], Secret] | None) -> Sighting:

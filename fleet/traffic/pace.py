@@ -28,10 +28,10 @@ _SHORTEST_SECONDS = 1e-4
 
 
 class Decoding(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer: `tokens` came after its first one, within `seconds`.
+    """An answer, or a piece of one: `tokens` came after its first one, within `seconds`.
 
     `at_once`: how many requests the server had meanwhile, on average, this one counted. `first_token_seconds` is from
-    the request to the first token.
+    the request to the first token of the answer.
     """
 
     at_once: float
@@ -42,11 +42,12 @@ class Decoding(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def speaks(self) -> bool:
         """Whether it says anything of pace: a few tokens do not, unless they took long; nor do those in one piece."""
-        return (
-            self.seconds > 0
-            and (self.tokens >= LEAST_TOKENS or self.seconds >= LONG_SECONDS)
-            and 0 <= self.tokens <= self.seconds * FASTEST_TOKENS_PER_SECOND
-        )
+        return self.credible and (self.tokens >= LEAST_TOKENS or self.seconds >= LONG_SECONDS)
+
+    @property
+    def credible(self) -> bool:
+        """Whether a server can have decoded like this."""
+        return self.seconds > 0 and 0 <= self.tokens <= self.seconds * FASTEST_TOKENS_PER_SECOND
 
 
 def bucket_of(at_once: float) -> int:
@@ -73,8 +74,8 @@ class PaceWindow:
         self._slot_seconds = window_seconds / slots
         self._slots: dict[int, dict[int, _Sums]] = {}
 
-    def add(self, now: float, answer: Decoding) -> None:
-        """An answer ended now. Whether it speaks is the caller's to ask."""
+    def add(self, now: float, answer: Decoding, *, first: bool = True) -> None:
+        """An answer, or a piece of it that is its `first` or not. Whether it speaks is the caller's to ask."""
         number = self._number(now)
         slot = self._slots.get(number)
         if slot is None:
@@ -85,9 +86,11 @@ class PaceWindow:
         sums = slot.get(bucket)
         if sums is None:
             sums = slot[bucket] = _Sums()
-        sums.answers += 1
         sums.tokens += answer.tokens
         sums.seconds += answer.seconds
+        if not first:
+            return
+        sums.answers += 1
         step = math.floor(math.log(max(answer.first_token_seconds, _SHORTEST_SECONDS)) / _STEP)
         sums.firsts[step] = sums.firsts.get(step, 0) + 1
 

@@ -171,6 +171,8 @@ class AdminDoor:
         return _json(NodeIntent(node=self._node, sidecars=self._intents.report()))
 
     async def _pace(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp's signature)
+        for one in self._calls:
+            one.tell()
         live, calls = self._upstreams.live.values(), (one.call for one in self._calls)
         return _json(pace_report(self._node, live, calls, now=self._now()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -153,13 +153,21 @@ class AllBooks:
             book.ended(outcome)
 
 
+def _nothing() -> None:
+    return
+
+
 @dataclass(eq=False, slots=True)
 class LiveCall:
-    """A request that is being answered. `ended_by` is why we ended it ourselves, when we did."""
+    """A request that is being answered. `ended_by` is why we ended it ourselves, when we did.
+
+    `tell` books the pace of what has come of its answer so far.
+    """
 
     call: Call
     task: asyncio.Task[Any]
     ended_by: ApiError | None = None
+    tell: Callable[[], None] = _nothing
 
 
 class LiveCalls:

@@ -39,33 +39,57 @@ class Crowd:
 
 
 class Timing:
-    """One answer that has begun. `over_at` is when its last token came; where nobody said, when it was let go."""
+    """One answer that has begun, in pieces. `over_at` is when its last token came, where somebody said so.
 
-    __slots__ = ("_at_once", "_began_at", "_crowd_seconds", "_first_seconds", "over_at")
+    `told`: a piece of it was counted.
+    """
+
+    __slots__ = (
+        "_at",
+        "_at_once",
+        "_crowd_at",
+        "_crowd_seconds",
+        "_first_seconds",
+        "_tokens",
+        "_unread",
+        "over_at",
+        "told",
+    )
 
     def __init__(self, crowd: Crowd, *, asked_at: float, now: float) -> None:
-        self._began_at = now
-        self._first_seconds = now - asked_at
+        self._at = self._crowd_at = now
         self._crowd_seconds = crowd.seconds(now)
+        self._first_seconds = now - asked_at
+        self._tokens = 0
+        self._unread = 0.0
         self._at_once = 1.0
         self.over_at: float | None = None
+        self.told = False
 
-    def let_go(self, crowd: Crowd, now: float) -> None:
-        """The server has it no longer."""
-        if now > self._began_at:
-            self._at_once = (crowd.seconds(now) - self._crowd_seconds) / (now - self._began_at)
-        if self.over_at is None:
-            self.over_at = now
+    def look(self, crowd: Crowd, now: float) -> None:
+        """How many the server has had since the last piece. The last time is when it has this one no longer."""
+        if now > self._crowd_at:
+            self._at_once = (crowd.seconds(now) - self._crowd_seconds) / (now - self._crowd_at)
 
-    def decoding(self, tokens: int) -> Decoding:
-        """What it was, with so many tokens in all."""
-        over_at = self._began_at if self.over_at is None else self.over_at
+    def piece(self, tokens: int, at: float) -> Decoding:
+        """What has come since the last piece: `tokens` in all, the last of them `at`."""
         return Decoding(
             at_once=self._at_once,
-            tokens=tokens - 1,
-            seconds=over_at - self._began_at,
+            tokens=max(0, tokens - 1 - self._tokens),
+            seconds=at - self._at,
             first_token_seconds=self._first_seconds,
         )
+
+    def unread(self, seconds: float) -> float:
+        """Of `seconds` in all that its client did not read, those since the last piece."""
+        return seconds - self._unread
+
+    def passed(self, piece: Decoding, crowd: Crowd, now: float, *, unread_seconds: float) -> None:
+        """That piece is done with; the next one begins where it ended."""
+        self._tokens += piece.tokens
+        self._at += piece.seconds
+        self._unread = unread_seconds
+        self._crowd_at, self._crowd_seconds = now, crowd.seconds(now)
 
 
 class Pace:
@@ -93,13 +117,27 @@ class Pace:
         """An answer ended, `whole` or not. `unread_seconds`: for how long its client did not read."""
         if whole:
             self.answered_at = now
-        told = usage.get("completion_tokens") if usage else None
-        decoding = timing.decoding(told if type(told) is int else chunks)
-        if decoding.speaks and unread_seconds <= decoding.seconds * _MOST_UNREAD_SHARE:
-            self.window.add(now, decoding)
-            self.recent.add(now, decoding)
-            self.tokens_total += decoding.tokens
-            self.seconds_total += decoding.seconds
+        said = usage.get("completion_tokens") if usage else None
+        piece = timing.piece(said if type(said) is int else chunks, now if timing.over_at is None else timing.over_at)
+        if piece.speaks or (timing.told and piece.tokens and piece.credible):
+            self._count(timing, piece, now, unread_seconds)
+
+    def so_far(self, timing: Timing, now: float, *, chunks: int, at: float, unread_seconds: float) -> None:
+        """An answer goes on, and its last chunk came `at`: a long one is no secret until it ends."""
+        timing.look(self.crowd, now)
+        piece = timing.piece(chunks, min(at, now))
+        if piece.tokens and piece.speaks:
+            self._count(timing, piece, now, unread_seconds)
+            timing.passed(piece, self.crowd, now, unread_seconds=unread_seconds)
+
+    def _count(self, timing: Timing, piece: Decoding, now: float, unread_seconds: float) -> None:
+        if timing.unread(unread_seconds) > piece.seconds * _MOST_UNREAD_SHARE:
+            return
+        self.window.add(now, piece, first=not timing.told)
+        self.recent.add(now, piece, first=not timing.told)
+        timing.told = True
+        self.tokens_total += piece.tokens
+        self.seconds_total += piece.seconds
 
     def generated(self) -> None:
         """A request or a probe got something of it: it refuses no longer."""

@@ -95,7 +95,7 @@ class Place:
         if self._pace is not None:
             now = self._clock()
             if self._timing is not None:
-                self._timing.let_go(self._pace.crowd, now)
+                self._timing.look(self._pace.crowd, now)
             self._pace.crowd.change(-1, now)
         load = self.upstream.load
         load.in_flight -= 1
@@ -104,6 +104,11 @@ class Place:
         if self._trial:
             self._end_trial()
         freed()
+
+    def so_far(self, *, chunks: int, at: float, unread_seconds: float) -> None:
+        """What has come of an answer that goes on; the last chunk `at`."""
+        if self._pace is not None and self._timing is not None:
+            self._pace.so_far(self._timing, self._clock(), chunks=chunks, at=at, unread_seconds=unread_seconds)
 
     def told(self, *, whole: bool, usage: Mapping[str, Any] | None, chunks: int, unread_seconds: float) -> None:
         """What became of an answer that began, after `leave`: once."""

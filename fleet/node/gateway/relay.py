@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -12,6 +13,7 @@ from fleet.node.gateway.answering import Answering
 from fleet.node.gateway.attempts import Attempts
 from fleet.node.gateway.call import Accounting, Call, LiveCall, Outcome, Phase
 from fleet.node.gateway.failures import ClientGone, UpstreamFailure, broken, faulted, fell_silent, told
+from fleet.node.gateway.places import Place
 from fleet.node.gateway.sink import SignsOfLife, Sink
 from fleet.node.gateway.watch import Watch, Watches, reader_stalled
 from fleet.traffic.assemble import Assembler
@@ -41,7 +43,7 @@ class Relay:
         answering: Answering | None = None
         try:
             answering = await self._attempts.commit(call, watch, timeouts)
-            self._begun(call)
+            self._begun(live, answering, watch, timeouts)
             answer = answering.whole
             if answer is None:
                 answer = await self._assembled(call, answering, watch, timeouts)
@@ -74,7 +76,7 @@ class Relay:
         try:
             async with SignsOfLife(sink, call, after=timeouts.commit_seconds, every=timeouts.keepalive_seconds):
                 answering = await self._attempts.commit(call, watch, timeouts)
-            self._begun(call)
+            self._begun(live, answering, watch, timeouts)
             voice = call.dialect.voice(call.asked, self._said(call, answering))
             if call.asked.work is Work.EMBEDDINGS:
                 raise broken("embeddings are not streamed")
@@ -173,9 +175,11 @@ class Relay:
         total = timeouts.total_seconds
         return self._watches.start(live.task, seconds=total, late=lambda: _took_too_long(total))
 
-    def _begun(self, call: Call) -> None:
+    def _begun(self, live: LiveCall, answering: Answering, watch: Watch, timeouts: Timeouts) -> None:
+        call = live.call
         call.phase = Phase.ANSWERING
         call.first_token_at = time.monotonic()
+        live.tell = partial(_tell, call, answering.place, watch, timeouts.idle_seconds)
 
     def _said(self, call: Call, answering: Answering | None) -> Said:
         return Said(
@@ -240,6 +244,13 @@ class Relay:
                 cancel_seconds=cancel_seconds,
             )
         )
+
+
+def _tell(call: Call, place: Place, watch: Watch, idle_seconds: float) -> None:
+    """Book what has come so far; what a client has not read yet is told later."""
+    since = watch.since(idle_seconds)
+    if since is not None:
+        place.so_far(chunks=call.chunks, at=since, unread_seconds=watch.unread_seconds)
 
 
 def _word(live: LiveCall, error: ApiError) -> str:

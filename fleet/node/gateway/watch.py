@@ -40,6 +40,10 @@ class Watch:
         self._make = late
         self.at = min(self._limit, self._total)
 
+    def since(self, seconds: float) -> float | None:
+        """When what may take `seconds` began to be waited for; None while it is the client that keeps us waiting."""
+        return None if self._make is reader_stalled else self._limit - seconds
+
     def extend(self, seconds: float) -> None:
         """There was progress: what is waited for may take `seconds` from now, if that is later."""
         self._limit = max(self._limit, self._clock() + seconds)

@@ -156,10 +156,12 @@ class NodeIntent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaceRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Answers of one upstream that began to decode beside as many others.
+    """Answers of one upstream that decoded beside as many others.
 
-    `at_once`: 1, 2, 4, 8, ... (a bucket's upper end, the answer itself counted). `tokens` came after the first one of
-    each answer, in `seconds` of decoding, both summed; `first_token_seconds` is the median from request to first token.
+    `at_once`: 1, 2, 4, 8, ...: the nearest of these to the requests that the server had on average, the answer itself
+    counted. `tokens` came after the first one of each answer, in `seconds` of decoding, both summed. One that goes on
+    counts for what has come of it; `answers` has it once, where its first piece is. `first_token_seconds` is the median
+    from request to first token.
     """
 
     at_once: int

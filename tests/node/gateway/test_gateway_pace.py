@@ -21,7 +21,7 @@ from fleet.engines import ErrorKind, UpstreamError
 from fleet.node.gateway.call import Phase
 from fleet.node.gateway.failures import UpstreamFailure, broken, passed_over, unreachable
 from fleet.node.gateway.paces import Crowd, Pace, Timing
-from fleet.traffic.pace import WINDOW_SECONDS
+from fleet.traffic.pace import WINDOW_SECONDS, Decoding
 from fleet.vocabulary.contracts.gateway_admin import PaceReport, UpstreamPace
 
 REFUSES = head(503) + b'{"error": "generation thread died"}'
@@ -113,6 +113,27 @@ async def test_a_cancelled_answer_counts_for_what_it_gave_and_is_no_whole_one(tm
         (row,) = found.rows
         assert (row.answers, row.tokens) == (1, 19)
         assert found.answered_seconds_ago is None
+
+
+async def test_a_long_answer_tells_its_pace_before_it_ends_and_nothing_twice(tmp_path: Path, mlx: Any) -> None:
+    async with speaking(tmp_path, mlx, whole=False) as (one, fake):
+        fake.script = speaks(one, whole=False)
+        answer = await one.chat(stream=True)
+        exchange = await fake.next()
+        for _ in range(20):
+            await answer.content.readuntil(b"\n\n")
+        for _ in range(2):
+            found = await pace_of(one)
+            (row,) = found.rows
+            assert (found.in_flight, row.answers, row.tokens) == (1, 1, 19)
+        rest = b"".join(chunk(content="t") for _ in range(3))
+        told = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 23}}
+        last = b"data: " + json.dumps(told).encode() + b"\n\ndata: [DONE]\n\n"
+        await exchange.send(rest + chunk(finish="stop") + last)
+        exchange.gone.set()
+        await answer.read()
+        (row,) = (await pace_of(one)).rows
+        assert (row.answers, row.tokens) == (1, 22)
 
 
 async def test_those_that_ran_beside_others_are_in_a_bucket_of_their_own(tmp_path: Path, mlx: Any) -> None:
@@ -264,16 +285,52 @@ def test_an_answer_ran_beside_as_many_as_there_were_on_average(stays: list[tuple
     moves = [move for at, seconds in stays[1:] for move in ((at, 1), (at + seconds, -1))]
     for at, by in sorted(move for move in moves if move[0] < over):
         crowd.change(by, at)
-    timing.let_go(crowd, over)
+    timing.look(crowd, over)
     beside = sum(max(0, min(at + seconds, over) - at) for at, seconds in stays[1:])
-    assert timing.decoding(9).at_once == pytest.approx(1 + beside / over)
+    assert timing.piece(9, over).at_once == pytest.approx(1 + beside / over)
+
+
+PIECES = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20)), max_size=8)
+
+
+@given(PIECES, st.integers(0, 40), st.integers(1, 20))
+def test_an_answer_in_pieces_is_the_same_answer(pieces: list[tuple[int, int]], rest: int, rest_seconds: int) -> None:
+    pace = Pace()
+    pace.crowd.change(1, 0.0)
+    timing = Timing(pace.crowd, asked_at=0.0, now=0.0)
+    chunks, now = 1, 0
+    for tokens, seconds in pieces:
+        chunks, now = chunks + tokens, now + seconds
+        pace.so_far(timing, now, chunks=chunks, at=now, unread_seconds=0.0)
+        assert pace.tokens_total <= chunks - 1
+        assert pace.seconds_total <= now
+    chunks, now = chunks + rest, now + rest_seconds
+    timing.look(pace.crowd, now)
+    timing.over_at = now
+    pace.ended(timing, now, whole=True, usage={"completion_tokens": chunks}, chunks=chunks, unread_seconds=0.0)
+    whole = Decoding(at_once=1.0, tokens=chunks - 1, seconds=now, first_token_seconds=0.0)
+    if whole.tokens and whole.speaks:
+        assert pace.tokens_total == chunks - 1
+        assert sum(row.answers for row in pace.window.rows(now)) == 1 or now > WINDOW_SECONDS
+        assert pace.seconds_total == now or rest == 0  # a silent end is not decoding
+
+
+def test_a_piece_that_its_client_delayed_is_left_out_and_the_next_one_counts() -> None:
+    pace = Pace()
+    pace.crowd.change(1, 0.0)
+    timing = Timing(pace.crowd, asked_at=0.0, now=0.0)
+    for now, unread_seconds in ((5.0, 0.0), (10.0, 4.0), (15.0, 4.0)):
+        pace.so_far(timing, now, chunks=int(now) * 4 + 1, at=now, unread_seconds=unread_seconds)
+    (row,) = pace.window.rows(15.0)
+    assert (row.answers, row.tokens, row.seconds) == (1, 40, 10.0)
 
 
 def timed(seconds: float) -> Timing:
     crowd = Crowd()
     crowd.change(1, 0.0)
     timing = Timing(crowd, asked_at=0.0, now=1.0)
-    timing.let_go(crowd, 1.0 + seconds)
+    timing.look(crowd, 1.0 + seconds)
+    timing.over_at = 1.0 + seconds
     return timing
 
 

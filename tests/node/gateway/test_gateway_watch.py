@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from gateway_harness import until
 
-from fleet.node.gateway.watch import Watch, Watches
+from fleet.node.gateway.watch import Watch, Watches, reader_stalled
 
 
 class LateError(Exception):
@@ -101,3 +102,25 @@ async def test_nothing_ticks_when_nothing_is_watched() -> None:
         await work(watches, seconds=0.02, within=None, started=[])
     await asyncio.sleep(0.12)
     assert watches._ticker is None
+
+
+async def test_the_time_in_which_its_client_does_not_read_is_seen_and_is_no_wait_for_the_upstream() -> None:
+    watches, started = Watches(), list[Watch]()
+    task = asyncio.create_task(work(watches, seconds=60, within=30, started=started))
+    await asyncio.sleep(0)
+    (watch,) = started
+    since = watch.since(30)
+    assert since is not None
+    assert since <= asyncio.get_running_loop().time()
+    watch.within(60, reader_stalled)
+    assert watch.since(60) is None
+    await until(lambda: watch.unread_seconds > 0.1)
+    watch.within(30, SilentError)
+    seen, later = watch.unread_seconds, watch.since(30)
+    assert later is not None
+    assert later > since
+    await asyncio.sleep(0.2)
+    assert watch.unread_seconds == seen
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -89,7 +89,9 @@ def turned(memory: Memory, look: Look, now_seconds: float) -> tuple[Memory, tupl
             before_one = kept.get(name, Reach())
             kept[name], change = reached(before_one, words(name, answer), now_seconds, answers=answer.answers)
             told += [change] if change else []
-    alone, change = reached(memory.alone, _alone(look), now_seconds, answers=not cut_off)
+    alone, change = memory.alone, None
+    if cut_off or _is_in_company(look.answering):
+        alone, change = reached(alone, _alone(look), now_seconds, answers=not cut_off)
     told += [change] if change else []
     return Memory(nodes=nodes, peers=peers, doors=doors, alone=alone, cut_off=cut_off), tuple(told)
 
@@ -112,6 +114,11 @@ def restarted(memory: Memory, now_seconds: float) -> Memory:
 def is_cut_off(answering: Mapping[str, bool | None]) -> bool:
     """Whether it is this front, and not all the others at once."""
     return len(answering) >= FEWEST_TO_SUSPECT_OURSELVES and all(one is False for one in answering.values())
+
+
+def _is_in_company(answering: Mapping[str, bool | None]) -> bool:
+    """Whether somebody is known to answer; with too few others to tell, nobody is missed."""
+    return len(answering) < FEWEST_TO_SUSPECT_OURSELVES or any(answering.values())
 
 
 def look_of(heard: Heard, *, own: bool, is_peer: bool = False, ssh: Answer | None = None) -> Sample | Silence | None:

@@ -128,6 +128,25 @@ def test_a_restart_repeats_nothing_forgets_nothing_and_blames_nobody_for_its_own
     assert sorted(front.look("mini-1", "mini-2", times=8)) == over
 
 
+def test_a_front_that_restarts_while_it_is_cut_off_says_so_once() -> None:
+    front = Observer()
+    front.look("mini-1", "mini-2")
+    assert front.look("-mini-1", "-mini-2", times=14) == ["front-1 front_alone critical"]
+    front.memory = restarted(front.memory, front.now)
+    nobody_knows = Look(
+        front=FRONT,
+        heard=(),
+        peers={},
+        doors={},
+        answering={"mini-1": None, "mini-2": False},
+        known={"mini-1", "mini-2"},
+    )
+    front.memory, told = turned(front.memory, nobody_knows, front.now + 1)
+    assert told == ()
+    assert front.look("-mini-1", "-mini-2", times=14) == []
+    assert front.look("mini-1", "-mini-2") == ["front-1 front_alone ok"]
+
+
 def test_a_silent_front_is_told_once_and_not_as_a_node_besides() -> None:
     front = Observer()
     front.look("mini-1", "front-2", peers={"front-2": ""})

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from fleet.cli.context import link_of, narrate, overrides_of, print_json, project_of, selected
-from fleet.cli.lines import for_stderr
 from fleet.control.actions.gc import Swept, collect
 from fleet.control.inventory import load_inventory
 from fleet.control.rollout.conversation import SyncPart
@@ -65,9 +64,14 @@ def _show(one: Swept, *, dry_run: bool) -> None:
     what = f"{verb} {bytes_text(one.freed_bytes)} in {places}" if count else "nothing to remove"
     click.echo(f"{one.node}: {what}; {kept} releases kept{free}")
     for dropped in one.collected.dropped:
-        click.secho(for_stderr(f"  {bytes_text(dropped.size_bytes):>10}  {dropped.path}  ({dropped.why})"), dim=True)
+        click.secho(_harmless(f"  {bytes_text(dropped.size_bytes):>10}  {dropped.path}  ({dropped.why})"), dim=True)
     for problem in one.collected.problems:
-        narrate(f"{one.node}: could not remove {problem}")
+        narrate(_harmless(f"{one.node}: could not remove {problem}"))
+
+
+def _harmless(text: str) -> str:
+    """Without what could steer a terminal: names of files are in it."""
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _document(one: Swept) -> dict[str, Any]:

@@ -6,4 +6,13 @@ bench-gateway: $(VENV)/.dev ## fleet's gateway beside its peers, and what it mus
 bench-cancel: $(VENV)/.dev ## how fast a client's leaving reaches the sidecar, on every surface in every phase
 	@$(BIN)/python -m bench.cancel.run && $(BIN)/python -m bench.cancel.real
 
-.PHONY: bench-cancel bench-gateway
+bench-agent: $(VENV)/.dev ## fleet's agent beside node_exporter and glances, scraped alike (QUICK=1: without the peers)
+	@$(BIN)/python -m bench.agent.run $(if $(QUICK),--quick,)
+
+bench-agent-here: $(VENV)/.dev ## what the agent costs on this machine, a Mac too: processor and memory over five minutes
+	@$(BIN)/python -m bench.agent.guard
+
+bench-poll: $(VENV)/.dev ## 100 nodes polled over SSH by fleet, by bare HTTP and by stock paramiko
+	@$(BIN)/python -m bench.poll.run
+
+.PHONY: bench-agent bench-agent-here bench-cancel bench-gateway bench-poll

@@ -21,6 +21,7 @@ WAYS = ("direct", "direct_together", "stock", "stock_together", "fleet_spread", 
 """Bare HTTP and stock paramiko ask node by node, evenly spread, and all at once; so does fleet, whose poller asks all
 at once when it is left alone."""
 _SETTLE_SECONDS = 2.0
+_IDLE = ("stock", "fleet")
 _KINDS: dict[str, Callable[[Scene], Way]] = {"direct": Direct, "stock": Stock, "fleet": Fleet}
 
 
@@ -34,7 +35,7 @@ def measure(name: str, scene: Scene, *, seconds: float, idle_seconds: float) -> 
     nodes = range(scene.nodes)
     way.ask(nodes)
     time.sleep(_SETTLE_SECONDS)
-    idle = _idle_percent(idle_seconds)
+    idle = _idle_percent(idle_seconds) if name in _IDLE else None
     groups: list[Sequence[int]] = [nodes] if together else [[node] for node in nodes]
     before = time.process_time()
     polls, failed, times = _poll(way, groups, seconds=seconds)

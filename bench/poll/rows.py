@@ -11,7 +11,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One way to poll `nodes` nodes every 5 s, in a client process of its own.
 
     `cpu_ms_per_poll`: processor time of the client while it polled, all it did meanwhile, over the polls.
-    `idle_percent`: of one core, connected and asking nothing. `p50_ms`, `p99_ms`: of one answer where nodes are asked
+    `idle_percent`: of one core, connected and asking nothing; None where
+    that is the same as another way's. `p50_ms`, `p99_ms`: of one answer where nodes are asked
     one after the other, of a whole round where they are asked together. `connect_ms_each`: processor time.
     """
 
@@ -20,7 +21,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     polls: int
     failed: int
     cpu_ms_per_poll: float
-    idle_percent: float
+    idle_percent: float | None
     p50_ms: float
     p99_ms: float
     connect_ms_each: float

@@ -26,6 +26,7 @@ from bench.gateway.kit import BENCH, NotReady
 from bench.gateway.processes import allow_many_files
 from bench.machine import ROOT, fleet_version, machine
 from bench.page import demands as demand_table
+from bench.page import number
 from bench.poll.client import EVERY_SECONDS, WAYS
 from bench.poll.demands import DEMANDS
 from bench.poll.rows import Results, Row, save
@@ -34,6 +35,8 @@ from bench.poll.ways import Scene
 
 RESULTS = ROOT / "bench/results/poll.json"
 PART_RESULTS = BENCH / "poll-part.json"
+_IDLE_SECONDS = 35.0
+"""Longer than two keepalives: fleet's connections wake for nothing else."""
 
 
 def main() -> int:
@@ -41,7 +44,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.poll.run", description=__doc__.splitlines()[0])
     parser.add_argument("--nodes", type=int, default=100, metavar="N", help="default 100")
     parser.add_argument("--seconds", type=float, default=20.0, metavar="N", help="of polling, a way; default 20")
-    parser.add_argument("--idle", type=float, default=10.0, metavar="N", help="of asking nothing; default 10")
+    parser.add_argument(
+        "--idle", type=float, default=_IDLE_SECONDS, metavar="N", help=f"of asking nothing; default {_IDLE_SECONDS:g}"
+    )
     parser.add_argument("--only", metavar="WAY,...", help=f"of {', '.join(WAYS)}")
     parser.add_argument("--out", type=Path, metavar="FILE", help=f"default {RESULTS.relative_to(ROOT)}")
     asked = parser.parse_args()
@@ -80,7 +85,7 @@ def _row(way: str, scene: Scene, *, seconds: float, idle_seconds: float) -> Row:
     words = (str(told), way, str(seconds), str(idle_seconds), str(found))
     subprocess.run([sys.executable, "-m", "bench.poll.client", *words], cwd=ROOT, check=True)
     row = msgspec.json.decode(found.read_bytes(), type=Row)
-    print(f"{row.way:16} {row.cpu_ms_per_poll:6.3f} ms a poll, idle {row.idle_percent:6.3f} %", flush=True)
+    print(f"{row.way:16} {row.cpu_ms_per_poll:6.3f} ms a poll, idle {number(row.idle_percent, 3)} %", flush=True)
     return row
 
 

@@ -81,6 +81,18 @@ def _memory(text: Exposition, snapshot: Snapshot) -> None:
         [((("kind", kind),), value) for kind, value in kinds.items()],
     )
     text.one("fleet_gpu_wired_limit_bytes", "gauge", "What the GPU may wire, where set.", memory.wired_limit_bytes)
+    text.one(
+        "fleet_gpu_wired_limit_expected_bytes",
+        "gauge",
+        "The limit that deploy set.",
+        memory.wired_limit_expected_bytes,
+    )
+    text.one(
+        "fleet_gpu_recommended_working_set_bytes",
+        "gauge",
+        "What the GPU is meant to hold, by Metal.",
+        memory.recommended_working_set_bytes,
+    )
     text.one("fleet_gpu_wired_headroom_bytes", "gauge", "Wired limit less wired memory.", memory.wired_headroom_bytes)
     text.one("fleet_wired_reserve_bytes", "gauge", "Physical memory less wired limit.", _reserve_bytes(memory))
     text.one("fleet_compressions_total", "counter", "Pages compressed since boot.", memory.compressions_total)
@@ -145,9 +157,34 @@ def _sidecars(text: Exposition, snapshot: Snapshot) -> None:
         ("fleet_sidecar_live", "Whether the server answers.", "live"),
         ("fleet_probe_success", "Whether a completion of one token came back.", "ready"),
         ("fleet_probe_duration_seconds", "How long the last probe took.", "probe_seconds"),
+        ("fleet_sidecar_pace_ratio", "Its tokens/s as part of what is usual here, like with like.", "pace_ratio"),
+        (
+            "fleet_sidecar_baseline_tokens_per_second",
+            "What is usual here for answers as those of now.",
+            "baseline_tokens_per_second",
+        ),
+        (
+            "fleet_sidecar_baseline_first_token_seconds",
+            "The usual time to a first token.",
+            "baseline_first_token_seconds",
+        ),
+        ("fleet_sidecar_golden_success", "Whether the known long prompt got its known answer.", "golden_ok"),
     ):
         values = [(labels, getattr(car, field)) for labels, car in labelled]
         text.family(name, "gauge", about, values)
+    cared = [(labels, car.care) for labels, car in labelled if car.care is not None]
+    text.family(
+        "fleet_sidecar_restarts_total",
+        "counter",
+        "Restarts by its agent.",
+        [(labels, care.restarts_total) for labels, care in cared],
+    )
+    text.family(
+        "fleet_sidecar_quarantined",
+        "gauge",
+        "Whether its agent took it out of service.",
+        [(labels, int(care.state == "quarantined")) for labels, care in cared],
+    )
 
 
 def _collectors(text: Exposition, snapshot: Snapshot) -> None:

@@ -16,6 +16,7 @@ from fleet.node.agent.sampler import Sampler
 from fleet.testing.clock import FakeClock
 from fleet.vocabulary.contracts.snapshot import (
     AgentReading,
+    CareReading,
     Disk,
     HistoryReading,
     Memory,
@@ -61,6 +62,18 @@ def snapshot(tmp_path) -> Snapshot:
         ),
         sidecars=(
             SidecarReading(name="chat", model='odd "name"\\', port=8800, live=True, ready=False, probe_seconds=0.25),
+            SidecarReading(
+                name="code",
+                model="qwen3",
+                port=8801,
+                live=True,
+                ready=True,
+                pace_ratio=0.5,
+                baseline_tokens_per_second=60.0,
+                baseline_first_token_seconds=0.4,
+                golden_ok=True,
+                care=CareReading(state="quarantined", restarts_total=2),
+            ),
         ),
         panics=Panics(count=1, newest_at_seconds=1795340000.0, newest_name="panic-full.panic"),
         agent=AgentReading(
@@ -96,7 +109,9 @@ def test_prometheus_own_parser_reads_it(snapshot):
     assert read["fleet_service_up"] == [1, 0]
     assert read["fleet_service_last_exit_code"] == [78]
     assert read["fleet_swapouts_bytes_total"] == [16604112 * 16384]
-    assert read["fleet_probe_success"] == [0]
+    assert read["fleet_probe_success"] == [0, 1]
+    assert read["fleet_sidecar_pace_ratio"] == [0.5]
+    assert read["fleet_sidecar_quarantined"] == [1]
 
 
 def test_promtool_finds_nothing_to_complain_about(snapshot):

@@ -20,10 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import msgspec
 import pytest
 
-from fleet.vocabulary.contracts.snapshot import Snapshot
 from tests.integration.edgefleet import EDGES, FRONT, EdgeFleet, edge_fleet, free_ports
 from tests.integration.netground import ground
 from tests.integration.promql import agent_series, dashboard_queries, metric_names, rule_queries
@@ -152,13 +150,15 @@ def test_the_rules_are_evaluated_without_an_error_and_a_healthy_fleet_alerts_nob
     assert [alert["labels"] for alert in prometheus.ask("alerts")["alerts"] if alert["state"] == "firing"] == []
 
 
-def test_every_series_of_dashboard_and_rules_is_one_that_gateways_or_agents_have(
-    fleet: EdgeFleet, prometheus: Prometheus
-) -> None:
-    """But those that only a Mac, or a service of launchd, has: the names of these are checked without a fleet."""
+def test_what_agents_read_comes_through_their_gateways(prometheus: Prometheus) -> None:
+    assert prometheus.vector("fleet_memory_pressure_level") == dict.fromkeys(NODES, 1.0)
+    assert set(prometheus.vector("fleet_agent_info")) == set(NODES)
+    assert prometheus.vector("up unless on (job, instance) fleet_agent_info") == {}
+
+
+def test_every_series_of_dashboard_and_rules_is_one_that_gateways_or_agents_have(prometheus: Prometheus) -> None:
+    """The names of those that only a Mac, or a service of launchd, has are checked without a fleet."""
     known = set(prometheus.ask("label/__name__/values")) | set(agent_series())
-    status, body = fleet.get(f"{fleet.url(EDGES[0])}/node/snapshot", key=fleet.secret("fleet.key"))
-    assert (status, msgspec.json.decode(body, type=Snapshot).memory.pressure_level) == (200, 1)
     asked = {name for query in (*dashboard_queries(), *rule_queries()) for name in metric_names(query)}
     assert asked - known == set()
 

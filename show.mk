@@ -64,7 +64,11 @@ show-prometheus: $(VENV)/.dev ## health 3: a real Prometheus scrapes nodes in ne
 # Health ("the fleet knows its Macs"), its promises by number.
 
 show-faults: $(VENV)/.dev ## health 1: every fault of a simulated fleet: state, text and advice in its time, and the way back
-	@$(BIN)/python -m pytest -v tests/integration/test_every_fault.py tests/control/watch/test_health_of_faults.py tests/sim/test_lasting_faults.py
+	@$(BIN)/python -m pytest -v tests/integration/test_every_fault.py tests/integration/test_slow_decode.py tests/control/watch/test_health_of_faults.py tests/sim/test_lasting_faults.py
+
+show-routing: $(VENV)/.dev ## health 2: a fault on one of two nodes under load moves new work away and back; no request fails
+	@$(BIN)/python -m pytest -q -s tests/node/gateway/test_gateway_work_moves_away.py tests/node/gateway/test_gateway_routing_by_health.py
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -q -s tests/integration/test_work_moves_away.py
 
 show-readings: $(VENV)/.dev ## health 4: every recording through every parser and reader; structs against Apple's headers, grown and cut
 	@$(BIN)/python -m pytest -q tests/vocabulary/macos tests/vocabulary/test_launchctl.py tests/node/agent/test_agent_structs.py tests/node/agent/test_agent_macos.py tests/node/agent/test_agent_readers.py tests/node/agent/test_agent_metrics.py
@@ -73,4 +77,4 @@ show-doctor: $(VENV)/.dev ## health 5: doctor finds every planted fault with its
 	@$(BIN)/python -m pytest -v tests/control/actions/test_doctor_*.py tests/sim/test_doctor_faults.py
 	@$(BIN)/python -m pytest -v tests/node/sync/test_disk_stays_bounded.py tests/node/sync/test_prune.py tests/node/sync/test_keeping.py tests/node/agent/test_agent_logs.py tests/sim/test_log_under_launchd.py
 
-.PHONY: show-faults show-readings show-doctor show-prometheus show-complaints show-streams show-relay-speed show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme
+.PHONY: show-faults show-routing show-readings show-doctor show-prometheus show-complaints show-streams show-relay-speed show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme

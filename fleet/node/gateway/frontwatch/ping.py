@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -40,6 +41,7 @@ class Pinger:
         self._journal = journal
         self._chance = chance
         self._first_seconds = first_seconds
+        self._tls: ssl.SSLContext | None = None
         self._was = "ok"
         self.ok = 0
         self.failed = 0
@@ -69,12 +71,13 @@ class Pinger:
     async def _ask(self, address: Secret) -> str:
         """What went wrong; "" = nothing did."""
         try:
+            self._tls = self._tls or client_context(pinned=False)
             async with asyncio.timeout(_TRY_SECONDS):
                 async with self._session.get(
                     address.reveal(),
                     headers={"User-Agent": f"fleet/{fleet.__version__}"},
                     allow_redirects=False,
-                    ssl=client_context(pinned=False),
+                    ssl=self._tls,
                 ) as answer:
                     status = answer.status
         except (TimeoutError, OSError, aiohttp.ClientError, ValueError) as error:

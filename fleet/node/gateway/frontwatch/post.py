@@ -44,6 +44,7 @@ class Poster:
         self._session = session
         self._address = address
         self._seconds = seconds
+        self._tls = client_context(pinned=False)  # once: to read all authorities takes its time
         self.shown = shown(address)
 
     async def post(self, notice: Notice) -> Try:
@@ -60,7 +61,7 @@ class Poster:
                     data=msgspec.json.encode(notice),
                     headers=headers,
                     allow_redirects=False,
-                    ssl=client_context(pinned=False),
+                    ssl=self._tls,
                 ) as answer:
                     status, after = answer.status, answer.headers.get("Retry-After", "")
         except (TimeoutError, OSError, aiohttp.ClientError, ValueError) as error:

@@ -98,7 +98,7 @@ def room(state: UpstreamState, shape: Shape, *, beyond: bool = False) -> Why | N
 
     `beyond`: also into the half of its places that its health takes.
     """
-    if state.in_flight >= (state.max_in_flight if beyond else state.places):
+    if state.in_flight >= (state.max_in_flight if beyond or state.standing is Standing.FULL else state.places):
         return Why.FULL
     if state.kv_bytes is None or state.kv_bytes_per_token is None or not state.in_flight:
         return None

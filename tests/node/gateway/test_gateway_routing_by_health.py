@@ -14,8 +14,11 @@ import pytest
 from fake_agent import FakeAgent, at_pace, short_of_room
 from fake_mlx import FakeMlx, hangs
 from gateway_harness import KEY, NODE_KEY, Identity, Running, Start, sidecar, until, write_config
-from gateway_operated import BOSS, operated
+from gateway_operated import BOSS, Lines, operated
 
+from fleet.node.gateway.journal import Journal
+from fleet.node.gateway.metrics import Metrics
+from fleet.node.gateway.operation import Operation
 from fleet.node.gateway.probing import edge_says
 from fleet.traffic.config import Listen, Upstream, Wellness
 from fleet.traffic.wellness import Standing
@@ -250,6 +253,29 @@ async def test_health_is_in_metrics_reports_and_explanations(tmp_path: Path, mlx
         row = shown["routes"][0]["upstreams"][0]
         assert (row["state"], row["standing"]) == ("ready", "none")
         assert row["reason"].startswith("no new work while others serve: answers at 10%")
+
+
+async def test_the_log_says_when_a_standing_changes_and_why(start: Start, mlx: Any, agent: Any) -> None:
+    reads, said = await agent(), Lines()
+    gateway = await start(sidecar(await mlx()), agent_port=reads.port, wellness=OFTEN)
+    journal = Journal(stderr=said)
+    Operation(gateway.gateway, gateway.current, metrics=Metrics(), journal=journal)
+    reads.sample(**short_of_room())
+    await stands(gateway, "mini-1.chat", Standing.NONE)
+    for _ in range(2):
+        await until(lambda: _sampled_at(gateway) == reads.at_seconds)
+        reads.sample()
+    await stands(gateway, "mini-1.chat", Standing.FULL)
+    journal.close()
+    lines = [line.partition(" INFO ")[2] for line in said.text.splitlines() if "INFO standing" in line]
+    assert lines == [
+        'standing upstream=mini-1.chat standing=none reason="0 B left under the GPU wired limit"',
+        "standing upstream=mini-1.chat standing=full",
+    ]
+
+
+def _sampled_at(gateway: Running) -> float | None:
+    return gateway.gateway.upstreams.live["mini-1.chat"].wellbeing.sampled_at_seconds
 
 
 def decoded(found: Any, kind: type[Any]) -> Any:

@@ -7,7 +7,6 @@ Compared is like with like: one model, one OS, one engine version, as many answe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from statistics import median
 
 import msgspec
 
@@ -99,7 +98,7 @@ def learned(before: Usual, row: PaceRow, *, now: float) -> Usual:
         first = (*before.first, speed)
         if len(first) < FIRST_WINDOWS:
             return msgspec.structs.replace(before, first=first, at_seconds=now)
-        usual = median(first)
+        usual = sorted(first)[len(first) // 2]
         return Usual(
             tokens_per_second=usual,
             first_token_seconds=row.first_token_seconds,

@@ -24,6 +24,7 @@ AFFINITY_SHARE = 0.5
 ESCAPE_RATIO = 1.5
 ESCAPE_TOKENS = 2000
 _ANY = Shape()
+_FULL = Standing.FULL  # to ask an enum for a member by name costs more than the comparison
 _WAITS = (Why.FULL, Why.MEMORY)
 
 
@@ -118,10 +119,10 @@ def _in_group(group: list[UpstreamState], session: str) -> list[str]:
     if len(group) == 1:
         return [group[0].name]
     largest = max([state.max_in_flight for state in group])
-    well = [state for state in group if state.standing is Standing.FULL]
-    if len(well) == len(group):
-        return _by_load(well, session, largest)
-    unwell = [state for state in group if state.standing is not Standing.FULL]
+    unwell = [state for state in group if state.standing is not _FULL]
+    if not unwell:
+        return _by_load(group, session, largest)
+    well = [state for state in group if state.standing is _FULL]
     first, second = _by_load(well, session, largest), _by_load(unwell, session, largest)
     return second + first if well and _much_more(well, unwell, largest) else first + second
 
@@ -178,7 +179,7 @@ def _though_unwell(why: dict[str, Why], states: Mapping[str, UpstreamState], sha
     """Those that only their health keeps out: of the half of its places, else at all. They leave `why`."""
     for kinds in (_WAITS, (Why.HEALTH,)):
         kept = [states[name] for name, reason in why.items() if reason in kinds]
-        able = [one for one in kept if one.standing is not Standing.FULL and room(one, shape, beyond=True) is None]
+        able = [one for one in kept if one.standing is not _FULL and room(one, shape, beyond=True) is None]
         for state in able:
             del why[state.name]
         if able:

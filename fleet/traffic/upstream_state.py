@@ -12,6 +12,8 @@ from fleet.traffic.wellness import Standing
 from fleet.traffic.work import Shape, Work
 from fleet.vocabulary.names import Intent
 
+_FULL, _NONE = Standing.FULL, Standing.NONE  # asking an enum for a member by name is dear where every request passes
+
 
 class Readiness(StrEnum):
     """What the last proof said. An upstream of which nothing is known is tried; one that is down is not."""
@@ -71,7 +73,7 @@ class UpstreamState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def places(self) -> int:
         """How many requests it may have at once: half as many when its node is unwell."""
-        return self.max_in_flight if self.standing is Standing.FULL else max(1, self.max_in_flight // 2)
+        return self.max_in_flight if self.standing is _FULL else max(1, self.max_in_flight // 2)
 
 
 def keeps_out(state: UpstreamState, shape: Shape, now: float) -> Why | None:
@@ -86,7 +88,7 @@ def keeps_out(state: UpstreamState, shape: Shape, now: float) -> Why | None:
         return Why.DOWN
     if not state.circuit.lets_through(now):
         return Why.OPEN
-    if state.standing is Standing.NONE:
+    if state.standing is _NONE:
         return Why.HEALTH
     if state.busy_until > now:
         return Why.BUSY
@@ -98,7 +100,7 @@ def room(state: UpstreamState, shape: Shape, *, beyond: bool = False) -> Why | N
 
     `beyond`: also into the half of its places that its health takes.
     """
-    if state.in_flight >= (state.max_in_flight if beyond or state.standing is Standing.FULL else state.places):
+    if state.in_flight >= (state.max_in_flight if beyond or state.standing is _FULL else state.places):
         return Why.FULL
     if state.kv_bytes is None or state.kv_bytes_per_token is None or not state.in_flight:
         return None
@@ -129,7 +131,7 @@ def sentence(why: Why, state: UpstreamState | None, shape: Shape, now: float) ->
             return f"passed over while others can serve: {state.unwell or 'its node is unwell'}"
         case Why.BUSY:
             return f"asked not to be asked for {_seconds(state.busy_until - now)}"
-        case Why.FULL if state.standing is not Standing.FULL:
+        case Why.FULL if state.standing is not _FULL:
             half = f"half of {state.max_in_flight}, since {state.unwell or 'its node is unwell'}"
             return f"full: {state.in_flight} of {state.places} in flight ({half})"
         case Why.FULL:

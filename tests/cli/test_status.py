@@ -123,6 +123,13 @@ def changed(view: FleetView, node: str, **changes) -> FleetView:
     return msgspec.structs.replace(view, rows=tuple(rows))
 
 
+def test_who_said_so_is_told_when_it_was_a_front(view):
+    assert " via " not in drawn(view, 120)
+    told = changed(changed(view, "mini-1", via="front-1"), "mini-2", via="front-1")
+    assert drawn(told, 120).splitlines()[0].startswith("8 nodes  12:00:00 UTC  via front-1  ")
+    assert [line for line in plain_lines(told) if " via " in line] == ["mini-1 via front-1", "mini-2 via front-1"]
+
+
 def test_what_has_lasted_says_for_how_long_and_what_is_over_says_so(view):
     (down,) = next(row for row in view.rows if row.node == "mini-3").concerns
     lasting = msgspec.structs.replace(down, since=NOW - timedelta(minutes=3, seconds=5))

@@ -6,9 +6,11 @@ import http.server
 import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 import urllib.parse
@@ -21,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.integration.edgefleet import EDGES, FRONT, EdgeFleet, edge_fleet, free_ports
 from tests.integration.netground import ground
@@ -193,6 +196,29 @@ def test_no_key_a_clients_key_and_another_host_are_refused(fleet: EdgeFleet, wri
         assert fleet.get(url, key="of-somebody-else")[0] == 401
         assert fleet.get(url, key=key, Host="rebound.example")[0] == 421
     assert fleet.get(f"{fleet.url(FRONT)}/node/metrics", key=fleet.secret("gateway.key"))[0] == 403
+
+
+def test_the_targets_are_served_too_and_follow_the_inventory_until_it_is_stopped(
+    fleet: EdgeFleet, written: str
+) -> None:
+    (port,) = free_ports(1)
+    line = [sys.executable, "-m", "fleet", "metrics", "sd", "--out", "http", "--http", f"127.0.0.1:{port}"]
+    process = subprocess.Popen(line, cwd=fleet.folder, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        fragment = "".join(process.stdout.readline() for _ in range(7))
+        (job,) = yaml.safe_load(fragment)
+        (source,) = job["http_sd_configs"]
+        with urllib.request.urlopen(source["url"], timeout=20) as answer:
+            assert answer.headers["Content-Type"] == "application/json"
+            assert json.loads(answer.read()) == json.loads((fleet.folder / "sd" / "fleet.json").read_text())
+        config = fleet.folder / "http.yml"
+        config.write_text(f"scrape_configs:\n{fragment}")
+        if shutil.which("promtool"):
+            subprocess.run(["promtool", "check", "config", str(config)], capture_output=True, check=True)
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
 
 
 def test_another_user_reads_no_key(fleet: EdgeFleet, written: str) -> None:

@@ -14,7 +14,7 @@ from fleet.cli.doors import playbook_option, tell_problems
 from fleet.cli.lines import names_text
 from fleet.control.actions.gateways import GatewayNode, gateways
 from fleet.control.actions.playbooks import playbook_of
-from fleet.control.actions.scrape import Job, alone, jobs_of, scrape_configs
+from fleet.control.actions.scrape import AUTHORITIES_NAME, Job, alone, jobs_of, scrape_configs
 from fleet.control.actions.scrapefiles import ScrapeFiles
 from fleet.control.inventory import Inventory, load_inventory
 from fleet.errors import FleetError, UsageError
@@ -48,7 +48,7 @@ def sd(ctx: click.Context, folder: Path | None, where: str | None, playbook: str
     that opens metrics and snapshots only (fleet.key, mode 0600: Prometheus must run as its owner). Run it again after
     `fleet adopt` or a change of the inventory; Prometheus notices by itself.
 
-    Exit code: 0 all certificates are there, 3 some nodes could not be asked.
+    Exit code: 0 all certificates are there, 3 some nodes could not be asked, 4 none could.
     """
     project = project_of(ctx)
     place = None if where is None else loopback_place(where)
@@ -65,6 +65,10 @@ def sd(ctx: click.Context, folder: Path | None, where: str | None, playbook: str
 
     try:
         jobs, problems = renew()
+        if problems and not (out / AUTHORITIES_NAME).stat().st_size:
+            tell_problems(problems)
+            narrate("no node's certificate could be had: a Prometheus would not start with an empty list of them")
+            ctx.exit(4)
         if place is not None:
             from fleet.cli.metricshttp import TargetServer
 

@@ -93,3 +93,34 @@ def test_rules_and_dashboard_are_printed_or_written(verb: str, begins: str, tmp_
     assert shown.stdout.startswith(begins)
     CliRunner().invoke(cli, ["metrics", verb, "--out", str(tmp_path / "file")])
     assert (tmp_path / "file").read_text() == shown.stdout
+
+
+EDGES = "- name: e\n  hosts: all\n  tasks: [{name: e, daemon: {service: gateway, role: edge, env: node}}]\n"
+
+
+def test_a_fleet_of_which_no_certificate_is_known_gets_no_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("inventory", "playbooks", "secrets"):
+        (tmp_path / name).mkdir()
+    text = "all: {vars: {fleet_key: file:secrets/fleet.key}, hosts: {mini-1: , mini-2: }}"
+    (tmp_path / "inventory" / "fleet.yml").write_text(text)
+    (tmp_path / "playbooks" / "site.yml").write_text(EDGES)
+    (tmp_path / "secrets" / "fleet.key").write_text("a-key")
+    (tmp_path / "secrets" / "fleet.key").chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(cli, ["metrics", "sd"])
+    assert (told.exit_code, told.stdout) == (4, "")
+    assert "mini-2: its TLS key is not pinned yet\n  hint: fleet adopt mini-2" in told.stderr
+    assert "a-key" not in told.output
+
+
+def test_without_a_gateway_there_is_nothing_to_scrape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("inventory", "playbooks"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "inventory" / "fleet.yml").write_text("all: {hosts: {mini-1: }}")
+    (tmp_path / "playbooks" / "site.yml").write_text("- {name: e, hosts: all, tasks: []}\n")
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(cli, ["metrics", "sd"])
+    assert isinstance(told.exception, UsageError)
+    assert "nothing to scrape" in told.exception.title

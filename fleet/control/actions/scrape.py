@@ -111,14 +111,16 @@ def alone(gateways: Iterable[GatewayNode]) -> tuple[NodeName, ...]:
 
 
 def _scrape_config(job: Job, folder: Path, url: str | None) -> str:
+    by_tls = any(gateway.node.settings.gateway_tls for gateway in job.gateways)
+    trust = f"  tls_config: {{ca_file: {_quoted(folder / AUTHORITIES_NAME)}}}\n" if by_tls else ""
     source = f"http_sd_configs: [{{url: {_quoted(url)}}}]" if url else _from_file(folder / job.targets_name)
     return (
         f"- job_name: {job.name}\n"
-        "  scheme: https\n"
+        f"  scheme: {'https' if by_tls else 'http'}\n"
         f"  metrics_path: {METRICS_PATH}\n"
         "  follow_redirects: false\n"
         f"  authorization: {{credentials_file: {_quoted(folder / job.key_name)}}}\n"
-        f"  tls_config: {{ca_file: {_quoted(folder / AUTHORITIES_NAME)}}}\n"
+        f"{trust}"
         f"  {source}\n"
     )
 

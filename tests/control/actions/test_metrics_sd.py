@@ -121,6 +121,11 @@ def test_over_http_the_targets_come_from_there() -> None:
     assert "file_sd_configs" not in one
 
 
+def test_without_tls_nothing_is_asked_of_certificates() -> None:
+    (one,) = yaml.safe_load(scrape_configs(jobs_of([a_gateway(gateway_tls=False)]), Path("/srv")))
+    assert (one["scheme"], "tls_config" in one) == ("http", False)
+
+
 # ---------------------------------------------------------------- certificates
 
 

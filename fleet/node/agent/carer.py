@@ -48,12 +48,13 @@ class Carer:
         saved = file.load() if sidecars else {}
         self._states = {name: saved.get(name) or CareState() for name in self._sidecars}
         self._noted_at = clock.monotonic()
-        self.problem: str | None = None
+        self._unwritten: str | None = None
+        self._unended: str | None = None
 
     @property
-    def states(self) -> dict[str, CareState]:
-        """By sidecar."""
-        return self._states
+    def problem(self) -> str | None:
+        """Why something that was decided cannot be done or remembered."""
+        return self._unended or self._unwritten
 
     def on(self, reading: SidecarReading) -> SidecarReading:
         """The reading with what is done for it."""
@@ -87,6 +88,8 @@ class Carer:
                 actions.append((name, action))
         if moved:
             self._save()
+        if not any(action.process for _, action in actions):
+            self._unended = None
         for name, action in actions:
             self._do(name, action)
 
@@ -125,9 +128,9 @@ class Carer:
         self._noted_at = self._clock.monotonic()
         try:
             self._file.save(self._states)
-            self.problem = None
+            self._unwritten = None
         except OSError as error:
-            self.problem = f"what care remembers cannot be written: {error.strerror or error}"
+            self._unwritten = f"what care remembers cannot be written: {error.strerror or error}"
 
     def _do(self, name: str, action: Action) -> None:
         if action.do in (Do.END, Do.KILL):
@@ -141,17 +144,18 @@ class Carer:
 
     def _end(self, name: str, process: Process, *, force: bool) -> None:
         """Ask it to end; launchd starts it again. A process that came to the same pid meanwhile is left alone."""
-        pid = process[0]
+        pid, problem = process[0], None
         try:
             found = self._processes.read(pid)
-            if pid <= 1 or found is None or not is_same((pid, found.started_at_seconds), process):
-                return
-            self._kill(pid, signal.SIGKILL if force else signal.SIGTERM)
+            if pid > 1 and found is not None and is_same((pid, found.started_at_seconds), process):
+                self._kill(pid, signal.SIGKILL if force else signal.SIGTERM)
         except ProcessLookupError:
-            return
+            pass
         except OSError as error:
-            self.problem = f"{name}: process {pid} cannot be ended: {error.strerror or error}"
-            self._log(self.problem)
+            problem = f"{name}: process {pid} cannot be ended: {error.strerror or error}"
+            if problem != self._unended:
+                self._log(problem)
+        self._unended = problem
 
 
 def service_of(name: str, services: Sequence[ServiceReading]) -> ServiceReading | None:

@@ -87,7 +87,7 @@ def draining() -> ApiError:
     """What a request is told that comes to a drained node."""
     return ApiError(
         status=503,
-        message="the operator has drained this node: it takes no new requests; ask again or elsewhere",
+        message="this node is drained: it takes no new requests; ask again or elsewhere",
         type="upstream_error",
         code="draining",
         retry_after_seconds=5,

@@ -132,11 +132,10 @@ def explained(
 
 
 def _default(field: msgspec.structs.FieldInfo) -> object:
-    return (
-        field.default_factory()
-        if field.default is msgspec.NODEFAULT and callable(field.default_factory)
-        else field.default
-    )
+    """The default as an inventory would say it."""
+    made = field.default is msgspec.NODEFAULT and callable(field.default_factory)
+    value = field.default_factory() if made else field.default
+    return msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else value
 
 
 def _short(value: object) -> str:

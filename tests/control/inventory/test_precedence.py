@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.control.inventory.settings import setting_names
 from fleet.errors import InventoryError, UsageError
 from fleet.testing.inventories import inventory_of
 
@@ -50,6 +52,12 @@ def test_explain_tells_level_source_and_place_of_each() -> None:
         ("node", "node studio-1", "fleet.yml:11:38", "ansible_port", 3),
         ("set", "--set", "--set ssh_port", "ssh_port", 4),
     ]
+
+
+@pytest.mark.parametrize("name", setting_names())
+def test_every_variable_can_be_explained_as_an_inventory_would_say_it(name: str) -> None:
+    (default,) = inventory_of("all: {hosts: {mini-1: }}").explain("mini-1", name)
+    assert json.loads(json.dumps(default.value)) == default.value
 
 
 def test_explain_names_the_nearest_node_and_variable() -> None:

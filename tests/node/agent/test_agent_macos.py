@@ -18,6 +18,7 @@ from fleet.node.agent.reading import CpuTimes, Machine
 from fleet.node.agent.recorded import RecordedReader
 from fleet.node.agent.sampler import Sampler
 from fleet.testing.clock import FakeClock
+from fleet.testing.mac import FakeMac
 from fleet.vocabulary.contracts.snapshot import Memory, Swap
 from fleet.vocabulary.macos.vm_stat import VmStat, parse_vm_stat
 from fleet.vocabulary.units import GIB, MIB
@@ -387,3 +388,24 @@ def test_every_recording_as_every_file_of_a_recorded_mac_is_a_sample(path, tmp_p
     sample = sampler.sample()
     assert [item.problem for item in sample.collectors if not item.ok] == []
     render(sample)
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.name)
+def test_the_fake_mac_fed_with_a_recording_gives_the_sample_of_the_recorded_mac(path, tmp_path):
+    """What other tests believe of a FakeMac holds for a Mac that says the same."""
+    for name in ("vm_stat.txt", "sysctl.txt", "thermal.txt", "ioreg.txt", "sw_vers.txt"):
+        shutil.copyfile(path, tmp_path / name)
+    recorded = RecordedReader(tmp_path)
+    fake = FakeMac(
+        memory_reading=recorded.memory(),
+        swap_reading=recorded.swap(),
+        machine_reading=recorded.machine(),
+        boot=recorded.boot_time_seconds(),
+        thermal=recorded.thermal_level(),
+        times=recorded.cpu(),
+        gpu=recorded.gpu_ratio(),
+        load=recorded.load_1m(),
+        name=recorded.name,
+    )
+    samples = [Sampler(mac, FakeClock(), node="n", version="0", disks=()).sample() for mac in (recorded, fake)]
+    assert render(samples[0]) == render(samples[1])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -16,6 +17,10 @@ from fleet.vocabulary.health.step import departed, step, woke
 
 FEWEST_TO_SUSPECT_OURSELVES = 2
 """One other that is silent may just be dead; two or more that fall silent together are us."""
+SAME_NODE_SECONDS = 4.0
+"""A node is looked at again after this: the book hears it more often than people need."""
+MOST_AT_ONCE = 10
+"""Nodes in one look: hundreds would hold up the answers that are streamed meanwhile."""
 _PORT: Mapping[bool | None, str] = MappingProxyType(
     {True: "; its SSH port answers", False: "; its SSH port is dead too", None: ""}
 )
@@ -61,6 +66,20 @@ class Look:
     answering: Mapping[str, bool | None]
     known: Collection[str]
     ssh: Mapping[str, Answer] = field(default_factory=dict)
+
+
+def due(heard: Iterable[Heard], looked: Mapping[str, float]) -> tuple[Heard, ...]:
+    """The attempts to look at now, those first that waited longest. `looked`: the time of the attempt looked at last.
+
+    A clock that was set back is no reason to wait.
+    """
+    found = [
+        (looked.get(one.node, -math.inf), one)
+        for one in heard
+        if one.tried_at_seconds is not None
+        and not 0 <= one.tried_at_seconds - looked.get(one.node, -math.inf) < SAME_NODE_SECONDS
+    ]
+    return tuple(one for _, one in sorted(found, key=lambda pair: pair[0])[:MOST_AT_ONCE])
 
 
 def turned(memory: Memory, look: Look, now_seconds: float) -> tuple[Memory, tuple[Transition, ...]]:

@@ -16,7 +16,7 @@ from fleet.node.gateway.caller import HttpCaller
 from fleet.node.gateway.frontwatch.families import NodeView, WatchView
 from fleet.node.gateway.frontwatch.hook import Switch
 from fleet.node.gateway.frontwatch.life import SignsOfLife
-from fleet.node.gateway.frontwatch.looks import Look, restarted, turned
+from fleet.node.gateway.frontwatch.looks import Look, due, restarted, turned
 from fleet.node.gateway.frontwatch.peers import EVERY_SECONDS, Peers
 from fleet.node.gateway.frontwatch.ping import Able, Pinger, serves
 from fleet.node.gateway.frontwatch.post import Poster
@@ -30,9 +30,7 @@ from fleet.traffic.config import FleetWatch
 from fleet.vocabulary.contracts.gateway_admin import NodeWords
 
 _LOG = logging.getLogger(__name__)
-LOOK_SECONDS = 1.0
-SAME_NODE_SECONDS = 4.0
-"""A node is looked at again after this: the book hears it more often than people need."""
+LOOK_SECONDS = 0.25
 KEEP_SECONDS = 60.0
 """How often the states are written when nothing changed."""
 
@@ -172,18 +170,11 @@ class FrontWatch:
         return tasks
 
     def _fresh(self, known: Collection[str]) -> tuple[Heard, ...]:
-        """The attempts since the last look; of one node not more often than people need, but for a change."""
-        found = []
-        for heard in self._book.all():
-            tried, looked = heard.tried_at_seconds, self._looked.get(heard.node)
-            if heard.node not in known or tried is None:
-                continue
-            if looked is not None and 0 <= tried - looked < SAME_NODE_SECONDS:
-                continue
-            self._looked[heard.node] = tried
-            found.append(heard)
+        """The attempts to look at now."""
+        found = due((one for one in self._book.all() if one.node in known), self._looked)
+        self._looked.update((one.node, one.tried_at_seconds or 0.0) for one in found)
         self._life.note(found)
-        return tuple(found)
+        return found
 
     def _keep(self) -> None:
         self._kept_at = self._monotonic()

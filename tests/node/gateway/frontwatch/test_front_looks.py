@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fleet.node.gateway.frontwatch.looks import Answer, Look, Memory, look_of, restarted, turned
+from fleet.node.gateway.frontwatch.looks import (
+    MOST_AT_ONCE,
+    SAME_NODE_SECONDS,
+    Answer,
+    Look,
+    Memory,
+    due,
+    look_of,
+    restarted,
+    turned,
+)
 from fleet.node.gateway.nodebook import Heard
 from fleet.vocabulary.contracts.snapshot import Memory as MemoryReading
 from fleet.vocabulary.contracts.snapshot import Snapshot
@@ -190,3 +200,19 @@ def test_a_sample_that_comes_again_keeps_its_age_and_one_never_tried_says_nothin
     )
     assert look_of(again, own=False) == Sample(at_seconds=90, snapshot=snapshot("a", 90))
     assert look_of(Heard(node="a"), own=False) is None
+
+
+def test_of_many_nodes_a_few_at_a_time_are_looked_at_and_each_gets_its_turn() -> None:
+    names = [f"mini-{number}" for number in range(5 * MOST_AT_ONCE)]
+    looked: dict[str, float] = {}
+    rounds = []
+    for _ in range(6):
+        now = due((heard(name, START) for name in names), looked)
+        looked |= {one.node: one.tried_at_seconds or 0 for one in now}
+        rounds.append(len(now))
+    assert rounds == [MOST_AT_ONCE] * 5 + [0]
+    assert set(looked) == set(names)
+    assert due([heard("mini-1", START + SAME_NODE_SECONDS - 1)], looked) == ()
+    assert len(due([heard("mini-1", START + SAME_NODE_SECONDS)], looked)) == 1
+    assert len(due([heard("mini-1", START - 3600)], looked)) == 1
+    assert due([Heard(node="mini-1")], looked) == ()

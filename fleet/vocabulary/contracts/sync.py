@@ -13,6 +13,8 @@ sync; `fleet-node put sync/DIGEST.pyz SIZE DIGEST` takes it on stdin, then the s
     Hello ------------------------------->              `idle`: receipt matches, nothing drifted; the end
                                     <---- Desired
     Observed (steps, texts, missing) ---->              the plan; a check ends here with Bye
+                                    <---- Hold          before the first blob; Commit holds by itself
+    Held -------------------------------->              the node is this run's, for as long as it hears from us
                                     <---- BlobPart*     only what is missing, from `offset`
                                     <---- Commit
     Staged ------------------------------>              the apply job has the run
@@ -22,6 +24,11 @@ sync; `fleet-node put sync/DIGEST.pyz SIZE DIGEST` takes it on stdin, then the s
 A lost connection after Commit changes nothing: the apply job owns the run. `fleet-node attach RUN_ID OFFSET DIGEST`
 gives MAGIC, a Hello without facts, and the Events behind that sequence number (the first is 1), then Done. Failed can
 come in the place of any frame of the node. `fleet-node uninstall` gives MAGIC, Events and Done.
+
+In the place of Desired the laptop may ask one question; its answer ends the conversation, but for Recalled, which a
+Desired may follow: Collect/Collected, Confirm/Confirmed, ReadAudit/AuditLines, ReadHistory/History, Recall/Recalled,
+Verify/Verified. They are frames and no verbs of the helper, so a node needs no new helper for them: the laptop's own
+sync answers. `fleet-node confirm RUN_ID` is there for hands, too.
 """
 
 from __future__ import annotations
@@ -29,6 +36,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.desired import DesiredState
 
 PROTOCOL = 1
@@ -61,8 +69,29 @@ class Facts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lease:
+    """Whose the node is. `since_seconds` is wall time.
+
+    `expires_in_seconds` counts sleep, and was true when this was said; None: until the run that was handed over ends.
+    `fence` rises with every lease: a run with an older one touches nothing any more.
+    """
+
+    run_id: str
+    holder: str = ""
+    key_fingerprint: str | None = None
+    since_seconds: float = 0.0
+    expires_in_seconds: float | None = None
+    fence: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Hello:
-    """The node's first frame."""
+    """The node's first frame.
+
+    `fleet_version` is that of the sync that speaks (the laptop's own); `live_fleet_version`, `git_commit` and
+    `git_dirty` belong to the deploy that made what is live: None when an older fleet made it, or nothing is live.
+    An idle Hello says neither them nor `lease`: a no-op takes no lease and minds none.
+    """
 
     kind: ClassVar[str] = "hello"
     protocol: int = PROTOCOL
@@ -74,6 +103,10 @@ class Hello:
     time_seconds: float | None = None
     active_run: str | None = None
     facts: Facts | None = None
+    lease: Lease | None = None
+    live_fleet_version: str | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +179,30 @@ class Observed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hold:
+    """The node is to be this run's from here on: sent before the first blob. Answered by Held or Failed (`busy`).
+
+    `seconds`: how long the laptop may be silent before it counts as gone. `steal` takes the node from whom it is held
+    by: a run that was not handed over yet fails, one that was goes back to what was there before; Held comes after.
+    """
+
+    kind: ClassVar[str] = "hold"
+    holder: str = ""
+    key_fingerprint: str | None = None
+    seconds: float = 120.0
+    steal: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """The node is this run's. `stolen_from` is whose it was, when it was taken from somebody."""
+
+    kind: ClassVar[str] = "held"
+    fence: int
+    stolen_from: Lease | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class BlobPart:
     """`size` raw bytes of a blob follow, from `offset`. `salt` comes with a secret one."""
 
@@ -158,12 +215,28 @@ class BlobPart:
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:
-    """All blobs are sent: stage, then hand the run to the apply job."""
+    """All blobs are sent: stage, then hand the run to the apply job.
+
+    `fence` is Held's; without Hold it is None, and Commit takes the node itself. `expect_current` is the state id that
+    the plan was made against (`-`: none was live); None = whatever Observed was made against. `confirm_seconds`: after
+    its gates the run waits that long for a Confirm over another connection, else it goes back. `force` was typed.
+    The others are for the audit: `action` is the command (deploy, rollback), `key_fingerprint` is that of the SSH key
+    as the laptop says.
+    """
 
     kind: ClassVar[str] = "commit"
     run_id: str
     operator: str = ""
     healthy_deadline_seconds: float = 600.0
+    fence: int | None = None
+    confirm_seconds: float | None = None
+    force: bool = False
+    expect_current: str | None = None
+    action: str = "deploy"
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    key_fingerprint: str | None = None
+    fleet_version: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +245,117 @@ class Collect:
 
     kind: ClassVar[str] = "collect"
     dry_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirm:
+    """The node can be reached by a new connection: the run that waits for that may stay."""
+
+    kind: ClassVar[str] = "confirm"
+    run_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmed:
+    """The run knows. Done, in the conversation that follows the run, says how it ended."""
+
+    kind: ClassVar[str] = "confirmed"
+    run_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadAudit:
+    """What was done to this node, by whom: the lines behind `after` (their `seq`), oldest first, at most `limit`."""
+
+    kind: ClassVar[str] = "read_audit"
+    after: int = 0
+    limit: int = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditLines:
+    """Lines of the node's audit. `broken` says where the chain of hashes does not hold; `more` follow the last one."""
+
+    kind: ClassVar[str] = "audit_lines"
+    lines: tuple[AuditLine, ...] = ()
+    broken: str | None = None
+    more: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadHistory:
+    """Which releases are kept."""
+
+    kind: ClassVar[str] = "read_history"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptRelease:
+    """A release that is kept on the node, and the last run that made it live (None: not known any more).
+
+    `bad` says why it failed here. `missing` counts the blobs that the node would need again for it.
+    """
+
+    state_id: str
+    live: bool = False
+    bad: str | None = None
+    missing: int = 0
+    made_live: AuditLine | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """The kept releases, the live one first, then the one that was live last, and so on."""
+
+    kind: ClassVar[str] = "history"
+    releases: tuple[KeptRelease, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    """Give back the desired state of a kept release: by the beginning of its id, or None for the one before the live.
+
+    A rollback is a deploy of what Recalled holds: Desired with exactly it may follow in the same conversation.
+    """
+
+    kind: ClassVar[str] = "recall"
+    state_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recalled:
+    """A kept release. It may hold command lines: not for logs."""
+
+    kind: ClassVar[str] = "recalled"
+    state: DesiredState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify:
+    """Walk everything that the live release refers to, hash it, and say what is not as it was deployed."""
+
+    kind: ClassVar[str] = "verify"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flaw:
+    """Something of the live release that is not as it was deployed. `key` is its item's."""
+
+    key: str
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """What Verify found, and how much it read. `unknown` are trees that nothing can be told of."""
+
+    kind: ClassVar[str] = "verified"
+    state_id: str | None = None
+    flaws: tuple[Flaw, ...] = ()
+    unknown: tuple[str, ...] = ()
+    files: int = 0
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,8 +397,9 @@ class Staged:
 class Event:
     """One line of a run's journal; `seq` counts from 1.
 
-    `phase`: begin, step, gate, revert, end. `status`: start, ok, failed, note. The last line of a journal is `end`
-    with `outcome` committed, reverted or failed.
+    `phase`: begin, step, gate, confirm, revert, end. `status`: start, ok, failed, note. `confirm` `start` asks the
+    laptop for a Confirm over a new connection. The last line of a journal is `end` with `outcome` committed, reverted
+    or failed.
     """
 
     kind: ClassVar[str] = "event"
@@ -249,13 +434,30 @@ class Failed:
     hint: str = ""
 
 
-FromNode = Hello | Observed | Staged | Event | Done | Failed | Collected
-ToNode = Desired | BlobPart | Commit | Bye | Collect
+FromNode = (
+    Hello
+    | Observed
+    | Held
+    | Staged
+    | Event
+    | Done
+    | Failed
+    | Collected
+    | Confirmed
+    | AuditLines
+    | History
+    | Recalled
+    | Verified
+)
+ToNode = Desired | Hold | BlobPart | Commit | Bye | Collect | Confirm | ReadAudit | ReadHistory | Recall | Verify
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """What the apply job is asked to do: ROOT/runs/RUN_ID/request.json. The desired state lies in releases/."""
+    """What the apply job is asked to do: ROOT/runs/RUN_ID/request.json. The desired state lies in releases/.
+
+    `plan` is the digest of the steps that were shown. The fields from `fence` on are Commit's.
+    """
 
     run_id: str
     state_id: str
@@ -264,6 +466,16 @@ class RunRequest:
     requested_at_seconds: float
     operator: str = ""
     healthy_deadline_seconds: float = 600.0
+    fence: int | None = None
+    confirm_seconds: float | None = None
+    force: bool = False
+    expect_current: str | None = None
+    action: str = "deploy"
+    plan: str | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    key_fingerprint: str | None = None
+    fleet_version: str | None = None
     schema: int = 1
 
 

@@ -93,7 +93,7 @@ def test_a_field_of_a_newer_fleet_is_ignored_and_an_unset_one_left_out() -> None
         ('{"protocol":true}', sync.Hello, "$.protocol: expected int, found bool"),
         ('{"steps":{}}', sync.Observed, "$.steps: expected a list, found dict"),
         ('{"steps":[{"key":"k","kind_of":"f","action":1,"task":""}]}', sync.Observed, "$.steps[0].action"),
-        ('{"kind":"later"}', sync.ToNode, "unknown kind 'later', expected one of blob, bye, collect, commit, desired"),
+        ('{"kind":"later"}', sync.ToNode, "unknown kind 'later', expected one of blob, bye, collect, commit"),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_place(text: str, kind: Any, words: str) -> None:

@@ -178,7 +178,7 @@ def intents_in(reports: RouteReports) -> Mapping[str, NodeIntent]:
 def _seen(word: NodeWord, front_seconds: float, at: datetime) -> Seen | None:
     if word.snapshot is None or word.heard_at_seconds is None:
         return None
-    age = max(0.0, front_seconds - word.heard_at_seconds)
+    age = max(0.0, front_seconds - word.heard_at_seconds) + max(0.0, word.sample_age_seconds or 0.0)
     return Seen(at=at - timedelta(seconds=age), snapshot=word.snapshot)
 
 

@@ -58,10 +58,12 @@ class Heard:
     @property
     def word(self) -> NodeWord:
         """The same for `GET /admin/nodes`."""
+        heard, new = self.heard_at, self.new_at
         return NodeWord(
             node=self.node,
             address=self.address,
             heard_at_seconds=self.heard_at_seconds,
+            sample_age_seconds=None if heard is None or new is None else max(0.0, heard - new),
             tried_at_seconds=self.tried_at_seconds,
             problem=self.problem,
             snapshot=self.snapshot,

@@ -202,12 +202,14 @@ class PaceReport(msgspec.Struct, frozen=True, kw_only=True):
 class NodeWord(msgspec.Struct, frozen=True, kw_only=True):
     """What a front last heard of one node. `heard_at_seconds` is by the front's clock; `problem` "" = it answers now.
 
-    `address` is where the front reaches its edge; a node never heard has no snapshot.
+    `address` is where the front reaches its edge; a node never heard has no snapshot. `sample_age_seconds` is how long
+    the front had that very sample already when it heard it last: the same one is heard several times.
     """
 
     node: str
     address: str = ""
     heard_at_seconds: float | None = None
+    sample_age_seconds: float | None = None
     tried_at_seconds: float | None = None
     problem: str = ""
     snapshot: Snapshot | None = None

@@ -149,6 +149,16 @@ def test_ages_are_by_the_fronts_clock_whatever_that_shows(age: float, offset: fl
         assert (one.reach is Reach.ANSWERED) == (age < 15) == (one.seen is not None)
 
 
+def test_a_sample_that_the_front_hears_again_is_as_old_as_when_it_came_first() -> None:
+    """Else the node's clock would look late, and an agent that hangs behind a living edge well."""
+    at = FakeClock().now()
+    again = (msgspec.structs.replace(a_word(name), sample_age_seconds=age) for name, age in (("a", 4.0), ("b", 40.0)))
+    found = sightings_of(words(*again), {}, at=at)
+    fresh, hung = found[NodeName("a")], found[NodeName("b")]
+    assert (fresh.seen and fresh.seen.at, fresh.reach) == (at - timedelta(seconds=6), Reach.ANSWERED)
+    assert (hung.seen, hung.heard and hung.heard.at) == (None, at - timedelta(seconds=42))
+
+
 def test_a_node_that_the_front_never_heard_has_no_sighting_and_one_from_the_future_is_of_now() -> None:
     at = FakeClock().now()
     found = sightings_of(words(a_word("a", known=False), a_word("b", age=-50)), {}, at=at)

@@ -260,7 +260,7 @@ def test_a_pended_spawn_is_shown_after_5_seconds_and_a_deploy_starts_it(pended: 
     concern = concerns(pended.on[5.0]["mac-3"])["service_pended"]
     assert concern["health"] == "critical"
     assert concern["text"] == "sidecar.chat: launchd puts off its start (inefficient)"
-    assert concern["next"] == "launchd starts it only when something asks for it"
+    assert concern["next"] == CHECKS["service_pended"].next
     assert concern["hint"] == "fleet deploy --on mac-3 starts it"
     assert {"service_pended", "service_down", "sidecar_dead"}.isdisjoint(concerns(pended.off[0.0]["mac-3"]))
 

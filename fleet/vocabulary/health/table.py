@@ -55,7 +55,7 @@ _CHECKS = (
         critical=_YES,
         visible_after_seconds=5,
         depends_on=_NODE,
-        next="launchd starts it only when something asks for it",
+        next="its agent asks launchd for it after 30 s, and then every minute; launchd alone may never start it",
         do="fleet deploy --on {node} starts it",
     ),
     Check(

@@ -80,7 +80,7 @@ class Lab:
 
 async def eventually(true: Callable[[], bool | Awaitable[bool]]) -> None:
     """Wait for a condition, with a deadline."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             answer = true()
             if answer if isinstance(answer, bool) else await answer:

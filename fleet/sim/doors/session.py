@@ -97,12 +97,10 @@ class ExecSession(asyncssh.SSHServerSession):  # type: ignore[misc] # asyncssh i
         self._live.discard(self)
 
     async def kill(self) -> None:
-        """The machine goes off: the process dies now."""
-        if self._running is None and self._start:
-            self._start.cancel()
-            self._live.discard(self)
-        while self._running and self in self._live:
-            self._running.signal("SIGKILL")
+        """The machine goes off: the process dies now, and one that is just being started as soon as it is there."""
+        while self._start and self in self._live:
+            if self._running:
+                self._running.signal("SIGKILL")
             await asyncio.sleep(0.01)
 
     def data_received(self, data: bytes, datatype: object) -> None:  # noqa: ARG002 (asyncssh's signature)

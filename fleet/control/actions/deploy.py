@@ -22,8 +22,9 @@ from fleet.control.playbook import Playbook
 from fleet.control.rollout.batches import Batch, batches
 from fleet.control.rollout.conversation import Content, Conversation, SyncPart, helper_argv
 from fleet.control.rollout.journal import Journal, Show, new_run_id
+from fleet.control.rollout.nodejob import NodeJob, NodeResult
 from fleet.control.rollout.plan import NodePlan
-from fleet.control.rollout.run import NodeJob, NodeResult, Run
+from fleet.control.rollout.run import Run
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.models import model_file
 from fleet.control.supply.nodepart import sync_zipapp

@@ -9,7 +9,7 @@ from fleet.control.actions.deploy import Deployer, verdict
 from fleet.control.inventory.project import Project
 from fleet.control.link.frames import encode_frame
 from fleet.control.rollout.conversation import SyncPart
-from fleet.control.rollout.run import NodeResult
+from fleet.control.rollout.nodejob import NodeResult
 from fleet.control.supply.cache import Cache
 from fleet.errors import PartialFailure, RunFailed, Unreachable
 from fleet.testing.clock import FakeClock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +20,8 @@ from fleet.control.playbook.strategy import Pace
 from fleet.control.rollout.batches import batches
 from fleet.control.rollout.conversation import Conversation, SyncPart, helper_argv
 from fleet.control.rollout.journal import Journal
-from fleet.control.rollout.run import NodeJob, Run
+from fleet.control.rollout.nodejob import NodeJob
+from fleet.control.rollout.run import Run
 from fleet.errors import NodeError, NotAdopted, ProtocolError, Unreachable
 from fleet.testing.clock import FakeClock
 from fleet.testing.link import FakeChannel, FakeLink, FakeSession
@@ -149,9 +150,9 @@ def job_of(name: NodeName) -> NodeJob:
 
 
 @contextmanager
-def run_over(nodes: dict[NodeName, Node], folder: Path, events: list[RunEvent]) -> Iterator[Run]:
-    """A run over played nodes."""
-    sessions = {str(name): FakeSession(node, node=name) for name, node in nodes.items()}
+def run_over(nodes: Mapping[NodeName, Node | None], folder: Path, events: list[RunEvent]) -> Iterator[Run]:
+    """A run over played nodes; None does not answer."""
+    sessions = {str(name): FakeSession(node, node=name) for name, node in nodes.items() if node}
     jobs = [job_of(name) for name in nodes]
     clock = FakeClock(datetime(2026, 11, 22, tzinfo=UTC))
     journal = Journal(RunId("r1"), clock=clock, show=events.append, path=folder / "r1.jsonl")
@@ -313,7 +314,7 @@ def test_what_a_node_holds_is_never_fetched_and_what_it_lacks_is_fetched_before_
                 assert nodes[name].received == {}
                 return TEXT
 
-            run._jobs[name] = replace(run._jobs[name], contents={DIGEST: fetch})
+            run._talks[name].job = replace(run._talks[name].job, contents={DIGEST: fetch})
         plans = run.check()
         assert fetched == []
         run.apply(batches([("all", Pace(), list(nodes))], {name: not plan.idle for name, plan in plans.items()}))
@@ -334,7 +335,7 @@ def test_what_nobody_foresaw_on_one_node_is_told_and_the_others_are_finished(tmp
     nodes = {NODES[0]: Node(), NODES[1]: Node()}
     with run_over(nodes, tmp_path, []) as run:
         run.check()
-        run._jobs[NODES[0]] = run._open[NODES[0]].job = replace(run._jobs[NODES[0]], contents={})
+        run._talks[NODES[0]].job = replace(run._talks[NODES[0]].job, contents={})
         run.apply(batches([("all", Pace(max_unavailable=2), list(nodes))], dict.fromkeys(nodes, True)))
     first = run.results[NODES[0]]
     assert first.outcome is Outcome.FAILED
@@ -353,11 +354,7 @@ def test_a_run_that_was_left_does_not_reach_for_its_nodes_again(tmp_path: Path) 
 
 
 def test_a_node_that_cannot_be_reached_does_not_keep_the_others(tmp_path: Path) -> None:
-    nodes = {NODES[0]: Node(idle=True)}
-    events: list[RunEvent] = []
-    with run_over(nodes, tmp_path, events) as run:
-        gone = job_of(NODES[1])
-        run._jobs[NODES[1]] = gone
+    with run_over({NODES[0]: Node(idle=True), NODES[1]: None}, tmp_path, []) as run:
         run.check()
     assert run.results[NODES[0]].outcome is Outcome.UNCHANGED
     assert run.results[NODES[1]].outcome is Outcome.UNREACHABLE
@@ -366,7 +363,7 @@ def test_a_node_that_cannot_be_reached_does_not_keep_the_others(tmp_path: Path) 
 
 def test_a_node_that_changed_since_it_was_seen_is_compiled_for_anew(tmp_path: Path) -> None:
     with run_over({NODES[0]: Node()}, tmp_path, []) as run:
-        run._jobs[NODES[0]] = replace(run._jobs[NODES[0]], facts=sync.Facts(chip="M1"))
+        run._talks[NODES[0]].job = replace(run._talks[NODES[0]].job, facts=sync.Facts(chip="M1"))
         run.check()
     error = run.results[NODES[0]].error
     assert error is not None

@@ -1,0 +1,58 @@
+"""What a run is told of one node, and what it says of it at the end. Values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fleet.control.desired.states import Compiled
+from fleet.control.link.protocol import Target
+from fleet.control.rollout.conversation import Content
+from fleet.errors import FleetError, NodeError
+from fleet.vocabulary.argv import Argv
+from fleet.vocabulary.contracts.events import Outcome
+from fleet.vocabulary.contracts.sync import Facts
+from fleet.vocabulary.names import NodeName
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeJob:
+    """What a run needs to know of one node."""
+
+    name: NodeName
+    target: Target
+    helper: Argv
+    compiled: Compiled
+    contents: Mapping[str, Content | Callable[[], Content]]
+    """Where the bytes of every blob are; a function fetches them, and is asked for what the node lacks only."""
+    salt: str
+    facts: Facts | None = None
+
+    @property
+    def root(self) -> str:
+        """Where fleet lives on the node."""
+        return self.compiled.state.layout.root
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeResult:
+    """How a run ended for one node."""
+
+    name: NodeName
+    outcome: Outcome
+    error: FleetError | None = None
+    detail: str = ""
+
+
+def refuse_changed(job: NodeJob, seen: Facts) -> None:
+    """The state was compiled for what the node was when it was last seen; another OS or memory wants another one."""
+    names = ("os_version", "memory_bytes", "arch", "chip")
+    known = job.facts or seen
+    changed = [name for name in names if getattr(known, name) != getattr(seen, name)]
+    if changed:
+        raise NodeError(
+            "the node is not what it was when it was last seen",
+            node=job.name,
+            detail="\n".join(f"{name}: {getattr(known, name)} -> {getattr(seen, name)}" for name in changed),
+            hint="the same command again compiles for what it is now",
+        )

@@ -73,12 +73,15 @@ def _changes(path: str, old: object, new: object) -> Iterator[KeyChange]:
 
 
 def _member(path: str, old: dict[str, object], new: dict[str, object], key: str) -> Iterator[KeyChange]:
-    if key not in old:
-        yield KeyChange(path=path, old=None, new=_text(new[key]))
-    elif key not in new:
-        yield KeyChange(path=path, old=_text(old[key]), new=None)
-    else:
+    if key in old and key in new:
         yield from _changes(path, old[key], new[key])
+    elif isinstance(value := new.get(key, old.get(key)), dict) and value:
+        # By its own keys: a whole table on one line is hard to read, and one of its keys may be a secret's.
+        yield from _changes(path, *((value, {}) if key in old else ({}, value)))
+    elif key in new:
+        yield KeyChange(path=path, old=None, new=_text(value))
+    else:
+        yield KeyChange(path=path, old=_text(value), new=None)
 
 
 def _list_changes(path: str, old: list[object], new: list[object]) -> Iterator[KeyChange]:

@@ -1,21 +1,26 @@
 """The difference between desired and observed, per node, as a value. Pure.
 
 The steps are the node's own (sync computes them with the function that apply uses); here they get their diffs:
-by key for a plist, by line for other text, by value for a setting. A secret is never shown.
+by key for a plist, by line for other text, by value for a setting. A secret is never shown: its field is named, and
+that it changes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fleet.control.desired.plistdiff import plist_diff, text_diff
+from fleet.control.desired.plistdiff import KeyChange, plist_diff, text_diff
 from fleet.control.desired.states import Compiled
-from fleet.vocabulary.contracts.desired import Daemon, File
+from fleet.control.rollout.guard import Judged, Refusal
+from fleet.vocabulary.contracts.desired import Command, Daemon, File
 from fleet.vocabulary.contracts.sync import Observed, ServiceState, Step
 from fleet.vocabulary.names import NodeName, StateId
 
+HIDDEN = "(secret)"
+_SECRET_FIELD = re.compile(r"(?i)(?:secret|token|passw|credential|private_?key|api_?key|auth_?key)[^.\[]*$")
 LIVE_ACTIONS = frozenset({"bootstrap", "rebootstrap", "restart", "reload", "bootout", "cure"})
 """What happens to a daemon; everything else happens to files and settings."""
 
@@ -47,6 +52,12 @@ class NodePlan:
     root: str = ""
     bad: str | None = None
     """Why exactly this state failed on the node before, when it did."""
+    current: str | None = None
+    """The release that was live when the node was looked at (`-`: none). None: the node was idle, and not asked."""
+    refusals: tuple[Refusal, ...] = ()
+    """Why a deploy would leave this node alone."""
+    notes: tuple[str, ...] = ()
+    """What a person should know before agreeing."""
 
     @property
     def idle(self) -> bool:
@@ -66,8 +77,11 @@ def idle_plan(node: NodeName, compiled: Compiled) -> NodePlan:
     return NodePlan(node=node, state_id=StateId(compiled.state.state_id))
 
 
-def node_plan(node: NodeName, compiled: Compiled, observed: Observed) -> NodePlan:
-    """The plan of a node from what it answered."""
+def node_plan(
+    node: NodeName, compiled: Compiled, observed: Observed, *, current: str | None = None, judged: Judged | None = None
+) -> NodePlan:
+    """The plan of a node from what it answered; `judged` is what the guards said of it."""
+    judged = judged or Judged()
     blobs = compiled.state.blobs
     sent = sum(blobs[m.digest].size - m.offset for m in observed.missing if m.digest in blobs)
     return NodePlan(
@@ -78,6 +92,9 @@ def node_plan(node: NodeName, compiled: Compiled, observed: Observed) -> NodePla
         services=observed.services,
         root=compiled.state.layout.root,
         bad=observed.bad,
+        current=current,
+        refusals=judged.refusals,
+        notes=judged.notes,
     )
 
 
@@ -91,15 +108,26 @@ def _diff(step: Step, compiled: Compiled, texts: Mapping[str, str]) -> tuple[str
             new = compiled.contents.get(item.plist.digest)
             if old is None or new is None:
                 return ()
-            return tuple(change.text for change in plist_diff(old, new.decode()))
+            return tuple(_line(change) for change in plist_diff(old, new.decode()))
+        case Command(sensitive=True):
+            return (f"command: {HIDDEN}",)
         case File() if item.sensitive or item.blob.secret:
-            return ("(secret: not shown)",) if step.action == "update" else ()
+            # Of a step that mends only the mode, the reason says so.
+            return (f"content: {HIDDEN} changed",) if step.action == "update" and "content" in step.reason else ()
         case File():
             old, new = texts.get(item.path), compiled.contents.get(item.blob.digest)
             if old is None or new is None:
                 return ()
             return tuple(text_diff(old, new.decode(errors="replace")))
     return ()
+
+
+def _line(change: KeyChange) -> str:
+    """A plist's key that differs; of one that is named like a secret, that it does."""
+    if not _SECRET_FIELD.search(change.path):
+        return change.text
+    verb = "added" if change.old is None else "removed" if change.new is None else "changed"
+    return f"{change.path}: {HIDDEN} {verb}"
 
 
 def named(key: str, root: str) -> str:

@@ -129,7 +129,7 @@ class _Plan:
             if reason:
                 after_daemons = any(key.startswith("daemon:") for key in item.on_change_of)
                 (late if after_daemons else early).append(
-                    _step(item, "run", reason, commands=(item.argv,), may=True, reverted=bool(item.undo))
+                    _step(item, "run", reason, commands=_typed(item), may=True, reverted=bool(item.undo))
                 )
         return early, late
 
@@ -289,6 +289,11 @@ def _step(
         before=before,
         after=after,
     )
+
+
+def _typed(item: Command) -> tuple[tuple[str, ...], ...]:
+    """What will be typed, as far as it may be told."""
+    return () if item.sensitive else (item.argv,)
 
 
 def _owned(found: Found, mode: int, owner: str, group: str) -> str:

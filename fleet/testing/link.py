@@ -151,9 +151,12 @@ class ServedChannel:
 class FakeSession:
     """A session whose commands are played by `serve`; `commands` remembers them. Ports are this machine's own."""
 
-    def __init__(self, serve: Serve | Mapping[str, Channel], *, node: str = "fake") -> None:
+    def __init__(
+        self, serve: Serve | Mapping[str, Channel], *, node: str = "fake", key_fingerprint: str | None = None
+    ) -> None:
         self._serve = serve
         self._node = node
+        self.key_fingerprint = key_fingerprint
         self.commands: list[str] = []
         self.closed = False
 

@@ -17,6 +17,10 @@ class Deadline:
         """The moment that many seconds from now."""
         return cls(time.monotonic() + seconds)
 
+    def sooner(self, seconds: float) -> Deadline:
+        """The earlier of it and the moment that many seconds from now."""
+        return min(self, Deadline.after(seconds), key=lambda one: one.at)
+
     @property
     def left_seconds(self) -> float:
         """What is left, never negative."""

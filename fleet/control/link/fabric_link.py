@@ -6,11 +6,10 @@ Fabric accepts any host key by default and looks at no known_hosts; both are rep
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,48 +17,42 @@ import fabric
 import paramiko
 
 from fleet.control.link import tcp
+from fleet.control.link.again import Dropped, Patience
 from fleet.control.link.channel import SshChannel
-from fleet.control.link.credentials import Authenticator, Identities
+from fleet.control.link.credentials import Authenticator, HungUp
 from fleet.control.link.deadline import Deadline
-from fleet.control.link.hostkeys import PinPolicy, key_types, known_keys, public_text
+from fleet.control.link.hostkeys import PinPolicy, key_types, public_text
+from fleet.control.link.keymemory import KeyMemory
+from fleet.control.link.places import Place, Places
 from fleet.control.link.protocol import CONNECT_SECONDS, WAIT_SECONDS, Channel, Session, Stream, Target
 from fleet.control.link.stream import ChannelStream
-from fleet.control.link.transport import KEEPALIVE_SECONDS, rest, tuned
+from fleet.control.link.transport import KEEPALIVE_SECONDS, TunedTransport, rest, tuned
 from fleet.errors import FleetError, Unreachable, UsageError
 
-_HOP = re.compile(r"(?:(?P<user>[^@]+)@)?(?P<host>\[[^]]+\]|[^:@]+)(?::(?P<port>\d+))?")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    """One end to connect to, resolved."""
-
-    node: str
-    host: str
-    port: int
-    user: str
-    pins: tuple[str, ...]
-    identities: Identities
-    ssh_config: dict[str, Any]
-    jump: bool = False
-
-    @property
-    def where(self) -> str:
-        return f"{self.host} port {self.port}"
+_THROUGH_ONE_JUMP = 16
+"""Handshakes that one jump host forwards at a time."""
+_LOGINS = 2
+"""Connections on which keys are offered; more would be punished by an sshd that counts (PerSourcePenalties)."""
 
 
 class FabricSession:
     """One authenticated connection."""
 
-    def __init__(self, connection: Any, *, node: str) -> None:
+    def __init__(self, connection: Any, *, node: str, key_fingerprint: str | None) -> None:
         self._connection = connection
         self._transport: paramiko.Transport = connection.transport
         self._node = node
+        self._key_fingerprint = key_fingerprint
 
     @property
     def node(self) -> str:
         """Whose it is."""
         return self._node
+
+    @property
+    def key_fingerprint(self) -> str | None:
+        """Of our key that the node accepted, `SHA256:...`."""
+        return self._key_fingerprint
 
     def exec(self, command: str, *, within_seconds: float = WAIT_SECONDS) -> Channel:
         """Start `command` (one line for the login shell: see vocabulary.argv.posix)."""
@@ -112,44 +105,56 @@ class FabricLink:
     """Sessions by Fabric and paramiko. Jump hosts are connected once and shared by all sessions of this link.
 
     `nodes` are targets of the inventory: a jump host that is one of them is checked against its pin, any other
-    against the user's known_hosts. `ssh_config` None = the user's and the system's files.
+    against the user's known_hosts. `ssh_config` None = the user's and the system's files. `memory` is asked which key
+    worked last.
     """
 
     def __init__(
-        self, *, nodes: Iterable[Target] = (), ssh_config: Path | None = None, home: Path | None = None
+        self,
+        *,
+        nodes: Iterable[Target] = (),
+        ssh_config: Path | None = None,
+        home: Path | None = None,
+        memory: KeyMemory | None = None,
+        patience: Patience | None = None,
     ) -> None:
         logger = logging.getLogger("paramiko")
         if not logger.handlers:  # or Python prints paramiko's tracebacks on stderr
             logger.addHandler(logging.NullHandler())
-        self._home = home or Path.home()
-        self._ssh_config = ssh_config
-        self._config: Any = None
-        self._nodes = tuple(nodes)
+        self._places = Places(tuple(nodes), ssh_config=ssh_config, home=home or Path.home())
+        self._memory = memory or KeyMemory()
+        self._patience = patience or Patience(time.sleep)
         self._lock = threading.Lock()
         self._jump_locks: dict[str, threading.Lock] = {}
         self._jumps: dict[str, Any] = {}
+        self._turns: dict[str, threading.Semaphore] = {}
 
     def connect(self, target: Target, *, deadline_seconds: float = CONNECT_SECONDS) -> Session:
         """A session with the node behind its pinned key. Raises Unreachable, HostKeyError, AuthError."""
         _refuse_other_carriers(target)
         deadline = Deadline.after(deadline_seconds)
-        place = self._place(target)
-        sock = self._socket(place, target.jump, deadline)
-        return FabricSession(self._open(place, sock, deadline), node=target.node)
+        place = self._places.of(target)
+        connection, fingerprint = self._opened(place, target.jump, deadline)
+        return FabricSession(connection, node=target.node, key_fingerprint=fingerprint)
 
     def host_key(self, target: Target, *, deadline_seconds: float = CONNECT_SECONDS) -> str:
         """The key that the node shows, `ssh-ed25519 AAAA...`; nothing is offered to it. Raises Unreachable."""
         _refuse_other_carriers(target)
         deadline = Deadline.after(deadline_seconds)
-        place = self._place(target)
-        transport = tuned(self._socket(place, target.jump, deadline), key_types=(), deadline=deadline)
-        try:
-            transport.start_client(timeout=deadline.left_seconds)
-            return public_text(transport.get_remote_server_key())
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise _handshake_failed(place, error, deadline) from None
-        finally:
-            transport.close()
+        place = self._places.of(target)
+
+        def shown() -> str:
+            with self._turn(place, target.jump, deadline):
+                transport = tuned(self._socket(place, target.jump, deadline), key_types=(), deadline=deadline)
+                try:
+                    transport.start_client(timeout=deadline.left_seconds)
+                    return public_text(transport.get_remote_server_key())
+                except (paramiko.SSHException, OSError, EOFError) as error:
+                    raise _handshake_failed(place, error, deadline, dropped=transport.dropped) from None
+                finally:
+                    transport.close()
+
+        return self._patience.until_let_in(shown, deadline=deadline)
 
     def close(self) -> None:
         """End the connections to jump hosts."""
@@ -158,64 +163,37 @@ class FabricLink:
         for jump in reversed(jumps):
             jump.close()
 
-    def _base_config(self) -> Any:
-        with self._lock:
-            if self._config is None:
-                try:
-                    given = None if self._ssh_config is None else paramiko.SSHConfig.from_path(str(self._ssh_config))
-                    config = fabric.Config(ssh_config=given, user_ssh_path=str(self._home / ".ssh/config"), lazy=True)
-                    config.load_ssh_config()
-                except (OSError, paramiko.SSHException) as error:
-                    raise UsageError(f"ssh_config cannot be read: {error}", hint="ssh -G HOST checks it") from None
-                self._config = config
-            return self._config
-
-    def _place(self, target: Target, *, jump: bool = False) -> _Place:
-        config = self._base_config()
-        try:
-            found: dict[str, Any] = dict(config.base_ssh_config.lookup(target.address))
-        except paramiko.SSHException as error:
-            raise UsageError(f"ssh_config cannot be read: {error}", hint="ssh -G HOST checks it") from None
-        host = str(found.get("hostname", target.address))
-        port = target.port or int(found.get("port", 22))
-        pins: tuple[str, ...] = (target.host_key,) if target.host_key else ()
-        if jump and not pins:
-            named = str(found.get("userknownhostsfile", "")).split()
-            files = [Path(name).expanduser() for name in named] or [
-                self._home / ".ssh/known_hosts",
-                self._home / ".ssh/known_hosts2",
-                Path("/etc/ssh/ssh_known_hosts"),
-            ]
-            alias = str(found.get("hostkeyalias", host))
-            pins = known_keys(files, host=alias, port=22 if "hostkeyalias" in found else port)
-        return _Place(
-            node=target.node,
-            host=host,
-            port=port,
-            user=target.user or str(found.get("user", config.user)),
-            pins=pins,
-            identities=Identities.of(target.key_file, found, home=self._home),
-            ssh_config=found,
-            jump=jump,
-        )
-
-    def _socket(self, place: _Place, jump: str | None, deadline: Deadline) -> Any:
+    def _socket(self, place: Place, jump: str | None, deadline: Deadline) -> Any:
         """What the SSH connection runs over: a socket, a channel of a jump host, or a proxy command."""
-        proxy = jump if jump is not None else str(place.ssh_config.get("proxyjump", ""))
-        hops = [hop.strip() for hop in proxy.split(",") if hop.strip() and hop.strip().lower() != "none"]
-        if hops:
+        if hops := place.hops(jump):
             return self._through(hops, place, deadline)
-        command = place.ssh_config.get("proxycommand")
-        if command and str(command).lower() != "none":
+        if (command := place.proxy_command) is not None:
             try:
-                return paramiko.ProxyCommand(str(command))
+                return paramiko.ProxyCommand(command)
             except OSError as error:
                 raise Unreachable(
-                    f"ProxyCommand does not start: {error}", detail=str(command), node=place.node, phase="connect"
+                    f"ProxyCommand does not start: {error}", detail=command, node=place.node, phase="connect"
                 ) from None
-        return tcp.connect(place.host, place.port, deadline=deadline, node=place.node)
+        first = deadline if place.connect_seconds is None else deadline.sooner(place.connect_seconds)
+        return tcp.connect(place.host, place.port, deadline=first, node=place.node, family=place.family)
 
-    def _through(self, hops: list[str], place: _Place, deadline: Deadline) -> paramiko.Channel:
+    @contextmanager
+    def _turn(self, place: Place, jump: str | None, deadline: Deadline) -> Iterator[None]:
+        """Room for one more handshake: at most so many at a time go through one jump host."""
+        hops = place.hops(jump)
+        if not hops:
+            yield
+            return
+        with self._lock:
+            turn = self._turns.setdefault(",".join(hops), threading.Semaphore(_THROUGH_ONE_JUMP))
+        if not turn.acquire(timeout=deadline.left_seconds):
+            raise Unreachable(f"the jump host {hops[-1]} was busy for too long", node=place.node, phase="connect")
+        try:
+            yield
+        finally:
+            turn.release()
+
+    def _through(self, hops: list[str], place: Place, deadline: Deadline) -> paramiko.Channel:
         bastion = self._jump(hops, place.node, deadline)
         try:
             channel: paramiko.Channel = bastion.transport.open_channel(
@@ -242,51 +220,48 @@ class FabricLink:
                 known = self._jumps.get(name)
             if known is not None and known.transport.is_active():
                 return known
-            target = self._hop_target(hops[-1], node)
-            place = self._place(target, jump=True)
-            sock = (
-                self._through(hops[:-1], place, deadline)
-                if hops[:-1]
-                else self._socket(place, "none" if "proxyjump" in place.ssh_config else None, deadline)
-            )
-            connection = self._open(place, sock, deadline)
+            place = self._places.of_hop(hops[-1], node)
+            before = ",".join(hops[:-1]) or ("none" if place.ssh_config.get("proxyjump") else None)
+            connection, _ = self._opened(place, before, deadline)
             with self._lock:
                 self._jumps[name] = connection
             return connection
         finally:
             gate.release()
 
-    def _hop_target(self, hop: str, node: str) -> Target:
-        match = _HOP.fullmatch(hop.removeprefix("ssh://"))
-        if match is None:
-            raise UsageError(f"ProxyJump {hop!r} cannot be read", hint="user@host:port", node=node)
-        user, host = match["user"], match["host"].strip("[]")
-        port = int(match["port"]) if match["port"] else None
-        for known in self._nodes:
-            if host == known.node or (host == known.address and port in (None, known.port or 22)):
-                return Target(
-                    node=known.node,
-                    address=known.address,
-                    port=known.port,
-                    user=user or known.user,
-                    key_file=known.key_file,
-                    host_key=known.host_key,
-                )
-        return Target(node=node, address=host, port=port, user=user)
+    def _opened(self, place: Place, jump: str | None, deadline: Deadline) -> tuple[Any, str | None]:
+        """An authenticated Fabric connection, and the fingerprint of the key that was accepted."""
+        login = Authenticator(place.user, place.identities, place.node, place.where, self._memory)
 
-    def _open(self, place: _Place, sock: Any, deadline: Deadline) -> Any:
-        """An authenticated Fabric connection over `sock`."""
+        def attempt() -> Any:
+            with self._turn(place, jump, deadline):
+                return self._open(place, self._socket(place, jump, deadline), login, deadline)
+
+        for _ in range(_LOGINS - 1):
+            try:
+                return self._patience.until_let_in(attempt, deadline=deadline), login.key_fingerprint
+            except HungUp:
+                continue
+        return self._patience.until_let_in(attempt, deadline=deadline), login.key_fingerprint
+
+    def _open(self, place: Place, sock: Any, login: Authenticator, deadline: Deadline) -> Any:
+        transports: list[TunedTransport] = []
+
+        def transport(raw: Any, **_: Any) -> TunedTransport:
+            transports.append(tuned(raw, key_types=key_types(place.pins), deadline=deadline))
+            return transports[0]
+
         connection = fabric.Connection(
             place.host,
             user=place.user,
             port=place.port,
-            config=self._base_config(),
+            config=self._places.fabric_config(),
             gateway=False,
             connect_kwargs={
                 "sock": sock,
                 "timeout": deadline.left_seconds,
-                "transport_factory": lambda raw, **_: tuned(raw, key_types=key_types(place.pins), deadline=deadline),
-                "auth_strategy": Authenticator(place.user, place.identities, place.node, place.where),
+                "transport_factory": transport,
+                "auth_strategy": login,
             },
         )
         connection.connect_timeout = None  # ssh_config's, in whole seconds; the deadline is ours
@@ -301,7 +276,8 @@ class FabricLink:
             sock.close()
             if isinstance(error, FleetError) or not isinstance(error, Exception):
                 raise
-            raise _handshake_failed(place, error, deadline) from None
+            dropped = bool(transports) and transports[0].dropped
+            raise _handshake_failed(place, error, deadline, dropped=dropped) from None
         connection.transport.set_keepalive(KEEPALIVE_SECONDS)
         rest(connection.transport)
         return connection
@@ -316,11 +292,12 @@ def _refuse_other_carriers(target: Target) -> None:
         )
 
 
-def _handshake_failed(place: _Place, error: BaseException, deadline: Deadline) -> Unreachable:
+def _handshake_failed(place: Place, error: BaseException, deadline: Deadline, *, dropped: bool) -> Unreachable:
     cause = str(error).strip() or type(error).__name__
-    hint = "does `ssh` to the same address work?"
+    hint, kind = "does `ssh` to the same address work?", Unreachable
     if deadline.passed or "No existing session" in cause:
         cause, hint = "no answer in time", "the machine may be asleep, swapping, or something else listens there"
-    elif "banner" in cause.lower():
+    elif "banner" in cause.lower() or dropped:
         cause = "what listens there does not speak SSH, or hung up (sshd limits new connections: MaxStartups)"
-    return Unreachable(f"no SSH connection with {place.where}: {cause}", hint=hint, node=place.node, phase="connect")
+        kind = Dropped if dropped else Unreachable
+    return kind(f"no SSH connection with {place.where}: {cause}", hint=hint, node=place.node, phase="connect")

@@ -111,6 +111,11 @@ class Session(Protocol):
         """Whose it is."""
         ...
 
+    @property
+    def key_fingerprint(self) -> str | None:
+        """Of our key that the node accepted, `SHA256:...`; None when it asked for none or it is not known."""
+        ...
+
     def exec(self, command: str, *, within_seconds: float = WAIT_SECONDS) -> Channel:
         """Start `command` (one line for the login shell: see vocabulary.argv.posix)."""
         ...

@@ -11,11 +11,17 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPALIVE", 15), ("TCP_KEEPINTVL", 5),
 """macOS calls the idle time TCP_KEEPALIVE; a name that a system lacks is skipped."""
 
 
-def connect(address: str, port: int, *, deadline: Deadline, node: str) -> socket.socket:
+FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
+"""ssh_config's AddressFamily; `any` and what is not known is any."""
+
+
+def connect(
+    address: str, port: int, *, deadline: Deadline, node: str, family: socket.AddressFamily = socket.AF_UNSPEC
+) -> socket.socket:
     """The first address of `address` that answers. Raises Unreachable with cause and advice."""
     where = f"{address} port {port}"
     try:
-        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(address, port, family=family, type=socket.SOCK_STREAM)
     except OSError as error:
         raise Unreachable(
             f"cannot find {address}: {error.strerror or error}",
@@ -24,8 +30,8 @@ def connect(address: str, port: int, *, deadline: Deadline, node: str) -> socket
             phase="connect",
         ) from None
     last: OSError = TimeoutError("no answer")
-    for family, kind, proto, _, place in found:
-        sock = socket.socket(family, kind, proto)
+    for found_family, kind, proto, _, place in found:
+        sock = socket.socket(found_family, kind, proto)
         try:
             sock.settimeout(max(0.05, deadline.left_seconds))
             sock.connect(place)

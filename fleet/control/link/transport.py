@@ -12,18 +12,25 @@ from fleet.control.link.deadline import Deadline
 
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 KEEPALIVE_SECONDS = 15
+_CAN_QUICKACK = hasattr(socket, "TCP_QUICKACK")
 
 
 class QuickAck:
-    """Acknowledges at once (Linux), so that the server's Nagle never waits 40 ms for our delayed ACK."""
+    """Acknowledges at once (Linux), so that the server's Nagle never waits 40 ms for our delayed ACK.
+
+    `heard` says whether the server has said anything.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self.heard = False
 
     def recv(self, limit: int) -> bytes:
         """Some bytes; none at the end."""
         data = self._sock.recv(limit)
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        self.heard = self.heard or bool(data)
+        if _CAN_QUICKACK:
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return data
 
     def __getattr__(self, name: str) -> Any:
@@ -40,18 +47,22 @@ class TunedTransport(paramiko.Transport):
                 self.sock.shutdown(socket.SHUT_RDWR)
         super().close()
 
+    @property
+    def dropped(self) -> bool:
+        """Whether the server hung up before it said a word, as sshd does beyond its MaxStartups."""
+        return not self.remote_version and not getattr(self.sock, "heard", False)
+
     def _parse_global_request(self, message: paramiko.Message) -> None:
         # sshd announces its host keys and then waits for our ACK (its own Nagle). Where there is no TCP_QUICKACK
         # (macOS), one ignored packet carries the ACK.
         super()._parse_global_request(message)  # type: ignore[misc] # the stubs lack it
-        if not hasattr(socket, "TCP_QUICKACK"):
+        if not _CAN_QUICKACK:
             self.send_ignore(1)
 
 
 def tuned(sock: Any, *, key_types: tuple[str, ...], deadline: Deadline) -> TunedTransport:
     """A transport over a socket, channel or proxy command. Nothing is sent yet."""
-    quick = isinstance(sock, socket.socket) and hasattr(socket, "TCP_QUICKACK")
-    carrier: Any = QuickAck(sock) if quick else sock
+    carrier: Any = QuickAck(sock) if isinstance(sock, socket.socket) else sock
     transport = TunedTransport(carrier)
     options = transport.get_security_options()
     options.ciphers = (*CIPHERS, *(name for name in options.ciphers if name not in CIPHERS))

@@ -22,6 +22,7 @@ class LoopbackSession:
     node: str
     link: LoopbackLink
     closed: bool = False
+    key_fingerprint: str | None = None
 
     def open_tcp(self, port: int, host: str = "127.0.0.1", *, within_seconds: float = 60.0) -> LoopbackStream:
         if self.closed or self.node in self.link.cut:

@@ -158,6 +158,10 @@ class FakeMac:
         tool = tools.get(words[0].rsplit("/", 1)[-1])
         return tool(words[1:]) if tool else Ran(code=127, err=f"{words[0]}: not found")
 
+    def uptime_seconds(self) -> float:
+        """The fake clock's."""
+        return self.clock.monotonic()
+
     def alive(self, pid: int) -> bool:
         """Whether a job's process has it."""
         self._pass_time()

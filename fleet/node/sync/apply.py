@@ -10,26 +10,33 @@ import contextlib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from fleet.node.sync import releases
+from fleet.node.sync.audit import record_run
 from fleet.node.sync.baseline import capture, load_baseline, save_baseline
 from fleet.node.sync.facts import boot_id
 from fleet.node.sync.gates import Gates, spawned
 from fleet.node.sync.journal import Journal
+from fleet.node.sync.leases import Leases, Stolen
+from fleet.node.sync.live import keep_live_record
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.observe import observe
 from fleet.node.sync.pending import finished, lock, pending_run, read_request
 from fleet.node.sync.perform import Performer
 from fleet.node.sync.problem import GateFailed, Problem
 from fleet.node.sync.prune import prune
+from fleet.node.sync.questions import confirmation
 from fleet.node.sync.receipt import remove_receipt, write_receipt
 from fleet.node.sync.steps import steps
+from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.desired import Command, Daemon, DesiredState, File, Item, Keep
 from fleet.vocabulary.contracts.sync import Event, RunRequest, Step
 
 COMMITTED, REVERTED, FAILED = "committed", "reverted", "failed"
 _SPAWNS = frozenset({"bootstrap", "rebootstrap", "restart", "cure"})
 _REVERT_GATES_SECONDS = 120.0
+_POLL_SECONDS = 0.25
 
 
 def apply(machine: Machine) -> str | None:
@@ -53,10 +60,12 @@ def _apply(machine: Machine, run_id: str) -> str:
     request = read_request(machine, run_id)
     desired = releases.load(machine, request.state_id) if request else None
     if request is None or desired is None:
-        return _end(machine, journal, FAILED, "the request or the release of the run cannot be read")
+        return _end(machine, journal, FAILED, "the request or the release of the run cannot be read", request=request)
     run = _Run(machine=machine, journal=journal, request=request, desired=desired)
     try:
         if journal.has("step", "start", "switch") and not journal.has("revert", "start"):
+            return run.finish()
+        if run.is_confirmed():
             return run.finish()
         if journal.has("begin"):
             journal.add("revert", "note", text=run.interrupted())
@@ -68,9 +77,21 @@ def _apply(machine: Machine, run_id: str) -> str:
         return run.give_up(f"fleet's own mistake: {error}", traceback.format_exc())
 
 
-def _end(machine: Machine, journal: Journal, outcome: str, text: str, detail: str = "") -> str:
+def _end(
+    machine: Machine, journal: Journal, outcome: str, text: str, detail: str = "", *, request: RunRequest | None
+) -> str:
+    """The run is over: told to the audit, to its journal, and to whoever waits for the node, in this order."""
+    if request is not None:
+        try:
+            record_run(machine, request, outcome=outcome, after=releases.current_id(machine), text=text)
+        except Exception as error:  # noqa: BLE001 (a full disk may not keep the node busy for ever)
+            with contextlib.suppress(OSError):
+                journal.add("step", "note", key="audit", text=f"the audit could not be written: {error}")
     journal.add("end", "ok" if outcome == COMMITTED else "failed", text=text, detail=detail, outcome=outcome)
     finished(machine)
+    if request is not None and request.fence is not None:
+        with contextlib.suppress(OSError):  # a lease that nothing pends for is void by itself
+            Leases(machine=machine).end(request.fence)
     return outcome
 
 
@@ -86,6 +107,7 @@ class _Run:
         machine, journal = self.machine, self.journal
         previous = releases.load(machine, self.request.previous)
         try:
+            self._require_lease()
             observed = observe(machine, self.desired, previous)
             save_baseline(machine, self.request.run_id, capture(machine, self.desired, previous, observed))
             todo = steps(self.desired, observed, previous)
@@ -96,9 +118,14 @@ class _Run:
         try:
             remove_receipt(machine)
             for step in todo:
+                self._require_lease()
                 self._step(performer, step)
             labels = spawned(step.key for step in todo if step.action in _SPAWNS)
             self._gates(self.desired, list(labels), self.request.healthy_deadline_seconds)
+            self._confirmation()
+            self._require_lease()
+        except Stolen as stolen:
+            return self.revert(stolen.title, stolen.text, blame=False)
         except Problem as problem:
             if isinstance(problem, GateFailed):
                 journal.add("gate", "failed", key=problem.key, text=problem.title, detail=problem.text)
@@ -117,10 +144,42 @@ class _Run:
             if releases.current_id(machine) != state_id:
                 return self.revert(f"the release could not be made the live one: {error}", traceback.format_exc())
         self._chore("bad mark", lambda: releases.unmark_bad(machine, state_id))
+        self._chore("live record", lambda: keep_live_record(machine, self.request))
         self._chore("journal", lambda: journal.add("step", "ok", key="switch"))
         self._chore("housekeeping", self._prune)
         self._chore("receipt", lambda: write_receipt(machine, self.desired))
-        return _end(machine, journal, COMMITTED, "")
+        return _end(machine, journal, COMMITTED, "", request=self.request)
+
+    def is_confirmed(self) -> bool:
+        """Whether the run had passed its gates and was confirmed before it was cut off."""
+        waits = self.journal.has("confirm", "start") and not self.journal.has("revert", "start")
+        return waits and self.machine.disk.stat(confirmation(self.machine, self.request.run_id)).exists
+
+    def _confirmation(self) -> None:
+        """Wait until a new connection confirms the run, where that was asked for. Raises Problem.
+
+        The time counts sleep: a Mac that slept over it goes back when it wakes.
+        """
+        seconds, host = self.request.confirm_seconds, self.machine.host
+        if not seconds:
+            return
+        until = host.uptime_seconds() + seconds
+        self.journal.add("confirm", "start", text=f"waits {seconds:g} s for a new connection to confirm it")
+        while not self.is_confirmed():
+            if host.uptime_seconds() >= until:
+                title = f"nobody confirmed the run within {seconds:g} s"
+                hint = (
+                    "the laptop must reach the node by a new connection: look at what this deploy does to the network"
+                )
+                raise Problem(title, code="unconfirmed", hint=hint)
+            self._require_lease()
+            self.machine.clock.sleep(_POLL_SECONDS)
+        self.journal.add("confirm", "ok", text="confirmed over a new connection")
+
+    def _require_lease(self) -> None:
+        """Raise Stolen when somebody has taken the node over from this run."""
+        if self.request.fence is not None:
+            Leases(machine=self.machine).require(self.request.fence)
 
     def _prune(self) -> None:
         """Remove what no kept release needs; what cannot be removed is told, and tried again by the next run."""
@@ -133,7 +192,7 @@ class _Run:
         machine, journal = self.machine, self.journal
         switched = journal.has("step", "start", "switch") and not journal.has("revert", "start")
         if switched and releases.current_id(machine) == self.desired.state_id:
-            return _end(machine, journal, COMMITTED, why)
+            return _end(machine, journal, COMMITTED, why, request=self.request)
         try:
             if journal.has("begin"):
                 return self.revert(why, detail)
@@ -141,18 +200,24 @@ class _Run:
             if journal.has("end"):
                 raise
             detail = traceback.format_exc()
-        return _end(machine, journal, FAILED, why, detail)
+        return _end(machine, journal, FAILED, why, detail, request=self.request)
 
-    def revert(self, why: str, detail: str = "") -> str:
-        """Back to the baseline, as far as it goes: a step that fails does not stop the others."""
+    def revert(self, why: str, detail: str = "", *, blame: bool = True) -> str:
+        """Back to the baseline, as far as it goes: a step that fails does not stop the others.
+
+        `blame`: the release is marked as bad.
+        """
         machine, journal = self.machine, self.journal
         journal.add("revert", "start", text=why, detail=detail)
         self._chore("receipt", lambda: remove_receipt(machine))
-        self._chore("bad mark", lambda: releases.mark_bad(machine, self.desired.state_id, f"{why}\n{detail}".strip()))
+        if blame:
+            words = f"{why}\n{detail}".strip()
+            self._chore("bad mark", lambda: releases.mark_bad(machine, self.desired.state_id, words))
         previous = releases.load(machine, self.request.previous)
         baseline = load_baseline(machine, self.request.run_id)
         if baseline is None:
-            return _end(machine, journal, FAILED, f"{why}; what to go back to cannot be read")
+            text = f"{why}; what to go back to cannot be read"
+            return _end(machine, journal, FAILED, text, request=self.request)
         failures: list[str] = []
         touched = _touched(journal.events)
         performer = self._performer(baseline, self.desired)
@@ -167,10 +232,11 @@ class _Run:
             failures.append(problem.title)
             journal.add("revert", "failed", text=problem.title, detail=problem.text)
         if failures:
-            return _end(machine, journal, FAILED, f"{why}; going back failed too: {'; '.join(failures)}", detail)
+            text = f"{why}; going back failed too: {'; '.join(failures)}"
+            return _end(machine, journal, FAILED, text, detail, request=self.request)
         if previous is not None and releases.current_id(machine) == self.request.previous:
             self._chore("receipt", lambda: write_receipt(machine, previous))
-        return _end(machine, journal, REVERTED, why, detail)
+        return _end(machine, journal, REVERTED, why, detail, request=self.request)
 
     def interrupted(self) -> str:
         """What may have stopped the run in its middle."""
@@ -182,7 +248,7 @@ class _Run:
     def _stop(self, error: Problem | OSError) -> str:
         """Nothing live has changed yet, so there is nothing to go back to."""
         detail = error.text if isinstance(error, Problem) else ""
-        return _end(self.machine, self.journal, REVERTED, str(error), detail)
+        return _end(self.machine, self.journal, REVERTED, str(error), detail, request=self.request)
 
     def _back(
         self, performer: Performer, baseline: DesiredState, touched: dict[str, str], failures: list[str]
@@ -239,7 +305,10 @@ class _Run:
         def passed(key: str, text: str) -> None:
             self.journal.add(phase, "ok", key=key, text=text)
 
-        Gates(machine=self.machine, state=state, notify=passed).require(started=started, within_seconds=within_seconds)
+        machine = self.machine
+        if phase == "gate":
+            machine = replace(machine, clock=_Minding(clock=machine.clock, mind=self._require_lease))
+        Gates(machine=machine, state=state, notify=passed).require(started=started, within_seconds=within_seconds)
 
     def _chore(self, what: str, do: Callable[[], object]) -> None:
         """Something whose failure does not change what the node serves."""
@@ -251,6 +320,27 @@ class _Run:
 
     def _performer(self, wanted: DesiredState, before: DesiredState | None) -> Performer:
         return Performer(machine=self.machine, wanted=_by_key(wanted), before=_by_key(before) if before else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Minding:
+    """A Clock that minds something whenever it was slept by: a gate may wait for minutes."""
+
+    clock: Clock
+    mind: Callable[[], None]
+
+    def now(self) -> datetime:
+        """The wall clock."""
+        return self.clock.now()
+
+    def monotonic(self) -> float:
+        """Seconds that never step back."""
+        return self.clock.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, then mind."""
+        self.clock.sleep(seconds)
+        self.mind()
 
 
 def _by_key(state: DesiredState) -> dict[str, Item]:

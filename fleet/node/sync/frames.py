@@ -5,11 +5,25 @@ from __future__ import annotations
 import io
 import os
 import select
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from fleet.node.sync.problem import Problem
 from fleet.vocabulary.contracts.codec import ContractError, canonical, decode
 from fleet.vocabulary.contracts.sync import MAGIC, MAX_FRAME_BYTES, FromNode, ToNode
+
+_LOOK_SECONDS = 1.0
+
+
+class Watcher(Protocol):
+    """Told what is heard of the laptop."""
+
+    def heard(self) -> None:
+        """It sent something."""
+        ...
+
+    def look(self) -> None:
+        """It has been silent for a second."""
+        ...
 
 
 class Pipe(io.RawIOBase):
@@ -21,19 +35,33 @@ class Pipe(io.RawIOBase):
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.limit_seconds: float | None = None
+        self.watcher: Watcher | None = None
 
     def readable(self) -> bool:
         """It is there to be read."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Some bytes; none at the end. Raises EOFError."""
-        if not select.select([self._descriptor], [], [], self.limit_seconds)[0]:
-            raise EOFError("the laptop said nothing more")
+        """Some bytes; none at the end. Raises EOFError, and whatever the watcher raises."""
+        self._wait()
         view = memoryview(buffer).cast("B")
         data = os.read(self._descriptor, len(view))
         view[: len(data)] = data
         return len(data)
+
+    def _wait(self) -> None:
+        left, watcher = self.limit_seconds, self.watcher
+        while True:
+            wait = left if watcher is None else _LOOK_SECONDS if left is None else min(left, _LOOK_SECONDS)
+            if select.select([self._descriptor], [], [], wait)[0]:
+                break
+            left = None if left is None or wait is None else left - wait
+            if left is not None and left <= 0:
+                raise EOFError("the laptop said nothing more")
+            if watcher is not None:
+                watcher.look()
+        if watcher is not None:
+            watcher.heard()
 
 
 class Wire:
@@ -44,10 +72,10 @@ class Wire:
         self._writing = writing
         self._pipe = pipe
 
-    def expect_more_within(self, seconds: float) -> None:
+    def expect_more_within(self, seconds: float, *, watcher: Watcher) -> None:
         """From here on a longer silence is the laptop's end: others wait for what this conversation holds."""
         if self._pipe is not None:
-            self._pipe.limit_seconds = seconds
+            self._pipe.limit_seconds, self._pipe.watcher = seconds, watcher
 
     def greet(self) -> None:
         """Write the magic line: what stood before it was a login shell's noise."""

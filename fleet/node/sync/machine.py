@@ -42,6 +42,10 @@ class Host(Protocol):
         """Run a command to its end, without a shell, with a minimal environment. Never raises."""
         ...
 
+    def uptime_seconds(self) -> float:
+        """Seconds since the machine was started, those in which it slept too. Only differences mean something."""
+        ...
+
     def alive(self, pid: int) -> bool:
         """Whether the process exists."""
         ...

@@ -7,12 +7,13 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from fleet.node.sync.facts import boot_id
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.problem import Problem
 from fleet.vocabulary.contracts.codec import ContractError, canonical, decode
-from fleet.vocabulary.contracts.sync import RunRequest
+from fleet.vocabulary.contracts.sync import Lease, RunRequest
 
 
 @contextlib.contextmanager
@@ -63,6 +64,21 @@ def read_request(machine: Machine, run_id: str) -> RunRequest | None:
 def finished(machine: Machine) -> None:
     """No run is pending any more."""
     machine.disk.remove(machine.layout.state("pending"))
+
+
+def busy(lease: Lease) -> Problem:
+    """What to say when the node is somebody else's."""
+    who = f"run {lease.run_id} of {lease.holder or 'somebody'} has the node"
+    if lease.since_seconds:
+        who += f" since {datetime.fromtimestamp(lease.since_seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if lease.key_fingerprint:
+        who += f", with the key {lease.key_fingerprint}"
+    if lease.expires_in_seconds is None:
+        ends = "it was handed over: it ends by itself"
+    else:
+        ends = f"it is free in {lease.expires_in_seconds:.0f} s unless its laptop is heard again"
+    hint = "wait until it is done, then deploy again; --steal takes the node over"
+    return Problem("the node is busy", code="busy", detail=f"{who}\n{ends}", hint=hint)
 
 
 def _busy(raw: bytes) -> Problem:

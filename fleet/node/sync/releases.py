@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from fleet.node.sync.machine import Machine
 from fleet.vocabulary.contracts.codec import ContractError, canonical, decode
 from fleet.vocabulary.contracts.desired import DesiredState
+
+_RECORD = re.compile(r"[0-9a-f]{64}\.json")
 
 
 def save(machine: Machine, state: DesiredState) -> None:
@@ -26,6 +30,12 @@ def current_id(machine: Machine) -> str | None:
     target = machine.disk.link_target(machine.layout.current)
     name = (target or "").rsplit("/", 1)[-1]
     return name.removesuffix(".json") if name.endswith(".json") else None
+
+
+def kept_ids(machine: Machine) -> tuple[str, ...]:
+    """The state ids of the releases that are kept."""
+    names = machine.disk.names(f"{machine.layout.root}/releases")
+    return tuple(name.removesuffix(".json") for name in names if _RECORD.fullmatch(name))
 
 
 def switch(machine: Machine, state_id: str | None) -> None:

@@ -5,26 +5,33 @@ Until the apply job begins, nothing live changes; after that, a laptop that goes
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import fleet
 from fleet.node.sync import releases
+from fleet.node.sync.audit import record
 from fleet.node.sync.blobs import Blobs
 from fleet.node.sync.facts import boot_id, collect_facts
 from fleet.node.sync.frames import Wire
+from fleet.node.sync.holding import Holding
 from fleet.node.sync.launchd import service_state
+from fleet.node.sync.leases import Leases
+from fleet.node.sync.live import live_record
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.observe import observe
-from fleet.node.sync.pending import hand_over, lock, pending_run
+from fleet.node.sync.pending import hand_over, pending_run
 from fleet.node.sync.problem import Problem
 from fleet.node.sync.prune import prune
+from fleet.node.sync.questions import answer, recall
 from fleet.node.sync.receipt import write_receipt
 from fleet.node.sync.safety import check_state
 from fleet.node.sync.stage import Stage
 from fleet.node.sync.steps import steps
 from fleet.node.sync.tail import Tail, give_up, kick, services
 from fleet.node.sync.texts import live_texts
+from fleet.vocabulary.contracts.audit import AuditLine
+from fleet.vocabulary.contracts.codec import digest_of
 from fleet.vocabulary.contracts.desired import DesiredState, Keep
 from fleet.vocabulary.contracts.sync import (
     BlobPart,
@@ -34,8 +41,12 @@ from fleet.vocabulary.contracts.sync import (
     Desired,
     Done,
     Failed,
+    Held,
     Hello,
+    Hold,
+    Lease,
     Observed,
+    Recall,
     RunRequest,
     Staged,
     Step,
@@ -48,7 +59,17 @@ _RECORD = Step(
     task="",
     reason="only the record of the release changes (gates, names of tasks); no daemon is touched",
 )
-_SILENCE_SECONDS = 300.0
+_NONE_LIVE = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What the plan was made of: the state, what was live then, and the steps."""
+
+    state: DesiredState
+    current: str | None
+    todo: tuple[Step, ...]
+    idle: bool
 
 
 @dataclass(kw_only=True)
@@ -60,22 +81,18 @@ class Session:
     state_id: str
     run_id: str
     sync: str | None = None
-    _held: ExitStack = field(default_factory=ExitStack)
-    _holding: bool = False
+    _holding: Holding = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._holding = Holding(self.machine, self.run_id)
 
     def run(self) -> int:
         """The whole conversation; the exit status."""
         self.wire.greet()
         try:
-            with self._held:
+            with closing(self._holding):
                 self._hello()
-                frame = self.wire.receive()
-                if isinstance(frame, Desired):
-                    self._plan(frame.state)
-                elif isinstance(frame, Collect):
-                    self._collect(dry_run=frame.dry_run)
-                elif frame is not None and not isinstance(frame, Bye):
-                    raise Problem(f"{frame.kind} comes too early", code="protocol")
+                self._serve()
         except Problem as problem:
             self.wire.send(Failed(code=problem.code, title=problem.title, detail=problem.detail, hint=problem.hint))
             return 1
@@ -89,6 +106,23 @@ class Session:
             return 1
         return 0
 
+    def _serve(self) -> None:
+        frame = self.wire.receive()
+        while isinstance(frame, Hold | Recall):  # a plan may be wanted of a node that is ours, or of what was here
+            self.wire.send(self._take(frame) if isinstance(frame, Hold) else recall(self.machine, frame))
+            frame = self.wire.receive()
+        match frame:
+            case None | Bye():
+                pass
+            case Desired():
+                self._plan(frame.state)
+            case Collect():
+                self._collect(dry_run=frame.dry_run)
+            case BlobPart() | Commit():
+                raise Problem(f"{frame.kind} comes too early", code="protocol")
+            case _:
+                self.wire.send(answer(self.machine, frame))
+
     def _hello(self) -> None:
         """Who the node is. A run that was left unfinished is woken: its apply job finishes or reverts it."""
         active = pending_run(self.machine)
@@ -98,6 +132,7 @@ class Session:
             except Problem:
                 pass  # the laptop may be here to mend exactly that; Hello names the run
         current = releases.current_id(self.machine)
+        live = live_record(self.machine, current)
         self.wire.send(
             Hello(
                 state_id=current,
@@ -107,12 +142,16 @@ class Session:
                 time_seconds=self.machine.clock.now().timestamp(),
                 active_run=active,
                 facts=collect_facts(self.machine),
+                lease=Leases(machine=self.machine).held(),
+                live_fleet_version=live.fleet_version if live else None,
+                git_commit=live.git_commit if live else None,
+                git_dirty=live.git_dirty if live else None,
             )
         )
 
     def _collect(self, *, dry_run: bool) -> None:
         """Housekeeping alone, by the limits of the live release. Never beside a run."""
-        self._hold()
+        self._take(Hold(holder="housekeeping"))
         live = releases.load(self.machine, releases.current_id(self.machine))
         keep = (live.keep if live else None) or Keep()
         self.wire.send(prune(self.machine, keep, dry_run=dry_run, measure=True))
@@ -142,25 +181,32 @@ class Session:
                 bad=releases.why_bad(self.machine, state.state_id),
             )
         )
-        idle = not todo and not missing
-        self._converse(state, blobs, idle=idle, seen=current)
+        seen = _Seen(state=state, current=current, todo=todo, idle=not todo and not missing)
+        self._converse(seen, blobs)
 
-    def _converse(self, state: DesiredState, blobs: Blobs, *, idle: bool, seen: str | None) -> None:
+    def _converse(self, seen: _Seen, blobs: Blobs) -> None:
+        state, idle, roomy = seen.state, seen.idle, False
         while True:
             match self.wire.receive():
+                case Hold() as wish:
+                    self.wire.send(self._take(wish))
                 case BlobPart() as part:
-                    if self._hold():
+                    if self._holding.fence is None:
+                        self._take(Hold())
+                    self._holding.require()
+                    if not roomy:
                         self._make_room(state, blobs)
+                        roomy = True
                     blobs.receive(part, self.wire.reading)
                 case Commit() as commit:
-                    self._commit(state, commit, idle=idle, seen=seen)
+                    self._commit(seen, commit)
                     return
                 case None | Bye():
                     if idle and pending_run(self.machine) is None:
                         write_receipt(self.machine, state)
                     return
-                case Desired():
-                    raise Problem("a second desired state", code="protocol")
+                case frame:
+                    raise Problem(f"{frame.kind} comes too late", code="protocol")
 
     def _make_room(self, state: DesiredState, blobs: Blobs) -> None:
         """See that there is space. Before a run is refused, every release goes but the live one and the one before."""
@@ -170,62 +216,101 @@ class Session:
             prune(self.machine, Keep(releases=2), sparing=state)
             blobs.require_space(blobs.missing())
 
-    def _commit(self, state: DesiredState, commit: Commit, *, idle: bool, seen: str | None) -> None:
+    def _commit(self, seen: _Seen, commit: Commit) -> None:
         if commit.run_id != self.run_id:
             raise Problem("the commit is of another run", code="protocol")
-        clock = self.machine.clock
-        began = clock.monotonic()
-        self._hold()
-        if releases.current_id(self.machine) != seen:
-            raise Problem(
-                "another run changed the node since it was looked at: the plan that was shown is not what would happen",
-                code="moved",
-                hint="deploy again: it shows the plan from what is there now",
-            )
-        if idle:
-            write_receipt(self.machine, state)
-            self.wire.send(Staged())
-            labels = [daemon.label for daemon in state.daemons]
-            self.wire.send(Done(outcome="unchanged", state_id=state.state_id, services=services(self.machine, labels)))
+        state, holding = seen.state, self._holding
+        began = self.machine.clock.monotonic()
+        if seen.idle:
+            self._unchanged(seen, commit)
             return
+        if holding.fence is None:
+            self._take(Hold(holder=commit.operator, key_fingerprint=commit.key_fingerprint))
+        if commit.fence not in (None, holding.fence):
+            raise Problem("the commit has another fence than this run was given", code="protocol")
+        holding.require()
+        self._require_unmoved(seen, commit)
         try:
-            Stage(machine=self.machine, state=state).run()
+            Stage(machine=self.machine, state=state, proceed=holding.require).run()
         except OSError as error:
             raise Problem("staging failed; nothing live has changed", code="stage", detail=str(error)) from error
-        previous = releases.current_id(self.machine)
         self._use_this_sync()
-        request = RunRequest(
-            run_id=self.run_id,
-            state_id=state.state_id,
-            previous=previous if releases.load(self.machine, previous) else None,
-            boot_id=boot_id(self.machine),
-            requested_at_seconds=clock.now().timestamp(),
-            operator=commit.operator,
-            healthy_deadline_seconds=commit.healthy_deadline_seconds,
-        )
-        hand_over(self.machine, request)
-        self._held.close()  # the apply job takes the lock now
+        holding.hand_over()
+        hand_over(self.machine, self._request(seen, commit))
+        holding.let_go()  # the apply job takes the lock now
         try:
             kick(self.machine)
         except Problem:
             give_up(self.machine, self.run_id)
             raise
-        self.wire.send(Staged(seconds=round(clock.monotonic() - began, 3)))
+        self.wire.send(Staged(seconds=round(self.machine.clock.monotonic() - began, 3)))
         Tail(machine=self.machine, wire=self.wire, run_id=self.run_id).follow()
 
-    def _hold(self) -> bool:
-        """Take the node for this run; whether that was new. Raises Problem `busy`."""
-        if self._holding:
-            return False
-        self._held.enter_context(lock(self.machine, self.run_id, wait=False))
-        active = pending_run(self.machine)
-        if active is not None:
+    def _unchanged(self, seen: _Seen, commit: Commit) -> None:
+        """Nothing is to be done: that takes no lease."""
+        if self._holding.fence is None:
+            self._holding.lock()
+        self._require_unmoved(seen, commit)
+        write_receipt(self.machine, seen.state)
+        self.wire.send(Staged())
+        labels = [daemon.label for daemon in seen.state.daemons]
+        done = Done(outcome="unchanged", state_id=seen.state.state_id, services=services(self.machine, labels))
+        self.wire.send(done)
+
+    def _request(self, seen: _Seen, commit: Commit) -> RunRequest:
+        return RunRequest(
+            run_id=self.run_id,
+            state_id=seen.state.state_id,
+            previous=seen.current if releases.load(self.machine, seen.current) else None,
+            boot_id=boot_id(self.machine),
+            requested_at_seconds=self.machine.clock.now().timestamp(),
+            operator=commit.operator,
+            healthy_deadline_seconds=commit.healthy_deadline_seconds,
+            fence=self._holding.fence,
+            confirm_seconds=commit.confirm_seconds,
+            force=commit.force,
+            expect_current=commit.expect_current,
+            action=commit.action,
+            plan=digest_of(seen.todo),
+            git_commit=commit.git_commit,
+            git_dirty=commit.git_dirty,
+            key_fingerprint=commit.key_fingerprint,
+            fleet_version=commit.fleet_version,
+        )
+
+    def _require_unmoved(self, seen: _Seen, commit: Commit) -> None:
+        """What is live is what the plan was made against. Raises Problem `moved`."""
+        expected = seen.current or _NONE_LIVE
+        current = releases.current_id(self.machine) or _NONE_LIVE
+        if current != expected or commit.expect_current not in (None, current):
             raise Problem(
-                "the node is busy", code="busy", detail=f"run {active} is at work", hint="wait until it is done"
+                "another run changed the node since it was looked at: the plan that was shown is not what would happen",
+                code="moved",
+                hint="deploy again: it shows the plan from what is there now",
             )
-        self._holding = True
-        self.wire.expect_more_within(_SILENCE_SECONDS)
-        return True
+
+    def _take(self, wish: Hold) -> Held:
+        """Take the node for this run. Raises Problem `busy`."""
+        held = self._holding.take(wish)
+        if held.stolen_from is not None:
+            self._tell_audit(wish, held.stolen_from)
+        self.wire.expect_more_within(wish.seconds, watcher=self._holding)
+        return held
+
+    def _tell_audit(self, wish: Hold, victim: Lease) -> None:
+        line = AuditLine(
+            seq=0,
+            at_seconds=self.machine.clock.now().timestamp(),
+            action="steal",
+            outcome="committed",
+            run_id=self.run_id,
+            operator=wish.holder,
+            key_fingerprint=wish.key_fingerprint,
+            before=releases.current_id(self.machine),
+            after=releases.current_id(self.machine),
+            text=f"the node was taken over from run {victim.run_id} of {victim.holder or 'somebody'}",
+        )
+        record(self.machine, line)
 
     def _use_this_sync(self) -> None:
         """The apply job runs the same sync that planned and staged."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 
 from fleet.node.sync import releases
 from fleet.node.sync.blobs import Blobs
 from fleet.node.sync.launchd import Launchd
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.problem import Problem
+from fleet.node.sync.unpack import unpack
 from fleet.vocabulary.contracts.desired import Blob, Daemon, DesiredState, File, Tree
 
 _COMPILE_SECONDS = 600.0
@@ -22,10 +20,11 @@ _ORDER = {"python": 0, "env": 1, "app": 2, "model": 3}
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Brings one state onto the machine's disk."""
+    """Brings one state onto the machine's disk. `proceed` is asked before each step, and raises to stop it."""
 
     machine: Machine
     state: DesiredState
+    proceed: Callable[[], None] = lambda: None
 
     def run(self) -> None:
         """Put every content and tree in place and write the record of the release. Raises Problem."""
@@ -37,6 +36,7 @@ class Stage:
         self._contents()
         self._trees()
         self._lint()
+        self.proceed()
         releases.save(self.machine, self.state)
 
     def _contents(self) -> None:
@@ -48,6 +48,7 @@ class Stage:
                 blob = item.blob if isinstance(item, File) else item.plist
                 if disk.stat(layout.content(blob.hex)).size == blob.size:
                     continue
+                self.proceed()
                 if blob.digest in shared:
                     disk.copy(layout.blob(blob.hex), layout.content(blob.hex), mode=0o600)
                 else:
@@ -60,6 +61,7 @@ class Stage:
         for item in sorted(todo, key=lambda item: _ORDER[item.role]):
             if self.machine.disk.stat(item.path).kind == "directory":
                 continue
+            self.proceed()
             aside = f"{item.path}.new"
             self.machine.disk.remove_tree(aside)
             self.machine.disk.directory(aside)
@@ -71,6 +73,7 @@ class Stage:
             if item.compile:
                 self._compile(item, aside)
             self.machine.disk.settle_all()
+            self.proceed()
             self.machine.disk.rename(aside, item.path)
         for digest in uses:
             self.machine.disk.remove(self.machine.layout.blob(digest.split(":", 1)[1]))
@@ -102,76 +105,6 @@ class Stage:
             ran = launchd.lint(self.machine.layout.content(daemon.plist.hex))
             if ran.code:
                 raise Problem(f"plutil refuses the plist of {daemon.label}", code="plist", detail=ran.said)
-
-
-def unpack(archive: str, folder: str) -> None:
-    """Unpack a tar into an empty folder; nothing of it may lie, or point, outside. Raises Problem.
-
-    Owners are those of the process, times are kept, modes lose what others could write.
-    """
-    try:
-        with tarfile.open(archive, mode="r:") as tar:
-            for member in tar:
-                _unpack_member(tar, member, Path(folder))
-    except (tarfile.TarError, EOFError) as error:
-        raise Problem("an archive cannot be read", code="archive", detail=str(error)) from error
-
-
-def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or "\0" in member.name:
-        raise _outside(member.name)
-    path = folder / name
-    if any(parent.is_symlink() for parent in _below(path, folder)) or path.is_symlink():
-        raise _outside(member.name)
-    if member.isdir():
-        path.mkdir(mode=0o755, parents=True, exist_ok=True)
-    elif member.issym():
-        target = PurePosixPath(member.linkname)
-        if target.is_absolute() or _climbs(name.parent, target):
-            raise _outside(f"{member.name} -> {member.linkname}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(member.linkname)
-    elif member.islnk():
-        linked = PurePosixPath(member.linkname)
-        origin = folder / linked
-        if (
-            linked.is_absolute()
-            or ".." in origin.parts
-            or origin.is_symlink()
-            or any(parent.is_symlink() for parent in _below(origin, folder))
-        ):
-            raise _outside(f"{member.name} -> {member.linkname}")
-        os.link(origin, path, follow_symlinks=False)
-    elif member.isreg():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        source = tar.extractfile(member)
-        if source is None:
-            raise _outside(member.name)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            while block := source.read(1 << 20):
-                file.write(block)
-            os.fchmod(file.fileno(), member.mode & 0o755 | 0o400)
-        os.utime(path, (member.mtime, member.mtime))
-    else:
-        raise Problem(f"an archive holds something that is no file: {member.name}", code="archive")
-
-
-def _below(path: Path, folder: Path) -> Iterator[Path]:
-    return (parent for parent in path.parents if parent != folder and folder in parent.parents)
-
-
-def _climbs(place: PurePosixPath, target: PurePosixPath) -> bool:
-    """Whether a relative link in `place` may leave the folder: steps up come first, and no more than there are."""
-    ups = 0
-    while ups < len(target.parts) and target.parts[ups] == "..":
-        ups += 1
-    return ups > len(place.parts) or ".." in target.parts[ups:]
-
-
-def _outside(name: str) -> Problem:
-    return Problem(f"an archive reaches outside of its folder: {name}", code="archive")
 
 
 def _blobs(item: Tree) -> list[Blob]:

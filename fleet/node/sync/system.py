@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -63,6 +64,14 @@ class SystemHost:
             out, err = child.communicate()
             return Ran(code=124, out=_text(out), err=f"{_text(err)}\nnot done after {timeout_seconds:g} s")
         return Ran(code=child.returncode, out=_text(out), err=_text(err))
+
+    def uptime_seconds(self) -> float:
+        """Seconds since the machine was started, those in which it slept too.
+
+        Python's own monotonic clock stops while a Mac sleeps; the system's CLOCK_MONOTONIC does not. On Linux it is
+        the other way round, and CLOCK_BOOTTIME counts sleep.
+        """
+        return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
     def alive(self, pid: int) -> bool:
         """Whether the process exists."""

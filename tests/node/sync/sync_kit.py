@@ -8,6 +8,7 @@ import io
 import os
 import plistlib
 import pwd
+import shutil
 import tarfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,6 +119,17 @@ class Release:
         )
 
 
+def adopted(place: Path) -> Node:
+    """A node whose apply job is in place: launchd runs it to its end whenever it is kicked."""
+    node = Node(place)
+    label = node.layout.apply_label
+    Path(node.layout.plist(label)).write_bytes(plistlib.dumps({"Label": label, "ProgramArguments": ["/bin/sh"]}))
+    node.mac.errands[label] = lambda: apply(node.machine)
+    node.mac.run(("/bin/launchctl", "bootstrap", "system", node.layout.plist(label)))
+    node.mac.typed.clear()
+    return node
+
+
 class Node:
     """One adopted node over a fake Mac."""
 
@@ -165,6 +177,13 @@ class Node:
             ),
         )
         return run_id
+
+    def forget_runs(self) -> None:
+        """Housekeeping was here: the next run is the first again."""
+        folder = Path(self.layout.root, "runs")
+        shutil.rmtree(folder)
+        folder.mkdir()
+        self._runs = 0
 
     def deploy(self, release: Release) -> str | None:
         """Stage and apply; the outcome."""

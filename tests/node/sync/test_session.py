@@ -5,19 +5,18 @@ from __future__ import annotations
 import errno
 import io
 import os
-import plistlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from sync_kit import GROUP, USER, Node, Release, sha
+from sync_kit import GROUP, USER, Node, Release, adopted, sha
 
 from fleet.node.sync import releases
 from fleet.node.sync.apply import apply
 from fleet.node.sync.disk import Disk
-from fleet.node.sync.frames import Pipe, Wire
+from fleet.node.sync.frames import Pipe, Watcher, Wire
 from fleet.node.sync.pending import hand_over, lock, pending_run
 from fleet.node.sync.session import Session
 from fleet.node.sync.tail import Tail
@@ -43,13 +42,7 @@ from fleet.vocabulary.secret import Secret
 
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
-    made = Node(tmp_path)
-    label = made.layout.apply_label
-    Path(made.layout.plist(label)).write_bytes(plistlib.dumps({"Label": label, "ProgramArguments": ["/bin/sh"]}))
-    made.mac.errands[label] = lambda: apply(made.machine)
-    made.mac.run(("/bin/launchctl", "bootstrap", "system", made.layout.plist(label)))
-    made.mac.typed.clear()
-    return made
+    return adopted(tmp_path)
 
 
 def frame(value: Any, raw: bytes = b"") -> bytes:
@@ -404,6 +397,6 @@ def test_a_laptop_that_falls_silent_in_the_middle_of_an_upload_frees_the_node(no
 
 
 class _Impatient(Wire):
-    def expect_more_within(self, seconds: float) -> None:
+    def expect_more_within(self, seconds: float, *, watcher: Watcher) -> None:
         assert seconds >= 60
-        super().expect_more_within(0.05)
+        super().expect_more_within(0.05, watcher=watcher)

@@ -14,7 +14,8 @@ from sync_kit import Node, a_tar, sha
 
 from fleet.node.sync.blobs import Blobs
 from fleet.node.sync.problem import Problem
-from fleet.node.sync.stage import Stage, unpack
+from fleet.node.sync.stage import Stage
+from fleet.node.sync.unpack import unpack
 from fleet.vocabulary.contracts.desired import Blob, DesiredState, Tree, TreeFile
 
 

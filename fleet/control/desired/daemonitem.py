@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet.control.desired.contents import Contents
 from fleet.errors import PlistError
-from fleet.vocabulary.contracts.desired import Daemon
+from fleet.vocabulary.contracts.desired import Daemon, Drain
 from fleet.vocabulary.layout import NodeLayout
 
 LAUNCHD_EXIT_SECONDS = 5
@@ -25,6 +25,7 @@ def daemon_item(
     ports: tuple[int, ...] = (),
     inputs: Mapping[str, str] | None = None,
     reload: Mapping[str, str] | None = None,
+    drain: Drain | None = None,
 ) -> Daemon:
     """The item of a checked plist. A job that is not kept alive is on demand: registered, not expected to run."""
     plist: dict[str, Any] = plistlib.loads(text.encode())
@@ -45,6 +46,7 @@ def daemon_item(
         reload=dict(reload or {}),
         logs=tuple(dict.fromkeys(plist[key] for key in ("StandardOutPath", "StandardErrorPath") if key in plist)),
         on_demand=not plist.get("KeepAlive"),
+        drain=drain,
     )
 
 

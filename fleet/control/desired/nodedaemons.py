@@ -26,10 +26,11 @@ from fleet.control.playbook.tasks import AgentDaemon, CustomDaemon, DaemonTask, 
 from fleet.engines import EngineCommand, engine
 from fleet.errors import PlaybookError
 from fleet.vocabulary.contracts.codec import digest_of
-from fleet.vocabulary.contracts.desired import Daemon, Directory, Item, Tree
+from fleet.vocabulary.contracts.desired import Daemon, Directory, Drain, Item, Tree
 from fleet.vocabulary.names import GatewayRole, Label, ModelName, NodeName, ServiceKind
 from fleet.vocabulary.secret import Secret
 from fleet.vocabulary.tokens import agent_token
+from fleet.vocabulary.units import parse_seconds
 
 
 def services_of(book: NodePlaybook, own: Roster) -> tuple[ServiceSpec, ...]:
@@ -191,6 +192,7 @@ class NodeDaemons:
             ports=(settings.gateway_port, settings.gateway_admin_port),
             inputs={**_digests(env, self._trees.app), "listen": listen},
             reload={item.path: item.blob.digest for item in files},
+            drain=self._drain(),
         )  # fmt: skip
 
     def _sidecar(self, task: Task, action: SidecarDaemon) -> Iterator[Item]:
@@ -214,6 +216,7 @@ class NodeDaemons:
             task, sidecar.service, job, "launchd/sidecar.plist.j2",
             ports=(sidecar.port,),
             inputs=_digests(env, model),
+            drain=self._drain(sidecar=sidecar.service),
         )  # fmt: skip
 
     def _custom(self, task: Task, action: CustomDaemon) -> Daemon:
@@ -240,13 +243,23 @@ class NodeDaemons:
         ports: tuple[int, ...],
         inputs: Mapping[str, str],
         reload: Mapping[str, str] | None = None,
+        drain: Drain | None = None,
     ) -> Daemon:
         values = {**self._book.values, "services": self._services, "interpreter": self._trees.interpreter}
         text = render_job(job, template, layout=self._layout, templates=self._book.templates, values=values)
         return daemon_item(
             text, task=task.name, service=service, layout=self._layout, contents=self._contents,
-            ports=ports, inputs=inputs, reload=reload,
+            ports=ports, inputs=inputs, reload=reload, drain=drain,
         )  # fmt: skip
+
+    def _drain(self, *, sidecar: str | None = None) -> Drain | None:
+        """How a service is emptied before a deploy stops it: by the node's gateway, which knows the agent's token."""
+        settings = self._own.node.settings
+        seconds = parse_seconds(settings.deploy_drain)
+        if not seconds or self._own.role is None or not self._has_agent:
+            return None
+        key_file = self._layout.etc("agent.token")
+        return Drain(admin_port=settings.gateway_admin_port, key_file=key_file, sidecar=sidecar, seconds=seconds)
 
     def _watched(self, task: Task, paths: tuple[str, ...]) -> dict[str, str]:
         found = {}

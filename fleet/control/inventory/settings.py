@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from fleet.control.inventory.caring import CareSetting
+from fleet.control.inventory.caring import CareSetting, SpanOrNever
 from fleet.control.inventory.serving import QueueSetting, RouteSetting, Span, TimeoutSetting, UpstreamSetting
 from fleet.control.inventory.watching import HealthRoutingSetting, PowerHookSetting
 from fleet.vocabulary.layout import NodeLayout
@@ -90,6 +90,10 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     gateway_admin_port: Annotated[
         Port, Meta(description="Loopback port of the gateway's admin door; the laptop comes over SSH.")
     ] = 8792
+    deploy_drain: Annotated[
+        SpanOrNever,
+        Meta(description="How long running requests may take to end before a deploy stops their sidecar or gateway."),
+    ] = "5m"
     gateway_timeouts: Annotated[
         TimeoutSetting, Meta(description="How long the gateway waits for what; spans like 90s or 5m.")
     ] = TimeoutSetting()

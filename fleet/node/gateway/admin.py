@@ -2,7 +2,8 @@
 
 It answers under a loopback name only (a page under a rebound DNS name is not one of ours), to keys with the scope
 `admin`, and has no CORS. What it can do is see, explain, end a request, and drain this node's own sidecars. The node's
-agent has a key with the scope `care`: the pace and the intent of sidecars, nothing else.
+agent, and a deploy that works on the node, have a key with the scope `care`: the pace, the intent of sidecars, and the
+gateway's own door, nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -29,6 +31,9 @@ from fleet.traffic.config import HashedKey
 from fleet.traffic.openai_error import ApiError, Refused
 from fleet.vocabulary.contracts.gateway_admin import (
     AGENT,
+    DEPLOY,
+    DoorReport,
+    DoorRequest,
     ExplainRequest,
     Explanation,
     IntentRequest,
@@ -40,7 +45,7 @@ from fleet.vocabulary.contracts.gateway_admin import (
     RouteReport,
     RouteReports,
 )
-from fleet.vocabulary.names import GatewayRole
+from fleet.vocabulary.names import GatewayRole, Intent
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 T = TypeVar("T")
@@ -49,13 +54,24 @@ _SMALL_BYTES = 64 * 1024
 _PROMPT_BYTES = 8 * 1024 * 1024
 _BODY_SECONDS = 30.0
 _KEY = web.RequestKey("fleet.admin_key", HashedKey)
-_CARE = frozenset((("GET", "/admin/pace"), ("GET", "/admin/intent"), ("POST", "/admin/intent")))
+_CARE = frozenset(
+    (
+        ("GET", "/admin/pace"),
+        *((method, path) for method in ("GET", "POST") for path in ("/admin/intent", "/admin/door")),
+    )
+)
+
+
+class Door(Protocol):
+    """The gateway's own door. `draining` turns new requests away."""
+
+    draining: bool
 
 
 class AdminDoor:
     """The handlers. `routes`, `explain` and `nodes` are asked anew each time; `explain` may raise Refused.
 
-    `nodes` is what a front hears of all nodes.
+    `nodes` is what a front hears of all nodes. `door` takes new requests or turns them away.
     """
 
     def __init__(
@@ -68,6 +84,7 @@ class AdminDoor:
         journal: Journal,
         routes: Callable[[], tuple[RouteReport, ...]],
         explain: Callable[[ExplainRequest], Explanation],
+        door: Door | None = None,
         nodes: Callable[[], NodeWords] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,6 +95,8 @@ class AdminDoor:
         self._journal = journal
         self._reports = routes
         self._explanation = explain
+        self._door = door
+        self._reopens: asyncio.TimerHandle | None = None
         self._words = nodes
         self._now = now
 
@@ -90,6 +109,8 @@ class AdminDoor:
         app.router.add_post("/admin/explain", self._explain)
         app.router.add_get("/admin/intent", self._intent)
         app.router.add_post("/admin/intent", self._want)
+        app.router.add_get("/admin/door", self._stand)
+        app.router.add_post("/admin/door", self._open_or_close)
         app.router.add_get("/admin/pace", self._pace)
         app.router.add_get("/admin/nodes", self._nodes)
         return app
@@ -170,6 +191,37 @@ class AdminDoor:
         self._journal.event("intent", wanted=asked.intent.value, sidecar=sidecar, by=asked.by or request[_KEY].name)
         return _json(NodeIntent(node=self._node, sidecars=self._intents.report()))
 
+    async def _stand(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp's signature)
+        return _json(self._at_the_door(self._own_door()))
+
+    async def _open_or_close(self, request: web.Request) -> web.Response:
+        asked = await _read(request, DoorRequest)
+        door = self._own_door()
+        closed = asked.intent is not Intent.SERVING
+        if self._reopens is not None:
+            self._reopens.cancel()
+            self._reopens = None
+        self._turn(door, closed=closed, by=asked.by or request[_KEY].name)
+        if closed and asked.seconds is not None:
+            again = partial(self._turn, door, closed=False, by="nobody asked for longer")
+            self._reopens = asyncio.get_running_loop().call_later(asked.seconds, again)
+        return _json(self._at_the_door(door))
+
+    def _turn(self, door: Door, *, closed: bool, by: str) -> None:
+        if door.draining is not closed:
+            door.draining = closed
+            self._journal.event("door", wanted=(Intent.DRAINING if closed else Intent.SERVING).value, by=by)
+
+    def _own_door(self) -> Door:
+        if self._door is None:
+            raise _refused(404, "this gateway's own door cannot be closed", code="not_found")
+        return self._door
+
+    def _at_the_door(self, door: Door) -> DoorReport:
+        count = len(self._calls)
+        closed = Intent.DRAINING if count else Intent.DRAINED
+        return DoorReport(node=self._node, intent=closed if door.draining else Intent.SERVING, in_flight=count)
+
     async def _pace(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp's signature)
         for one in self._calls:
             one.tell()
@@ -182,8 +234,8 @@ class AdminDoor:
 
 
 def _by_whom(asked: IntentRequest, key: HashedKey) -> IntentRequest:
-    """A key without the scope `admin` speaks as the agent, whatever it says: it never undoes what an operator did."""
-    if ADMIN in key.scopes or asked.by.startswith(AGENT):
+    """A key without the scope `admin` speaks as the agent or as a deploy: it never undoes what an operator did."""
+    if ADMIN in key.scopes or asked.by.startswith((AGENT, DEPLOY)):
         return asked
     return msgspec.structs.replace(asked, by=f"{AGENT} {asked.by}".rstrip())
 

@@ -11,7 +11,7 @@ INFERENCE = "inference"
 NODE = "node"
 ADMIN = "admin"
 CARE = "care"
-"""The node's agent: at the admin door, and there the pace and the intent only."""
+"""The node's agent and a deploy on the node: at the admin door, and there pace, intent and the gateway's own door."""
 
 
 def shown_key(headers: Mapping[str, str]) -> str | None:

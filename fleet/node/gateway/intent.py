@@ -1,4 +1,4 @@
-"""What the operator wants of the node's own sidecars, and what its agent does for them meanwhile. Pure.
+"""What the operator wants of the node's own sidecars, and what its agent and a deploy do meanwhile. Pure.
 
 Wanted is `serving` or `draining`; `drained` is what draining has become when nothing runs there any more, so it is seen
 and never stored.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from fleet.traffic.choice import Choice, Why
 from fleet.traffic.openai_error import ApiError
-from fleet.vocabulary.contracts.gateway_admin import AGENT, IntentRequest, SidecarIntent
+from fleet.vocabulary.contracts.gateway_admin import AGENT, DEPLOY, IntentRequest, SidecarIntent
 from fleet.vocabulary.names import Intent
 
 
@@ -25,6 +25,7 @@ class Wish:
 
 
 Wishes = Mapping[str, Wish]
+_DEPLOY, _AGENT, _OPERATOR = range(3)
 
 
 class NoSuchSidecar(ValueError):
@@ -34,26 +35,33 @@ class NoSuchSidecar(ValueError):
 def apply(wishes: Wishes, request: IntentRequest, *, sidecars: Iterable[str], now: float) -> Wishes:
     """The wishes after `request`. Asking again for what is wanted already changes nothing. Raises NoSuchSidecar.
 
-    The node's agent drains and frees for itself only: what an operator drained stays drained, and what the agent
-    drained is the operator's as soon as an operator asks for it too.
+    The node's agent and a deploy drain and free for themselves only. What one of them drained is the operator's as
+    soon as an operator asks for it too, and what a deploy drained is the agent's when the agent does. A deploy that
+    frees all frees what its node does not have any more, too: nobody else would.
     """
     own = tuple(sidecars)
     if request.sidecar is not None and request.sidecar not in own:
         raise NoSuchSidecar(f"there is no sidecar {request.sidecar!r} on this node; it has {', '.join(own) or 'none'}")
-    wanted = Intent.SERVING if request.intent is Intent.SERVING else Intent.DRAINING
-    agent = request.by.startswith(AGENT)
+    rank = _rank(request.by)
     changed = dict(wishes)
+    if request.intent is Intent.SERVING:
+        gone = [name for name, wish in wishes.items() if rank == _DEPLOY and _rank(wish.by) == rank]
+        for name in (*own, *gone) if request.sidecar is None else (request.sidecar,):
+            if name in changed and rank in (_OPERATOR, _rank(changed[name].by)):
+                del changed[name]
+        return changed
     for name in own if request.sidecar is None else (request.sidecar,):
         held = changed.get(name)
-        agents = held is not None and held.by.startswith(AGENT)
-        if wanted is Intent.SERVING:
-            if agents or not agent:
-                changed.pop(name, None)
-        elif held is None:
-            changed[name] = Wish(intent=wanted, since_seconds=now, by=request.by)
-        elif agents:
+        if held is None:
+            changed[name] = Wish(intent=Intent.DRAINING, since_seconds=now, by=request.by)
+        elif rank > _rank(held.by) or (rank == _rank(held.by) == _AGENT):
             changed[name] = replace(held, by=request.by)
     return changed
+
+
+def _rank(by: str) -> int:
+    """Whose wish it is: whoever ranks higher takes a wish over."""
+    return _AGENT if by.startswith(AGENT) else _DEPLOY if by.startswith(DEPLOY) else _OPERATOR
 
 
 def seen(wish: Wish | None, *, in_flight: int) -> Intent:

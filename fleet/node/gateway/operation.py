@@ -60,6 +60,7 @@ class Operation:
             journal=journal,
             routes=lambda: route_reports(current.loaded.routes.values(), gateway.upstreams.live, now=time.monotonic()),
             explain=Explainer(lambda: current.loaded, gateway.upstreams).explain,
+            door=gateway.front,
             nodes=self._watch.words,
         )
 

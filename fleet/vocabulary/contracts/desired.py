@@ -102,12 +102,26 @@ class Tree:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drain:
+    """How a daemon is emptied before it is stopped: at the admin door of its node's gateway, with the key in a file.
+
+    `sidecar` is its name there; None = the gateway itself. What still runs after `seconds` is cut.
+    """
+
+    admin_port: int
+    key_file: str
+    sidecar: str | None = None
+    seconds: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Daemon:
     """A launchd job. `plist` is its rendered XML, `inputs` the digests of whatever it depends on besides its plist.
 
     A changed plist or interpreter means bootout and bootstrap; changed `inputs` alone a restart by SIGTERM;
     changed `reload` files alone a SIGHUP. `logs` are created beforehand with the job's owner (FACTS section 1.7).
     `ports` are proved free between bootout and bootstrap. `on_demand` jobs are registered, not expected to run.
+    `drain` says how its requests end before it is stopped.
     """
 
     kind: ClassVar[str] = "daemon"
@@ -124,6 +138,7 @@ class Daemon:
     reload: dict[str, str] = field(default_factory=dict)
     logs: tuple[str, ...] = ()
     on_demand: bool = False
+    drain: Drain | None = None
 
     @property
     def key(self) -> str:

@@ -3,12 +3,15 @@
 GET `/admin/requests` -> LiveRequests · POST `/admin/requests/ID/kill` (KillRequest) -> LiveRequest ·
 GET `/admin/routes` -> RouteReports · POST `/admin/explain` (ExplainRequest) -> Explanation ·
 GET `/admin/intent` -> NodeIntent · POST `/admin/intent` (IntentRequest) -> NodeIntent ·
+GET `/admin/door` -> DoorReport · POST `/admin/door` (DoorRequest) -> DoorReport ·
 GET `/admin/pace` -> PaceReport · GET `/admin/nodes` -> NodeWords (a front only).
-The node's agent has a key with the scope `care`: pace and intent, nothing else.
+The node's agent, and a deploy on the node itself, have a key with the scope `care`: pace, intent, door, nothing else.
 An error is `{"error": {"message", "type", "code"}}` with a 4xx or 5xx status.
 """
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import msgspec
 
@@ -17,6 +20,8 @@ from fleet.vocabulary.names import Intent, Lane, Track
 
 AGENT = "agent:"
 """How `by` begins when the node's own agent asks."""
+DEPLOY = "deploy:"
+"""How `by` begins when a deploy on the node asks: it is about to stop what it drains, and resumes only that."""
 
 
 class LiveRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +134,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 class IntentRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is wanted of the node's own sidecars. Without `sidecar`, of all of them.
 
-    `by` of the node's own agent begins with `agent:`. What it asks for never changes what an operator wants.
+    `by` of the node's own agent begins with `agent:`, that of a deploy with `deploy:`. What they ask for never changes
+    what an operator wants, nor what the other one drained; an agent's wish outlives the deploy that drained first.
     """
 
     intent: Intent
@@ -152,6 +158,27 @@ class NodeIntent(msgspec.Struct, frozen=True, kw_only=True):
 
     node: str
     sidecars: tuple[SidecarIntent, ...] = ()
+    schema: int = 1
+
+
+class DoorRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the gateway itself takes new requests. `draining`: it refuses them with 503, and what runs goes on.
+
+    It lasts as long as the process, and no longer than `seconds` after it was last asked for: whoever closed the door
+    may die. None = until it is opened.
+    """
+
+    intent: Intent
+    by: str = ""
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)] | None = None
+
+
+class DoorReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How the gateway's own door stands, and how many requests run: `draining` becomes `drained` when none does."""
+
+    node: str
+    intent: Intent
+    in_flight: int = 0
     schema: int = 1
 
 

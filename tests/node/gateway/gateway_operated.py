@@ -129,6 +129,7 @@ async def operated(folder: Path, *upstreams: Upstream, **changes: Any) -> AsyncI
                 current.loaded.routes.values(), gateway.upstreams.live, now=asyncio.get_running_loop().time()
             ),
             explain=Explainer(lambda: current.loaded, gateway.upstreams).explain,
+            door=with_page,
         )
         admin = await _listen(stack, web.AppRunner(door.application(), shutdown_timeout=0.1, **_QUICK))
         gateway.follow()

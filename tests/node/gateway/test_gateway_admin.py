@@ -197,7 +197,7 @@ async def test_explain_says_why_nobody_would_be_asked(tmp_path: Path, mlx: Any) 
         asked = {"model": "smol", "work": "embeddings"}
         assert "offers embeddings" in (await one.ask("/admin/explain", asked))[1]["refused"]
         await one.ask("/admin/intent", {"intent": "draining"})
-        assert "drained this node" in (await one.ask("/admin/explain", {}))[1]["refused"]
+        assert "this node is drained" in (await one.ask("/admin/explain", {}))[1]["refused"]
 
 
 @pytest.mark.parametrize(

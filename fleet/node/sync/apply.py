@@ -9,14 +9,16 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from fleet.node.sync import releases
 from fleet.node.sync.audit import record_run
 from fleet.node.sync.baseline import capture, load_baseline, save_baseline
+from fleet.node.sync.drain import Drains
 from fleet.node.sync.facts import boot_id
 from fleet.node.sync.gates import Gates, spawned
+from fleet.node.sync.gatewaydoor import Door, LoopbackDoor
 from fleet.node.sync.journal import Journal
 from fleet.node.sync.leases import Leases, Stolen
 from fleet.node.sync.live import keep_live_record
@@ -39,18 +41,21 @@ _REVERT_GATES_SECONDS = 120.0
 _POLL_SECONDS = 0.25
 
 
-def apply(machine: Machine) -> str | None:
-    """Do the pending run, or finish or revert the one that was interrupted. Its outcome; None when there is none."""
+def apply(machine: Machine, *, door: Door | None = None) -> str | None:
+    """Do the pending run, or finish or revert the one that was interrupted. Its outcome; None when there is none.
+
+    `door` is the admin door of the node's gateway.
+    """
     run_id = pending_run(machine)
     if run_id is None:
         return None
     with lock(machine, run_id, wait=True):
         if pending_run(machine) != run_id:
             return None
-        return _apply(machine, run_id)
+        return _apply(machine, run_id, door or LoopbackDoor())
 
 
-def _apply(machine: Machine, run_id: str) -> str:
+def _apply(machine: Machine, run_id: str, door: Door) -> str:
     machine.disk.directory(machine.layout.run(run_id))
     journal = Journal(machine, run_id)
     ended = [event for event in journal.events if event.phase == "end"]
@@ -61,7 +66,7 @@ def _apply(machine: Machine, run_id: str) -> str:
     desired = releases.load(machine, request.state_id) if request else None
     if request is None or desired is None:
         return _end(machine, journal, FAILED, "the request or the release of the run cannot be read", request=request)
-    run = _Run(machine=machine, journal=journal, request=request, desired=desired)
+    run = _Run(machine=machine, journal=journal, request=request, desired=desired, door=door)
     try:
         if journal.has("step", "start", "switch") and not journal.has("revert", "start"):
             return run.finish()
@@ -101,6 +106,7 @@ class _Run:
     journal: Journal
     request: RunRequest
     desired: DesiredState
+    door: Door = field(default_factory=LoopbackDoor)
 
     def forward(self) -> str:
         """From the previous release to the desired one."""
@@ -116,6 +122,7 @@ class _Run:
             return self._stop(error)
         performer = self._performer(self.desired, previous)
         try:
+            self._drains(self._require_lease).empty(todo, running=previous, wanted=self.desired)
             remove_receipt(machine)
             for step in todo:
                 self._require_lease()
@@ -148,7 +155,7 @@ class _Run:
         self._chore("journal", lambda: journal.add("step", "ok", key="switch"))
         self._chore("housekeeping", self._prune)
         self._chore("receipt", lambda: write_receipt(machine, self.desired))
-        return _end(machine, journal, COMMITTED, "", request=self.request)
+        return self._end(COMMITTED, "")
 
     def is_confirmed(self) -> bool:
         """Whether the run had passed its gates and was confirmed before it was cut off."""
@@ -192,7 +199,7 @@ class _Run:
         machine, journal = self.machine, self.journal
         switched = journal.has("step", "start", "switch") and not journal.has("revert", "start")
         if switched and releases.current_id(machine) == self.desired.state_id:
-            return _end(machine, journal, COMMITTED, why, request=self.request)
+            return self._end(COMMITTED, why)
         try:
             if journal.has("begin"):
                 return self.revert(why, detail)
@@ -200,7 +207,7 @@ class _Run:
             if journal.has("end"):
                 raise
             detail = traceback.format_exc()
-        return _end(machine, journal, FAILED, why, detail, request=self.request)
+        return self._end(FAILED, why, detail)
 
     def revert(self, why: str, detail: str = "", *, blame: bool = True) -> str:
         """Back to the baseline, as far as it goes: a step that fails does not stop the others.
@@ -217,7 +224,7 @@ class _Run:
         baseline = load_baseline(machine, self.request.run_id)
         if baseline is None:
             text = f"{why}; what to go back to cannot be read"
-            return _end(machine, journal, FAILED, text, request=self.request)
+            return self._end(FAILED, text)
         failures: list[str] = []
         touched = _touched(journal.events)
         performer = self._performer(baseline, self.desired)
@@ -233,10 +240,20 @@ class _Run:
             journal.add("revert", "failed", text=problem.title, detail=problem.text)
         if failures:
             text = f"{why}; going back failed too: {'; '.join(failures)}"
-            return _end(machine, journal, FAILED, text, detail, request=self.request)
+            return self._end(FAILED, text, detail)
         if previous is not None and releases.current_id(machine) == self.request.previous:
             self._chore("receipt", lambda: write_receipt(machine, previous))
-        return _end(machine, journal, REVERTED, why, detail, request=self.request)
+        return self._end(REVERTED, why, detail)
+
+    def _end(self, outcome: str, text: str, detail: str = "") -> str:
+        """The end of every run that may have drained something: it gets new work again, then the run is over."""
+        states = (self.desired, releases.load(self.machine, self.request.previous))
+        self._chore("resume", lambda: self._drains(lambda: None).resume(*states))
+        return _end(self.machine, self.journal, outcome, text, detail, request=self.request)
+
+    def _drains(self, mind: Callable[[], None]) -> Drains:
+        run_id = self.request.run_id
+        return Drains(machine=self.machine, journal=self.journal, run_id=run_id, mind=mind, door=self.door)
 
     def interrupted(self) -> str:
         """What may have stopped the run in its middle."""
@@ -248,7 +265,7 @@ class _Run:
     def _stop(self, error: Problem | OSError) -> str:
         """Nothing live has changed yet, so there is nothing to go back to."""
         detail = error.text if isinstance(error, Problem) else ""
-        return _end(self.machine, self.journal, REVERTED, str(error), detail, request=self.request)
+        return self._end(REVERTED, str(error), detail)
 
     def _back(
         self, performer: Performer, baseline: DesiredState, touched: dict[str, str], failures: list[str]
@@ -259,6 +276,7 @@ class _Run:
             failures.append(str(error))
             return ()
         todo = steps(baseline, observed, self.desired)
+        self._drains(lambda: None).empty(todo, running=self.desired, wanted=baseline)
         for step in todo:
             try:
                 self._step(performer, step, phase="revert")

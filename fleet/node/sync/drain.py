@@ -73,7 +73,8 @@ class Drains:
 
     def resume(self, *states: DesiredState | None) -> None:
         """New work again, for what this run drained and nobody else wants drained. May be done twice."""
-        if not self.journal.has("drain", "start") or self.journal.has("resume", "ok"):
+        ours = [event for event in self.journal.events if event.phase in ("drain", "resume") and event.status != "note"]
+        if not ours or ours[-1].phase == "resume":
             return
         drained = {event.key for event in self.journal.events if event.phase == "drain"}
         daemons = [item for state in states if state for item in state.daemons if item.key in drained]

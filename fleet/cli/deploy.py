@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.text import Text
 
@@ -17,7 +19,9 @@ from fleet.cli.planview import nothing_to_do, plan_json, print_plan
 from fleet.cli.runview import RunView, run_view
 from fleet.control.actions.deploy import Deployer, Prepared, Wanted, looked_at, run_batches, verdict
 from fleet.control.rollout.plan import NodePlan
+from fleet.control.rollout.planfile import read_plan, write_plan
 from fleet.control.rollout.run import Run
+from fleet.control.rollout.terms import Origin
 from fleet.control.supply.cache import Cache
 from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.contracts.events import Phase, RunEvent
@@ -32,11 +36,22 @@ _STOPPED = 130
 @click.option("--on", metavar="SELECTOR", help="Only these nodes: names, groups, @tags, mem_gb>=64, !not.")
 @click.option("--commands", is_flag=True, help="Show what will be typed on the nodes.")
 @click.option("--exit-code", is_flag=True, help="Exit 5 when there are changes.")
+@click.option(
+    "-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan for fleet deploy --plan."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @click.pass_context
-def plan(ctx: click.Context, playbook: str, on: str | None, commands: bool, exit_code: bool, as_json: bool) -> None:
+def plan(
+    ctx: click.Context,
+    playbook: str,
+    on: str | None,
+    commands: bool,
+    exit_code: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """Show what a deploy would change; change nothing."""
-    deployer, wanted = _deployer(ctx, playbook, on)
+    deployer, wanted = _deployer(ctx, Wanted(playbook=playbook, on=on, overrides=overrides_of(ctx)))
     prepared = deployer.prepare(wanted)
     console = Console(stderr=True, quiet=as_json)
     view = run_view(console, [job.name for job in prepared.jobs], json=False, keep=False)
@@ -44,7 +59,10 @@ def plan(ctx: click.Context, playbook: str, on: str | None, commands: bool, exit
         run.check()
         run.release()
     plans = _in_order(prepared, run)
-    _show_plan(prepared, plans, as_json=as_json, commands=commands)
+    _show_plan(prepared, plans, deployer.origin(), as_json=as_json, commands=commands)
+    if out and plans:
+        write_plan(out, deployer.save(prepared, run, origin=deployer.origin()))
+        narrate(f"saved: fleet deploy --plan {out} does exactly this, or refuses")
     problem = looked_at(run.results, plans)
     if problem:
         _tell_untold(console, run)
@@ -58,23 +76,54 @@ def plan(ctx: click.Context, playbook: str, on: str | None, commands: bool, exit
 @click.option("--on", metavar="SELECTOR", help="Only these nodes: names, groups, @tags, mem_gb>=64, !not.")
 @click.option("--commands", is_flag=True, help="Show what will be typed on the nodes.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--plan",
+    "saved",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Do exactly this saved plan; a node that moved since is refused.",
+)
+@click.option("--force", is_flag=True, help="Also from an older checkout, and a release that failed before.")
+@click.option("--downgrade", is_flag=True, help="Also over what a newer fleet deployed.")
 @click.option("--json", "as_json", is_flag=True, help="The run's events as JSON lines on stdout (with --yes).")
 @click.pass_context
-def deploy(ctx: click.Context, playbook: str, on: str | None, commands: bool, yes: bool, as_json: bool) -> None:
+def deploy(
+    ctx: click.Context,
+    playbook: str,
+    on: str | None,
+    commands: bool,
+    yes: bool,
+    saved: Path | None,
+    force: bool,
+    downgrade: bool,
+    as_json: bool,
+) -> None:
     """Make the nodes what inventory and playbook say: plan, ask, change in gated batches."""
     if as_json and not yes:
         raise click.UsageError("--json needs --yes: there is nobody to ask")
-    deployer, wanted = _deployer(ctx, playbook, on)
+    if saved and (on or ctx.get_parameter_source("playbook") is not ParameterSource.DEFAULT):
+        raise click.UsageError("--plan has its playbook and its nodes: name neither")
+    deployer, wanted = _deployer(
+        ctx,
+        Wanted(
+            playbook=playbook,
+            on=on,
+            overrides=overrides_of(ctx),
+            force=force,
+            downgrade=downgrade,
+            saved=read_plan(saved) if saved else None,
+        ),
+    )
     prepared = deployer.prepare(wanted)
     console = Console(stderr=as_json)
     view = run_view(console, [job.name for job in prepared.jobs], json=as_json, keep=False)
     with deployer.run(prepared, show=view.show) as run:
         with view:
             run.check()
+            run.leave_refused()
         plans = _in_order(prepared, run)
         order = run_batches(prepared, plans)
         if order and not as_json:
-            _show_plan(prepared, plans, as_json=False, commands=commands)
+            _show_plan(prepared, plans, deployer.origin(), as_json=False, commands=commands)
         if not as_json:
             _tell_untold(console, run)
         if order:
@@ -101,12 +150,7 @@ def deploy(ctx: click.Context, playbook: str, on: str | None, commands: bool, ye
         narrate(f"{them} should be, {changed} changed" if changed else nothing_to_do(plans))
 
 
-def _deployer(ctx: click.Context, playbook: str, on: str | None) -> tuple[Deployer, Wanted]:
-    wanted = Wanted(
-        playbook=playbook,
-        on=on,
-        overrides=overrides_of(ctx),
-    )
+def _deployer(ctx: click.Context, wanted: Wanted) -> tuple[Deployer, Wanted]:
     deployer = Deployer(project_of(ctx), link=link_of(ctx), cache=Cache(), clock=SystemClock(), notify=narrate)
     return deployer, wanted
 
@@ -116,12 +160,14 @@ def _in_order(prepared: Prepared, run: Run) -> Mapping[NodeName, NodePlan]:
     return {job.name: run.plans[job.name] for job in prepared.jobs if job.name in run.plans}
 
 
-def _show_plan(prepared: Prepared, plans: Mapping[NodeName, NodePlan], *, as_json: bool, commands: bool) -> None:
+def _show_plan(
+    prepared: Prepared, plans: Mapping[NodeName, NodePlan], origin: Origin, *, as_json: bool, commands: bool
+) -> None:
     order = run_batches(prepared, plans)
     if as_json:
-        print_json(plan_json(plans, order))
+        print_json(plan_json(plans, order, origin=origin))
     else:
-        print_plan(Console(), plans, order, commands=commands)
+        print_plan(Console(), plans, order, commands=commands, origin=origin)
 
 
 def _agreed(plans: Mapping[NodeName, NodePlan]) -> bool:

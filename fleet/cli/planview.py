@@ -14,12 +14,14 @@ from fleet.cli.hang import hang
 from fleet.cli.lines import names_text
 from fleet.control.rollout.batches import Batch
 from fleet.control.rollout.plan import Change, NodePlan, named, plan_id
+from fleet.control.rollout.terms import Origin
 from fleet.vocabulary.argv import quote
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.units import bytes_text
 
 _WIDE = 40  # a longer name does not push everything to the right
 _ORDER = "order: "
+_FROM = "from:  "
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _COLOURS = {"+": "green", "-": "red", "~": "yellow", "?": "magenta"}
 WORDS = {
@@ -35,11 +37,16 @@ WORDS = {
 
 
 def print_plan(
-    console: Console, plans: Mapping[NodeName, NodePlan], order: Sequence[Batch], *, commands: bool = False
+    console: Console,
+    plans: Mapping[NodeName, NodePlan],
+    order: Sequence[Batch],
+    *,
+    commands: bool = False,
+    origin: Origin | None = None,
 ) -> None:
     """What changes where, with diffs, then what it amounts to. `commands` adds what will be typed there.
 
-    Nodes that change alike are told together.
+    Nodes that change alike are told together. `origin` is the git commit that this was made from.
     """
     if all(plan.idle for plan in plans.values()):
         if plans:
@@ -63,6 +70,9 @@ def print_plan(
     hang(console, Text(f"\n{_sum(plans)}", style="bold"))
     if order:
         hang(console, _order(order), indent=len(_ORDER))
+    if origin and origin.commit:
+        dirty = ", with changes that are not committed" if origin.dirty else ""
+        hang(console, Text(f"{_FROM}git {origin.commit[:12]}{dirty}", style="dim"), indent=len(_FROM))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,17 +83,24 @@ class _Line:
     indent: int = 0
 
 
-def plan_json(plans: Mapping[NodeName, NodePlan], order: Sequence[Batch]) -> dict[str, Any]:
+def plan_json(
+    plans: Mapping[NodeName, NodePlan], order: Sequence[Batch], *, origin: Origin | None = None
+) -> dict[str, Any]:
     """The plan for programs; schema 1."""
     return {
         "schema": 1,
         "plan": plan_id(plans),
         "changes": any(not plan.idle for plan in plans.values()),
+        "git_commit": origin.commit if origin else None,
+        "git_dirty": origin.dirty if origin else None,
         "nodes": {
             node: {
                 "state_id": plan.state_id,
                 "send_bytes": plan.send_bytes,
+                "release": plan.current,
                 "failed_before": plan.bad,
+                "refused": [refusal.title for refusal in plan.refusals],
+                "notes": list(plan.notes),
                 "daemons": list(plan.touches),
                 "changes": [
                     {
@@ -120,6 +137,14 @@ def _lines(plan: NodePlan, *, width: int, commands: bool) -> Iterator[_Line]:
     if plan.bad:
         why = plan.bad.partition("\n")[0]
         yield _Line(text=Text(f"  ! this very state failed here before: {why}", style="yellow"), indent=4)
+    for refusal in plan.refusals:
+        yield _Line(text=Text(f"  ! deploy leaves it alone: {refusal.title}", style="red"), indent=4)
+        for line in refusal.detail.splitlines():
+            yield _Line(text=Text(f"      {line}", style="red"), indent=8)
+        for line in refusal.hint.splitlines():
+            yield _Line(text=Text(f"      hint: {line}", style="yellow"), indent=12)
+    for note in plan.notes:
+        yield _Line(text=Text(f"  ! {note}", style="yellow"), indent=4)
     for change in plan.changes:
         yield _Line(text=_line(change, plan, width), indent=4)
         for line in change.diff:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import getpass
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from fleet.control.actions.facts import FactsStore
 from fleet.control.actions.playbooks import playbook_of
+from fleet.control.actions.savedplans import held_to, judge_of, require_same_words
 from fleet.control.actions.spread import on_each
 from fleet.control.desired import compile_states, needs
 from fleet.control.desired.states import Compiled
@@ -20,11 +21,15 @@ from fleet.control.inventory.project import Project
 from fleet.control.link.protocol import Link, target_of
 from fleet.control.playbook import Playbook
 from fleet.control.rollout.batches import Batch, batches
+from fleet.control.rollout.checkout import GitCheckout
 from fleet.control.rollout.conversation import Content, Conversation, SyncPart, helper_argv
+from fleet.control.rollout.guard import Guard
 from fleet.control.rollout.journal import Journal, Show, new_run_id
 from fleet.control.rollout.nodejob import NodeJob, NodeResult
 from fleet.control.rollout.plan import NodePlan
+from fleet.control.rollout.planfile import SavedPlan, planned_node, saved_plan
 from fleet.control.rollout.run import Run
+from fleet.control.rollout.terms import Origin, Terms
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.models import model_file
 from fleet.control.supply.nodepart import sync_zipapp
@@ -43,6 +48,12 @@ class Wanted:
     playbook: str = "site.yml"
     on: str | None = None
     overrides: tuple[str, ...] = ()
+    force: bool = False
+    """Typed to lift the guards against a stale checkout, and against a release that failed before."""
+    downgrade: bool = False
+    """Typed to deploy over what a newer fleet deployed."""
+    saved: SavedPlan | None = None
+    """Do exactly this plan; playbook and nodes are its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +65,7 @@ class Prepared:
     jobs: tuple[NodeJob, ...]
     sync: SyncPart
     lost: Mapping[NodeName, FleetError] = field(default_factory=dict)
+    wanted: Wanted = field(default_factory=Wanted)
 
 
 class Deployer:
@@ -75,6 +87,9 @@ class Deployer:
         A node that was never seen and does not answer now is left out and told. Raises ConfigError for wrong files,
         NotAdopted, FitError, SupplyError, Unreachable (no node answers).
         """
+        if wanted.saved:
+            require_same_words(wanted.saved, wanted.overrides)
+            wanted = replace(wanted, playbook=wanted.saved.playbook, on=wanted.saved.on)
         inventory = load_inventory(self._project, overrides=wanted.overrides)
         playbook = playbook_of(self._project, wanted.playbook)
         nodes = inventory.select(wanted.on, facts=self._facts.load(inventory.nodes))
@@ -98,7 +113,27 @@ class Deployer:
             for node in nodes
             if node.name in compiled
         )
-        return Prepared(inventory=inventory, playbook=playbook, jobs=jobs, sync=sync, lost=lost)
+        if wanted.saved:
+            jobs, others = held_to(wanted.saved, jobs, lost=list(lost))
+            lost |= others
+        return Prepared(inventory=inventory, playbook=playbook, jobs=jobs, sync=sync, lost=lost, wanted=wanted)
+
+    def origin(self) -> Origin:
+        """The git commit that inventory and playbook are at."""
+        checkout = GitCheckout(self._project.root)
+        return Origin(commit=checkout.commit, dirty=checkout.dirty)
+
+    def save(self, prepared: Prepared, run: Run, *, origin: Origin) -> SavedPlan:
+        """What `run` found out, as a plan for later."""
+        facts = self._facts.load(run.plans)
+        return saved_plan(
+            {name: planned_node(plan, facts.get(name)) for name, plan in run.plans.items()},
+            playbook=prepared.wanted.playbook,
+            on=prepared.wanted.on,
+            overrides=prepared.wanted.overrides,
+            git=(origin.commit, origin.dirty),
+            now=self._clock.now(),
+        )
 
     def run(self, prepared: Prepared, *, show: Show) -> Run:
         """A run over the prepared nodes; nothing is contacted yet."""
@@ -110,10 +145,16 @@ class Deployer:
             sync=prepared.sync,
             journal=journal,
             facts_seen=self._facts.save,
-            operator=operator_name(),
+            terms=self._terms(prepared.wanted),
             clock=self._clock,
             lost=prepared.lost,
         )
+
+    def _terms(self, wanted: Wanted) -> Terms:
+        checkout = GitCheckout(self._project.root)
+        guard = Guard(checkout=checkout, force=wanted.force, downgrade=wanted.downgrade)
+        judge = judge_of(guard, wanted.saved)
+        return Terms(operator=operator_name(), force=wanted.force, checkout=checkout, judge=judge)
 
     def journal_path(self, run_id: RunId) -> Path:
         """Where a run's events are kept on this laptop."""

@@ -14,32 +14,46 @@ from fleet.vocabulary.argv import Argv
 from fleet.vocabulary.contracts.desired import DesiredState
 from fleet.vocabulary.contracts.sync import (
     PROTOCOL,
+    AuditLines,
     BlobPart,
     Bye,
     Collect,
     Collected,
     Commit,
+    Confirm,
+    Confirmed,
     Desired,
     Done,
     Event,
     Failed,
     FromNode,
+    Held,
     Hello,
+    History,
+    Hold,
     Missing,
     Observed,
+    ReadAudit,
+    ReadHistory,
+    Recall,
+    Recalled,
     Staged,
     ToNode,
+    Verified,
+    Verify,
 )
 from fleet.vocabulary.layout import NodeLayout
 from fleet.vocabulary.names import NodeName, RunId
 from fleet.vocabulary.secret import Secret
 
-Frame = TypeVar("Frame", Hello, Observed, Staged, Collected)
+Frame = TypeVar("Frame", Hello, Held, Observed, Staged, Collected, Confirmed, AuditLines, History, Recalled, Verified)
 Content = bytes | Path | Secret
 """Where a blob's bytes are. A secret's leave the laptop in frames only."""
 
 _CHUNK_BYTES = 1 << 20
 _ANSWER_SECONDS = 60.0
+_STEAL_SECONDS = 360.0
+_WALK_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +91,14 @@ class Conversation:
         """Follow a run that goes on without us, from the event behind `after`."""
         return self._start(self._helper.plus("attach", run_id, after, self._sync.digest))
 
+    def hold(self, *, holder: str, key_fingerprint: str | None = None, steal: bool = False) -> Held:
+        """Take the node for this run, before the first blob. Raises NodeError when it is somebody else's.
+
+        With `steal` the node is taken over; whoever had it stops or goes back first, so that may take minutes.
+        """
+        self._write(Hold(holder=holder, key_fingerprint=key_fingerprint, steal=steal))
+        return self._expect(Held, wait_seconds=_STEAL_SECONDS if steal else _ANSWER_SECONDS)
+
     def observe(self, state: DesiredState) -> Observed:
         """Send the desired state; the node answers with what it would do."""
         self._write(Desired(state=state))
@@ -106,9 +128,9 @@ class Conversation:
                 self._live.write(chunk)
                 progress(len(chunk))
 
-    def commit(self, run_id: RunId, *, operator: str, healthy_deadline_seconds: float) -> Staged:
+    def commit(self, commit: Commit) -> Staged:
         """All is sent: stage. When this returns, the node's apply job has the run."""
-        self._write(Commit(run_id=run_id, operator=operator, healthy_deadline_seconds=healthy_deadline_seconds))
+        self._write(commit)
         return self._expect(Staged, wait_seconds=600.0)
 
     def follow(self, *, wait_seconds: float) -> Iterator[Event | Done]:
@@ -130,6 +152,38 @@ class Conversation:
         """Let the node remove what no kept release needs, or say what would go. Ends the conversation."""
         self._write(Collect(dry_run=dry_run))
         return self._expect(Collected, wait_seconds=600.0)
+
+    def confirm(self, run_id: RunId) -> Confirmed:
+        """Tell the run that waits for it that the node can still be reached: only over a session of its own.
+
+        Opens the conversation, and ends it. Raises NodeError when the run does not wait.
+        """
+        self.open(state_id="-", run_id=run_id)
+        self._write(Confirm(run_id=run_id))
+        return self._expect(Confirmed)
+
+    def audit(self, *, after: int = 0) -> AuditLines:
+        """The lines of the node's audit behind that number, all of them. Ends the conversation."""
+        self._write(ReadAudit(after=after))
+        return self._expect(AuditLines)
+
+    def history(self) -> History:
+        """The releases that the node keeps. Ends the conversation."""
+        self._write(ReadHistory())
+        return self._expect(History)
+
+    def recall(self, state_id: str | None = None) -> DesiredState:
+        """A kept release, by the beginning of its id; None: the one before the live one.
+
+        `observe` of exactly it may follow: that is a rollback. Raises NodeError when there is none.
+        """
+        self._write(Recall(state_id=state_id))
+        return self._expect(Recalled).state
+
+    def verify(self) -> Verified:
+        """Let the node walk and hash everything that its live release stands on. Ends the conversation."""
+        self._write(Verify())
+        return self._expect(Verified, wait_seconds=_WALK_SECONDS)
 
     def bye(self) -> None:
         """End without a change."""

@@ -7,11 +7,14 @@ first guard, `--downgrade` the second.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import fleet
 from fleet.control.rollout.checkout import Checkout
+from fleet.errors import NodeError
 from fleet.vocabulary.contracts.sync import Hello
+from fleet.vocabulary.names import NodeName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,15 @@ class Guard:
             return Judged(notes=(f"{said}: forced",))
         hint = "git merge or git rebase brings that in" if known else "git pull brings it"
         return Judged(refusals=(Refusal(title=said, hint=f"{hint}\nor deploy all the same: --force"),))
+
+
+def refused(node: NodeName, refusals: Sequence[Refusal]) -> NodeError:
+    """The refusals of one node as one error: the first in its headline, the others under it."""
+    first, *others = refusals
+    also = [line for one in others for line in (f"and: {one.title}", one.detail) if line]
+    hints = dict.fromkeys(line for one in refusals for line in one.hint.splitlines())
+    detail = "\n".join(part for part in (first.detail, *also) if part)
+    return NodeError(first.title, node=node, detail=detail, hint="\n".join(hints))
 
 
 def is_older(version: str, *, than: str) -> bool:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from fleet.control.link.protocol import Link, Session
 from fleet.control.playbook.strategy import Pace
 from fleet.control.rollout.conversation import Content, Conversation, SyncPart
+from fleet.control.rollout.guard import Judged
 from fleet.control.rollout.journal import Journal
 from fleet.control.rollout.nodejob import NodeJob, NodeResult, refuse_changed
 from fleet.control.rollout.plan import NodePlan, idle_plan, node_plan
 from fleet.control.rollout.telling import Telling
+from fleet.control.rollout.terms import Terms
 from fleet.errors import HostKeyError, NodeError, ProtocolError, Unreachable
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import Phase
@@ -44,8 +47,9 @@ class NodeTalk:
         self._session: Session | None = None
         self._talk: Conversation | None = None
         self._observed: Observed | None = None
+        self._plan: NodePlan | None = None
 
-    def check(self, *, facts_seen: FactsSeen) -> NodePlan:
+    def check(self, terms: Terms, *, facts_seen: FactsSeen) -> NodePlan:
         """What a deploy would do here. Unless that is nothing, the conversation stays open for `apply`."""
         job = self.job
         try:
@@ -63,24 +67,26 @@ class NodeTalk:
         except BaseException:
             self.close()
             raise
+        plan = node_plan(job.name, job.compiled, self._observed, current=hello.release or "-")
+        judged = terms.judged(job.name, hello, plan) if not plan.idle else Judged()
+        self._plan = replace(plan, refusals=judged.refusals, notes=judged.notes)
         self._journal.say(Phase.CHECK, "ok", node=job.name)
-        return node_plan(job.name, job.compiled, self._observed)
+        return self._plan
 
     def release(self) -> None:
         """End an open conversation without a change."""
         if self._talk:
             self._talk.bye()
 
-    def apply(self, pace: Pace, *, operator: str) -> NodeResult:
+    def apply(self, pace: Pace, terms: Terms) -> NodeResult:
         """Change the node, as `check` said it would, and see it to its end."""
-        talk = self._talk
-        if talk is None:
+        talk, plan = self._talk, self._plan
+        if talk is None or plan is None:
             raise NodeError("nothing was planned", node=self.job.name)
         self._send(talk)
         self._journal.say(Phase.STAGE, "start", node=self.job.name)
-        deadline = pace.healthy_deadline_seconds
         try:
-            talk.commit(self._journal.run_id, operator=operator, healthy_deadline_seconds=deadline)
+            talk.commit(terms.commit(plan, run_id=self._journal.run_id, pace=pace))
             self._journal.say(Phase.STAGE, "ok", node=self.job.name)
         except (Unreachable, ProtocolError) as error:
             # It was told to, and stages on without us: whether it takes the run is seen by attaching to it.

@@ -15,10 +15,12 @@ from functools import partial
 from fleet.control.link.protocol import Link
 from fleet.control.rollout.batches import Batch
 from fleet.control.rollout.conversation import SyncPart
+from fleet.control.rollout.guard import refused
 from fleet.control.rollout.journal import Journal, Show
 from fleet.control.rollout.nodejob import NodeJob, NodeResult
 from fleet.control.rollout.nodetalk import FactsSeen, NodeTalk
 from fleet.control.rollout.plan import NodePlan
+from fleet.control.rollout.terms import Terms
 from fleet.errors import FleetError, NodeError, Unreachable
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import Outcome, Phase
@@ -39,7 +41,7 @@ class Run:
         sync: SyncPart,
         journal: Journal,
         facts_seen: FactsSeen,
-        operator: str,
+        terms: Terms,
         clock: Clock,
         lost: Mapping[NodeName, FleetError] | None = None,
         width: int = 64,
@@ -50,7 +52,7 @@ class Run:
         }
         self._journal = journal
         self._facts_seen = facts_seen
-        self._operator = operator
+        self._terms = terms
         self._lost = lost or {}
         self._pool = ThreadPoolExecutor(max_workers=max(1, min(width, len(jobs))), thread_name_prefix="fleet-node")
         self.plans: dict[NodeName, NodePlan] = {}
@@ -76,6 +78,12 @@ class Run:
             self._finish(failed(node, error))
         self._each(list(self._talks), self._check_one)
         return self.plans
+
+    def leave_refused(self) -> None:
+        """Nodes that a guard refuses are left alone: they have failed, and are no part of the plan any more."""
+        for node in [node for node, plan in self.plans.items() if plan.refusals]:
+            self._talks[node].close()
+            self._finish(failed(node, refused(node, self.plans.pop(node).refusals)))
 
     def release(self) -> None:
         """End every open conversation without a change."""
@@ -128,14 +136,14 @@ class Run:
         )
 
     def _check_one(self, talk: NodeTalk) -> None:
-        plan = talk.check(facts_seen=self._facts_seen)
+        plan = talk.check(self._terms, facts_seen=self._facts_seen)
         self.plans[talk.job.name] = plan
         if plan.idle:
             talk.release()
             self._finish(NodeResult(name=talk.job.name, outcome=Outcome.UNCHANGED))
 
     def _apply_one(self, talk: NodeTalk, *, batch: Batch) -> None:
-        self._finish(talk.apply(batch.pace, operator=self._operator))
+        self._finish(talk.apply(batch.pace, self._terms))
 
 
 def failed(node: NodeName, error: FleetError) -> NodeResult:

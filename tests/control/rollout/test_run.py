@@ -22,6 +22,7 @@ from fleet.control.rollout.conversation import Conversation, SyncPart, helper_ar
 from fleet.control.rollout.journal import Journal
 from fleet.control.rollout.nodejob import NodeJob
 from fleet.control.rollout.run import Run
+from fleet.control.rollout.terms import Terms
 from fleet.errors import NodeError, NotAdopted, ProtocolError, Unreachable
 from fleet.testing.clock import FakeClock
 from fleet.testing.link import FakeChannel, FakeLink, FakeSession
@@ -162,7 +163,7 @@ def run_over(nodes: Mapping[NodeName, Node | None], folder: Path, events: list[R
         sync=SYNC,
         journal=journal,
         facts_seen=lambda node, facts: None,
-        operator="me@here",
+        terms=Terms(operator="me@here"),
         clock=clock,
     ) as run:
         yield run

@@ -120,11 +120,21 @@ class Release:
 
 
 def adopted(place: Path) -> Node:
-    """A node whose apply job is in place: launchd runs it to its end whenever it is kicked."""
+    """A node whose apply job is in place: launchd runs it to its end when it is kicked, and once at a time."""
     node = Node(place)
+    at_work: list[bool] = []
+
+    def job() -> None:
+        if not at_work:
+            at_work.append(True)
+            try:
+                apply(node.machine)
+            finally:
+                at_work.clear()
+
     label = node.layout.apply_label
     Path(node.layout.plist(label)).write_bytes(plistlib.dumps({"Label": label, "ProgramArguments": ["/bin/sh"]}))
-    node.mac.errands[label] = lambda: apply(node.machine)
+    node.mac.errands[label] = job
     node.mac.run(("/bin/launchctl", "bootstrap", "system", node.layout.plist(label)))
     node.mac.typed.clear()
     return node

@@ -153,22 +153,11 @@ class _Line(Wire):
 
 
 def a_room(place: Path) -> Node:
-    """A node whose apply job runs once at a time, in the thread that kicks it."""
+    """A node whose clock hands the turn on."""
     node = adopted(place)
     clock = Turns()
     node.clock = node.mac.clock = clock
     node.machine = replace(node.machine, clock=clock)
-    at_work: list[bool] = []
-
-    def job() -> None:
-        if not at_work:
-            at_work.append(True)
-            try:
-                apply(node.machine)
-            finally:
-                at_work.clear()
-
-    node.mac.errands[node.layout.apply_label] = job
     return node
 
 

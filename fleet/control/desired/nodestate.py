@@ -46,6 +46,7 @@ class NodeCompiler:
         self._book = book
         self._own = rosters[book.node.name]
         self._elsewhere = elsewhere
+        self._project = project
         self._contents = Contents(node=book.node.name, salt=book.node.settings.secret_salt)
         self._trees = trees_of(book, supplies, project)
         self._services = services_of(book, self._own)
@@ -89,7 +90,7 @@ class NodeCompiler:
             layout=book.layout,
             interpreter=trees.interpreter,
             items=without_repeats(items, book.layout, node=book.node.name),
-            gates=gates_of(book, self._own, self._services, self._elsewhere),
+            gates=gates_of(book, self._own, self._services, self._elsewhere, self._project),
             keep=keep_of(book.node.settings),
         )
         return Compiled(

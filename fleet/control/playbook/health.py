@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -30,11 +30,23 @@ class HttpCheck(Shape, frozen=True, kw_only=True):
     within: Span = "60s"
 
 
+class Golden(Shape, frozen=True, kw_only=True):
+    """A prompt and the answer that the model gives to it at temperature 0. `prompt_file` lies below templates/."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("prompt", "prompt_file")
+
+    prompt: Text | UnsetType = UNSET
+    prompt_file: Text | UnsetType = UNSET
+    answer: Text
+    max_tokens: Annotated[int, Meta(ge=1, le=4096)] = 64
+
+
 class GenerateCheck(Shape, frozen=True, kw_only=True):
-    """The sidecar answers a real completion."""
+    """The sidecar answers a real completion; and what it is known to answer, where that is given."""
 
     daemon: Text
     max_tokens: Annotated[int, Meta(ge=1)] = 1
+    golden: tuple[Golden, ...] = ()
     within: Span = "3m"
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from fleet.node.sync.golden import asked, completion, difference
 from fleet.node.sync.launchd import Launchd, log_tail, why_down
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.problem import GateFailed
@@ -128,22 +128,18 @@ class Gates:
         """A readiness route says nothing: the model loads lazily, so let it speak (FACTS section 4.9)."""
         path = "/v1/chat/completions"
         url = gate.url if gate.url.endswith(path) else gate.url.rstrip("/").removesuffix("/v1") + path
-        asked = {
-            "model": gate.model,
-            "messages": [{"role": "user", "content": "Hello"}],
-            "max_tokens": gate.max_tokens,
-            "stream": False,
-        }
-        answer = self.machine.host.request(url, body=json.dumps(asked).encode(), timeout_seconds=left_seconds)
-        try:
-            said = json.loads(answer.body or b"null")
-        except ValueError:
-            said = None
-        choices = said.get("choices") if isinstance(said, dict) else None
-        if answer.status == 200 and isinstance(choices, list) and choices:
-            return ""
-        shown = answer.body[:300].decode("utf-8", "replace") or answer.error
-        return f"no completion from {url}: {answer.status or 'no answer'} {shown}".strip()
+        until = self.machine.clock.monotonic() + left_seconds
+        for golden in (None, *(gate.golden or ())):
+            left = max(1.0, until - self.machine.clock.monotonic())
+            answer = self.machine.host.request(url, body=asked(gate, golden), timeout_seconds=left)
+            said = completion(answer.body) if answer.status == 200 else None
+            if said is None:
+                shown = answer.body[:300].decode("utf-8", "replace") or answer.error
+                return f"no completion from {url}: {answer.status or 'no answer'} {shown}".strip()
+            wrong = difference(golden, said) if golden else ""
+            if wrong:  # to ask again would give the same
+                raise self._failed(gate, f"{gate.label} does not answer as it is known to. {wrong}")
+        return ""
 
     def _failed(self, gate: Gate, title: str) -> GateFailed:
         tails = [log_tail(self.machine, daemon) for daemon in self.state.daemons if daemon.label == gate.label]

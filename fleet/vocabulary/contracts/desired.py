@@ -253,8 +253,25 @@ class PortGate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GoldenAnswer:
+    """What the model answers to `prompt` when nothing is left to chance (temperature 0). Blanks around it do not count.
+
+    `name` is what the prompt is called where it is too long to show.
+    """
+
+    name: str
+    prompt: str
+    answer: str
+    max_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class GenerateGate:
-    """A real completion of `max_tokens` tokens comes back from the sidecar at `url` (its `/v1/chat/completions`)."""
+    """A real completion of `max_tokens` tokens comes back from the sidecar at `url` (its `/v1/chat/completions`).
+
+    With `golden`, these answers too, each as it stands. Absent where none is asked for: an older release has the
+    same state id.
+    """
 
     kind: ClassVar[str] = "generate"
     label: str
@@ -262,6 +279,7 @@ class GenerateGate:
     model: str = "default_model"
     max_tokens: int = 1
     within_seconds: float = 180.0
+    golden: tuple[GoldenAnswer, ...] | None = None
 
 
 Gate = LaunchdGate | HttpGate | PortGate | GenerateGate

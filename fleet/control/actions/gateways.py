@@ -22,7 +22,7 @@ from fleet.control.link import http
 from fleet.control.link.protocol import Link, Session, target_of
 from fleet.control.playbook import Playbook
 from fleet.control.playbook.tasks import GatewayDaemon
-from fleet.control.supply.secrets import resolve_secret
+from fleet.control.supply.secrets import SecretStore
 from fleet.errors import FleetError, NodeError, ProtocolError, SupplyError, Unreachable
 from fleet.vocabulary.contracts.gateway_admin import (
     ExplainRequest,
@@ -78,13 +78,14 @@ def gateways(inventory: Inventory, playbook: Playbook) -> tuple[GatewayNode, ...
 
 def fleet_key(project: Project) -> KeyFor:
     """What gives the key that the laptop shows to a node's gateway. Raises SupplyError."""
+    secrets = SecretStore(project)
 
     def key_for(node: Node) -> Secret:
         reference = node.settings.fleet_key
         if reference is None:
             hint = "set fleet_key: file:secrets/fleet.key (or env:NAME) for all nodes"
             raise SupplyError("no fleet_key in the inventory, so no key for its gateway", hint=hint, node=node.name)
-        return resolve_secret(reference, project)
+        return secrets[reference]
 
     return key_for
 

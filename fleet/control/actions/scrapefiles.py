@@ -14,7 +14,7 @@ from fleet.control.actions.gateways import GatewayNode
 from fleet.control.actions.scrape import AUTHORITIES_NAME, Job, targets_json
 from fleet.control.inventory.project import Project
 from fleet.control.link.protocol import Link
-from fleet.control.supply.secrets import resolve_secret
+from fleet.control.supply.secrets import SecretStore
 from fleet.errors import FleetError, UsageError
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.tokens import metrics_key
@@ -42,7 +42,8 @@ class ScrapeFiles:
 
         Raises SupplyError without the fleet key, UsageError when the folder cannot be written.
         """
-        keys = {job.key_name: metrics_key(resolve_secret(job.reference, project)) for job in jobs}
+        secrets = SecretStore(project)
+        keys = {job.key_name: metrics_key(secrets[job.reference]) for job in jobs}
         found = gathered(gateways, link=link, base=project.root, now=now, known=self._read(AUTHORITIES_NAME))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

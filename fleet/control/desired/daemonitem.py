@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import plistlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fleet.control.desired.contents import Contents
@@ -13,6 +14,7 @@ from fleet.vocabulary.layout import NodeLayout
 
 LAUNCHD_EXIT_SECONDS = 5
 """launchd's own SIGTERM-to-SIGKILL time where a plist says nothing (FACTS section 1.3)."""
+_COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 
 
 def daemon_item(
@@ -31,7 +33,11 @@ def daemon_item(
     plist: dict[str, Any] = plistlib.loads(text.encode())
     argv = plist.get("ProgramArguments") or []
     account, group = (layout.owner, layout.group) if layout.domain != "system" else (layout.admin, layout.admin_group)
-    _refuse_known_secrets(text, service, contents)
+    if contents.holds_secret((*_words(plist), *_COMMENT.findall(text))):
+        raise PlistError(
+            f"the plist of {service} holds a secret, which everybody on the node could read",
+            hint="name the 0600 file that holds it instead",
+        )
     return Daemon(
         task=task,
         label=plist["Label"],
@@ -50,11 +56,14 @@ def daemon_item(
     )
 
 
-def _refuse_known_secrets(text: str, service: str, contents: Contents) -> None:
-    for secret in contents.secret.values():
-        value = secret.reveal().strip()
-        if len(value) >= 8 and value in text:
-            raise PlistError(
-                f"the plist of {service} holds a secret, which everybody on the node could read",
-                hint="name the 0600 file that holds it instead",
-            )
+def _words(value: Any) -> Iterator[str]:
+    """Every text of a plist, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _words(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _words(inner)

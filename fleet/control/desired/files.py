@@ -8,6 +8,7 @@ from pathlib import Path
 from fleet.control.desired.contents import Contents
 from fleet.control.desired.daemonjobs import placed
 from fleet.control.desired.expand import NodePlaybook
+from fleet.control.desired.sealed import Sealed, as_it_is
 from fleet.control.inventory import Project
 from fleet.control.playbook.playbook import Task
 from fleet.control.playbook.shapes import given, mode_bits
@@ -59,7 +60,7 @@ class NodeFiles:
         """The item of a file task."""
         reference, source = given(action.secret), given(action.src)
         if reference:
-            blob = self._contents.add_secret(self._secrets[reference])
+            blob = self._contents.add_secret(as_it_is(reference, self._secrets))
         elif source:
             blob = self._contents.add(self._source(task, source))
         else:
@@ -71,11 +72,11 @@ class NodeFiles:
         text = self._book.templates.render(action.src, {**self._book.values, **self._values}, asked=task.place)
         return self._item(task, action, self._contents.add(text.encode()), mode=action.mode)
 
-    def config(self, name: str, content: bytes | Secret, *, task: str) -> File:
+    def config(self, name: str, content: bytes | Sealed, *, task: str) -> File:
         """A file that fleet itself writes into etc/: a secret one is the services' alone."""
         layout = self._book.layout
-        secret = isinstance(content, Secret)
-        blob = self._contents.add_secret(content) if isinstance(content, Secret) else self._contents.add(content)
+        secret = isinstance(content, Sealed)
+        blob = self._contents.add_secret(content) if isinstance(content, Sealed) else self._contents.add(content)
         path = layout.etc(name)
         self._blobs[path] = blob
         return File(

@@ -9,13 +9,14 @@ the token of its node's agent as the key `agent`, which cares for the node's own
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from fleet.control.desired.apiupstreams import api_key_files
 from fleet.control.desired.expand import NodePlaybook
 from fleet.control.desired.roster import Roster
+from fleet.control.desired.sealed import Sealed
 from fleet.control.desired.watchsecrets import watch_secret_files
 from fleet.control.inventory import Node
 from fleet.control.playbook.tasks import AgentDaemon
@@ -25,6 +26,8 @@ from fleet.vocabulary.names import GatewayRole, NodeName
 from fleet.vocabulary.secret import Secret
 from fleet.vocabulary.tokens import agent_token, metrics_key
 
+NEXT = ".next"
+PREVIOUS = ".previous"
 _MEANINGS = {
     "fleet_key": "what fronts and the laptop show to nodes",
     "gateway_key": "what clients show to a front",
@@ -83,50 +86,91 @@ def watched_by(front: Roster, rosters: Mapping[NodeName, Roster]) -> Iterator[Ro
             yield other
 
 
-def key_ring(roster: Roster, secrets: Mapping[str, Secret], *, agent: bool) -> Secret:
-    """The content of a gateway's keys.json; `agent`: the node has one. Raises InventoryError when two are the same."""
-    fleet = secrets[reference_of(roster.node, "fleet_key")]
-    own = _of_the_fleet(fleet)
-    if agent:
-        token = agent_token(fleet, roster.node.name)
-        own += (HashedKey(name="agent", sha256=_sha256(token), scopes=("care",)),)
-    if roster.role is not GatewayRole.FRONT:
-        return _ring(*own)
-    clients = secrets[reference_of(roster.node, "gateway_key")]
-    if clients == fleet:
-        raise InventoryError(
-            "gateway_key and fleet_key are the same secret: every client could administer the fleet",
-            node=roster.node.name,
-            place=roster.node.place,
-        )
-    return _ring(
-        HashedKey(name="clients", sha256=_sha256(clients), scopes=("inference",)),
-        *own,
-    )
+def ring_references(node: Node) -> Mapping[str, tuple[str, ...]]:
+    """`fleet_key` and `gateway_key` -> the references under which a key of that name may lie: its own comes first.
 
-
-def api_key(front: Roster, api: str, secrets: Mapping[str, Secret]) -> Secret:
-    """What a front shows to an API. Raises InventoryError when it is a key of the fleet's own."""
-    shown = secrets[api_key_files(front)[api][0]]
+    While a key is changed, the one to come lies beside its file as `.next`, the one that goes as `.previous`.
+    """
+    found: dict[str, tuple[str, ...]] = {}
     for name in _MEANINGS:
-        if secrets[reference_of(front.node, name)] == shown:
+        own = getattr(node.settings, name)
+        if own:
+            beside = tuple(own + ending for ending in (NEXT, PREVIOUS)) if own.startswith("file:") else ()
+            found[name] = (own, *beside)
+    return found
+
+
+def key_ring(roster: Roster, secrets: Mapping[str, Secret], *, agent: bool) -> Sealed:
+    """The content of a gateway's keys.json; `agent`: the node has one. Raises InventoryError when two are the same.
+
+    While a key is changed, the gateway takes the one that comes and the one that goes as well.
+    """
+    node, front = roster.node, roster.role is GatewayRole.FRONT
+    known = {name: [one for one in ring if one in secrets] for name, ring in ring_references(node).items()}
+    fleet = (reference_of(node, "fleet_key"), *known["fleet_key"][1:])
+    clients = (reference_of(node, "gateway_key"), *known["gateway_key"][1:]) if front else ()
+
+    def make() -> Secret:
+        own = [key for one in fleet for key in _of_the_fleet(secrets[one], node.name, also=_also(one), agent=agent)]
+        shown = [
+            HashedKey(name=f"clients{_also(one)}", sha256=_sha256(secrets[one]), scopes=("inference",))
+            for one in clients
+        ]
+        if {key.sha256 for key in own} & {key.sha256 for key in shown}:
             raise InventoryError(
-                f"upstreams.{api}.key and {name} are the same secret: {api} would be told {_MEANINGS[name]}",
-                node=front.node.name,
-                place=front.node.place_of("upstreams", api, "key"),
+                "gateway_key and fleet_key are the same secret: every client could administer the fleet",
+                node=node.name,
+                place=node.place,
             )
-    return shown
+        unique: dict[str, HashedKey] = {}
+        for key in (*shown, *own):
+            unique.setdefault(key.sha256, key)
+        return _ring(unique.values())
+
+    return Sealed(recipe=f"keys of {node.name}, agent {agent}", references=(*fleet, *clients), make=make)
 
 
-def _of_the_fleet(fleet: Secret) -> tuple[HashedKey, ...]:
-    return (
-        HashedKey(name="fleet", sha256=_sha256(fleet), scopes=("inference", "node", "admin")),
-        HashedKey(name="metrics", sha256=_sha256(metrics_key(fleet)), scopes=("node",)),
+def token_of(own: Roster, secrets: Mapping[str, Secret]) -> Sealed:
+    """The token of a node's agent, which follows from the fleet key."""
+    reference, name = reference_of(own.node, "fleet_key"), own.node.name
+    return Sealed(
+        recipe=f"agent of {name}", references=(reference,), make=lambda: agent_token(secrets[reference], name)
     )
 
 
-def _ring(*keys: HashedKey) -> Secret:
-    return Secret(msgspec.json.format(msgspec.json.encode(KeyRing(keys=keys)), indent=2).decode() + "\n")
+def api_key(front: Roster, api: str, secrets: Mapping[str, Secret]) -> Sealed:
+    """What a front shows to an API. Making it raises InventoryError when it is a key of the fleet's own."""
+    reference = api_key_files(front)[api][0]
+    own = {name: reference_of(front.node, name) for name in _MEANINGS}
+
+    def make() -> Secret:
+        shown = secrets[reference]
+        for name, one in own.items():
+            if secrets[one] == shown:
+                raise InventoryError(
+                    f"upstreams.{api}.key and {name} are the same secret: {api} would be told {_MEANINGS[name]}",
+                    node=front.node.name,
+                    place=front.node.place_of("upstreams", api, "key"),
+                )
+        return shown
+
+    return Sealed(recipe=f"key for {api}", references=(reference, *own.values()), make=make)
+
+
+def _also(reference: str) -> str:
+    """How the names of keys end that are taken while a key is changed."""
+    return next((f"-{ending[1:]}" for ending in (NEXT, PREVIOUS) if reference.endswith(ending)), "")
+
+
+def _of_the_fleet(fleet: Secret, node: str, *, also: str, agent: bool) -> Iterator[HashedKey]:
+    yield HashedKey(name=f"fleet{also}", sha256=_sha256(fleet), scopes=("inference", "node", "admin"))
+    yield HashedKey(name=f"metrics{also}", sha256=_sha256(metrics_key(fleet)), scopes=("node",))
+    if agent:
+        yield HashedKey(name=f"agent{also}", sha256=_sha256(agent_token(fleet, node)), scopes=("care",))
+
+
+def _ring(keys: Iterable[HashedKey]) -> Secret:
+    return Secret(msgspec.json.format(msgspec.json.encode(KeyRing(keys=tuple(keys))), indent=2).decode() + "\n")
 
 
 def _sha256(key: Secret) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fleet.control.desired.expand import NodePlaybook, expand, refuse_tags
-from fleet.control.desired.keys import secret_references
+from fleet.control.desired.keys import ring_references, secret_references
 from fleet.control.desired.roster import Roster, rosters
+from fleet.control.desired.secretrefs import path_of
 from fleet.control.desired.supplies import EnvNeed, InterpreterNeed, ModelNeed, Needs, SecretNeed
 from fleet.control.desired.templates import Templates
 from fleet.control.inventory import Inventory, Node, Project, find_project
@@ -17,7 +18,7 @@ from fleet.control.playbook.shapes import given
 from fleet.control.playbook.tasks import FileTask, ModelTask, PythonEnvTask
 from fleet.errors import PlaybookError
 from fleet.vocabulary.contracts.sync import Facts
-from fleet.vocabulary.names import NodeName
+from fleet.vocabulary.names import GatewayRole, NodeName
 
 
 def needs(
@@ -46,7 +47,15 @@ def needs_of(books: Sequence[NodePlaybook], lists: Mapping[NodeName, Roster], pr
     """What the states of these nodes are made from; a lock or manifest may not be there."""
     envs = dict.fromkeys(env_need(book, env, project) for book in books for _, env in env_tasks(book))
     models = dict.fromkeys(model_need(model, project) for book in books for _, model in model_tasks(book))
-    secrets = [reference for book in books for reference in (*_file_secrets(book), *secret_references(book, lists))]
+    secrets = [
+        reference
+        for book in books
+        for reference in (
+            *_file_secrets(book),
+            *secret_references(book, lists),
+            *_changing(book, lists, project),
+        )
+    ]
     return Needs(
         envs=tuple(envs),
         models=tuple(models),
@@ -125,6 +134,17 @@ def _file_secrets(book: NodePlaybook) -> Iterator[str]:
         reference = given(action.secret)
         if reference:
             yield reference
+
+
+def _changing(book: NodePlaybook, lists: Mapping[NodeName, Roster], project: Project) -> Iterator[str]:
+    """The keys beside those of a gateway's ring, while they are changed."""
+    role = lists[book.node.name].role
+    if role is None:
+        return
+    for name, (_, *beside) in ring_references(book.node).items():
+        for reference in beside if role is GatewayRole.FRONT or name == "fleet_key" else ():
+            if path_of(reference.removeprefix("file:"), project.root).is_file():
+                yield reference
 
 
 def _project_file(project: Project, kind: str, name: str) -> Path:

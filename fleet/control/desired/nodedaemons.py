@@ -14,9 +14,10 @@ from fleet.control.desired.files import NodeFiles
 from fleet.control.desired.fitting import memory_bytes, reserve_bytes
 from fleet.control.desired.gatewayfile import STATE_DIR, gateway_config, gateway_json
 from fleet.control.desired.jobs import Job, render_job
-from fleet.control.desired.keys import api_key, key_ring, reference_of, upstream_key_files
+from fleet.control.desired.keys import api_key, key_ring, token_of, upstream_key_files
 from fleet.control.desired.manifests import Manifests
 from fleet.control.desired.roster import Roster
+from fleet.control.desired.sealed import as_it_is
 from fleet.control.desired.states import ServiceSpec
 from fleet.control.desired.trees import Trees
 from fleet.control.desired.watchsecrets import watch_secrets
@@ -29,7 +30,6 @@ from fleet.vocabulary.contracts.codec import digest_of
 from fleet.vocabulary.contracts.desired import Daemon, Directory, Drain, Item, Tree
 from fleet.vocabulary.names import GatewayRole, Label, ModelName, NodeName, ServiceKind
 from fleet.vocabulary.secret import Secret
-from fleet.vocabulary.tokens import agent_token
 from fleet.vocabulary.units import parse_seconds
 
 
@@ -129,7 +129,7 @@ class NodeDaemons:
 
     def _agent(self, task: Task, action: AgentDaemon) -> Iterator[Item]:
         own = self._own
-        token = self._files.config("agent.token", self._agent_token(), task=task.name)
+        token = self._files.config("agent.token", token_of(own, self._secrets), task=task.name)
         watched = agent_config(own, self._services, sysctls=self._sysctls, versions=dict(self._versions()))
         config = self._files.config("agent.json", agent_json(watched), task=task.name)
         yield from (token, config)
@@ -162,11 +162,11 @@ class NodeDaemons:
         config = gateway_config(own, self._rosters, role=role, manifests=self._manifests, agent=self._has_agent)
         files = [self._files.config("keys.json", key_ring(own, self._secrets, agent=self._has_agent), task=task.name)]
         if self._has_agent:
-            files.append(self._files.config("agent.token", self._agent_token(), task=task.name))
+            files.append(self._files.config("agent.token", token_of(own, self._secrets), task=task.name))
         if role is GatewayRole.FRONT:
             for reference, path in upstream_key_files(own, self._rosters).items():
                 name = path.rpartition("/")[2]
-                files.append(self._files.config(name, self._secrets[reference], task=task.name))
+                files.append(self._files.config(name, as_it_is(reference, self._secrets), task=task.name))
             for api, (_, path) in api_key_files(own).items():
                 key = api_key(own, api, self._secrets)
                 files.append(self._files.config(path.rpartition("/")[2], key, task=task.name))
@@ -274,9 +274,6 @@ class NodeDaemons:
                 )
             found[full] = blob.digest
         return found
-
-    def _agent_token(self) -> Secret:
-        return agent_token(self._secrets[reference_of(self._own.node, "fleet_key")], self._own.node.name)
 
     def _directory(self, path: str, mode: int, *, owner: str | None = None, group: str | None = None) -> Directory:
         return Directory(

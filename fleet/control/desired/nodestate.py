@@ -47,7 +47,7 @@ class NodeCompiler:
         self._own = rosters[book.node.name]
         self._elsewhere = elsewhere
         self._project = project
-        self._contents = Contents(node=book.node.name, salt=book.node.settings.secret_salt)
+        self._contents = Contents(node=book.node.name, salt=book.node.settings.secret_salt, memo=supplies.memo)
         self._trees = trees_of(book, supplies, project)
         self._services = services_of(book, self._own)
         self._values = {

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import msgspec
 
+from fleet.control.desired.secretrefs import parse_secret_ref
 from fleet.control.desired.supplies import ModelNeed, Needs, Packed, Supplies
 from fleet.control.inventory import Inventory, Node
 from fleet.errors import PlaybookError
@@ -28,8 +29,10 @@ def as_if_adopted(inventory: Inventory) -> Inventory:
 def rehearsal_supplies(needs: Needs) -> Supplies:
     """Supplies whose digests follow from the needs. Manifests are the real ones where they are there.
 
-    Raises PlaybookError for a manifest that is no manifest.
+    Raises PlaybookError for a manifest that is no manifest, SupplyError for what is no reference to a secret.
     """
+    for need in needs.secrets:
+        parse_secret_ref(need.reference)
     return Supplies(
         app=_packed("app"),
         envs={need: _packed(f"env {need.name} {need.lock_sha256}") for need in needs.envs},

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fleet.control.desired.fit import Fit
+from fleet.control.desired.sealed import SealedBlob
 from fleet.vocabulary.contracts.desired import DesiredState
 from fleet.vocabulary.names import Label, ModelName, NodeName
-from fleet.vocabulary.secret import Secret
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +35,12 @@ class Compiled:
     """The desired state of a node and what goes with it.
 
     `contents` holds plists, configurations and files by digest (`sha256:...`); `secrets` the secret ones
-    (`hmac-sha256:...`). Archives and weights are not here: they lie in the cache, by the digests that the state names.
+    (`hmac-sha256:...`), which are learnt when they are called. Archives and weights are not here: they lie in the
+    cache, by the digests that the state names.
     """
 
     state: DesiredState
     contents: Mapping[str, bytes] = field(default_factory=dict)
-    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    secrets: Mapping[str, SealedBlob] = field(default_factory=dict)
     fit: Fit | None = None
     services: tuple[ServiceSpec, ...] = ()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fleet.control.desired.sealed import NoMemo, SecretMemo
 from fleet.vocabulary.contracts.desired import Blob
 from fleet.vocabulary.contracts.model import ModelManifest
 from fleet.vocabulary.secret import Secret
@@ -53,7 +54,7 @@ class AppNeed:
 
 @dataclass(frozen=True, kw_only=True)
 class SecretNeed:
-    """A secret by its reference (`env:NAME`, `file:PATH`)."""
+    """A secret by its reference, one of the forms of `secretrefs`."""
 
     reference: str
 
@@ -86,3 +87,5 @@ class Supplies:
     models: Mapping[ModelNeed, ModelManifest] = field(default_factory=dict)
     interpreters: Mapping[InterpreterNeed, Packed | None] = field(default_factory=dict)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    """By reference. Learning one may take a while, so it is looked up only when its value is needed."""
+    memo: SecretMemo = field(default_factory=NoMemo)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 from fleet.control.desired.roster import Roster
+from fleet.control.desired.sealed import Sealed
 from fleet.errors import SupplyError
 from fleet.vocabulary.hosts import is_loopback
 from fleet.vocabulary.secret import Secret
@@ -23,17 +25,22 @@ def watch_secret_files(front: Roster) -> dict[str, tuple[str, str]]:
     }
 
 
-def watch_secrets(front: Roster, secrets: Mapping[str, Secret]) -> Iterator[tuple[str, Secret]]:
-    """The path and the content of every such file. Raises SupplyError for what is no address; never shows it."""
+def watch_secrets(front: Roster, secrets: Mapping[str, Secret]) -> Iterator[tuple[str, Sealed]]:
+    """The path and the content of every such file. Making it raises SupplyError for what is no address."""
     for name, (reference, path) in watch_secret_files(front).items():
-        address = Secret(secrets[reference].reveal().strip())
-        if not is_address_to_ask(address):
-            raise SupplyError(
-                f"{name}: what {reference} holds is no address that a front may ask",
-                node=front.node.name,
-                hint="one line like https://hooks.example.com/...; plain http is for 127.0.0.1 only",
-            )
-        yield path, address
+        make = partial(_address, name, reference, front.node.name, secrets)
+        yield path, Sealed(recipe=f"address for {name}", references=(reference,), make=make)
+
+
+def _address(name: str, reference: str, node: str, secrets: Mapping[str, Secret]) -> Secret:
+    address = Secret(secrets[reference].reveal().strip())
+    if not is_address_to_ask(address):
+        raise SupplyError(
+            f"{name}: what {reference} holds is no address that a front may ask",
+            node=node,
+            hint="one line like https://hooks.example.com/...; plain http is for 127.0.0.1 only",
+        )
+    return address
 
 
 def is_address_to_ask(address: Secret) -> bool:

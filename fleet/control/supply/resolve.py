@@ -12,18 +12,27 @@ from fleet.control.supply.envs import build_env
 from fleet.control.supply.interpreters import fetch_interpreter
 from fleet.control.supply.models import read_manifest
 from fleet.control.supply.nodepart import app_archive
-from fleet.control.supply.secrets import resolve_secret
+from fleet.control.supply.secrets import SecretStore
+from fleet.control.supply.secrets.digests import SecretDigests
 from fleet.control.supply.uvtool import uv_path
 
 
 def resolve(
-    needs: Needs, *, project: Project, cache: Cache, notify: Callable[[str], None] = lambda _: None
+    needs: Needs,
+    *,
+    project: Project,
+    cache: Cache,
+    notify: Callable[[str], None] = lambda _: None,
+    refresh_secrets: bool = False,
 ) -> Supplies:
     """Every need answered. Raises SupplyError or ConfigError for the first that cannot be.
 
-    `notify` hears of what takes long, from several threads.
+    `notify` hears of what takes long, from several threads. Secrets are learnt here when they are new or may have
+    changed, the others only where a value is needed; `refresh_secrets` learns all.
     """
-    secrets = {need.reference: resolve_secret(need.reference, project) for need in needs.secrets}
+    secrets = SecretStore(project, [need.reference for need in needs.secrets])
+    memo = SecretDigests(project.state_dir / "secrets.json", secrets.versions(), refresh=refresh_secrets)
+    secrets.learn(memo.new_ones())
     uv_path()  # sysconfig's first use is not safe in several threads at once (CPython 3.11)
     models = {need: read_manifest(need.manifest_path) for need in needs.models}
     with ThreadPoolExecutor(4) as pool:  # uv itself is parallel; four hide its waits for the network
@@ -38,4 +47,5 @@ def resolve(
             interpreters={need: future.result() for need, future in pythons},
             models=models,
             secrets=secrets,
+            memo=memo,
         )

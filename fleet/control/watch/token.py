@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fleet.control.inventory.node import Node
 from fleet.control.inventory.project import Project
-from fleet.control.supply.secrets import resolve_secret
+from fleet.control.supply.secrets import SecretStore
 from fleet.control.watch.poll import TokenFor
 from fleet.errors import SupplyError
 from fleet.vocabulary.secret import Secret
@@ -23,12 +23,13 @@ def agent_token(project: Project) -> TokenFor:
 
 def gateway_key(project: Project) -> TokenFor:
     """What gives the key that a node's gateway knows. Raises SupplyError."""
+    secrets = SecretStore(project)
 
     def key_for(node: Node) -> Secret:
         reference = node.settings.fleet_key
         if reference is None:
             hint = "set fleet_key: file:secrets/fleet.key (or env:NAME) for all nodes"
             raise SupplyError("no fleet_key in the inventory, so no token for the agent", hint=hint, node=node.name)
-        return resolve_secret(reference, project)
+        return secrets[reference]
 
     return key_for

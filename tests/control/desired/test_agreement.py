@@ -23,7 +23,7 @@ def on_disk(compiled: Compiled) -> Path:
             path = Path(item.path)
             path.parent.mkdir(parents=True, exist_ok=True)
             secret = compiled.secrets.get(item.blob.digest)
-            path.write_bytes(secret.reveal().encode() if secret else compiled.contents[item.blob.digest])
+            path.write_bytes(secret().reveal().encode() if secret else compiled.contents[item.blob.digest])
             path.chmod(item.mode)
     return Path(compiled.state.layout.etc("x")).parent
 

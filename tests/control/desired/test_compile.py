@@ -51,7 +51,7 @@ def content(compiled: Compiled, path: str) -> bytes:
     found = item(compiled, f"file:{path}")
     assert isinstance(found, File)
     if found.blob.secret:
-        return compiled.secrets[found.blob.digest].reveal().encode()
+        return compiled.secrets[found.blob.digest]().reveal().encode()
     return compiled.contents[found.blob.digest]
 
 
@@ -148,7 +148,7 @@ def test_every_small_blob_of_a_state_has_its_content(tmp_path: Path) -> None:
             if digest in compiled.contents:
                 assert blob.size == len(compiled.contents[digest])
             elif digest in compiled.secrets:
-                assert blob.size == len(compiled.secrets[digest].reveal().encode())
+                assert blob.size == len(compiled.secrets[digest]().reveal().encode())
 
 
 # ---------------------------------------------------------------- secrets
@@ -158,7 +158,7 @@ def test_no_secret_stands_in_a_state_a_content_or_a_plist(tmp_path: Path) -> Non
     kit = a_project(tmp_path)
     for compiled in kit.compile().values():
         shown = json.dumps(plain(compiled.state)) + b"".join(compiled.contents.values()).decode()
-        for secret in [*SECRETS.values(), *compiled.secrets.values()]:
+        for secret in [*SECRETS.values(), *(sealed() for sealed in compiled.secrets.values())]:
             assert secret.reveal() not in shown
         for one in compiled.state.items:
             if isinstance(one, File) and one.blob.secret:

@@ -89,7 +89,7 @@ def test_the_addresses_are_secret_files_of_the_front(tmp_path: Path) -> None:
     assert (watch.webhook_file, watch.ping_file) == ("/opt/fleet/etc/webhook.url", "/opt/fleet/etc/ping.url")
     for name, text in (("webhook.url", HOOK.reveal()), ("ping.url", "https://ping.example/uuid")):
         assert files[name].mode == 0o600
-        assert front.secrets[files[name].blob.digest].reveal() == text
+        assert front.secrets[files[name].blob.digest]().reveal() == text
     gateway = next(one for one in front.state.daemons if one.service == "gateway")
     assert "/opt/fleet/etc/webhook.url" in gateway.reload
     assert HOOK.reveal() not in b"".join(front.contents.values()).decode()

@@ -109,7 +109,7 @@ def test_the_key_of_an_api_is_a_0600_file_of_the_front_and_a_digest_in_the_state
     assert isinstance(found, File)
     assert (stat.filemode(found.mode)[1:], found.owner, found.sensitive) == ("rw-------", "fleet", True)
     assert found.blob.digest.startswith("hmac-sha256:")
-    assert front.secrets[found.blob.digest].reveal() == OPENROUTER_KEY.reveal()
+    assert front.secrets[found.blob.digest]().reveal() == OPENROUTER_KEY.reveal()
     gateway = next(one for one in front.state.daemons if one.service == "gateway")
     assert path in gateway.reload
     assert upstreams_of(front)["openrouter/flash"].key_file == path

@@ -101,11 +101,13 @@ def test_a_secret_file_that_others_may_read_is_refused(project: Project) -> None
         ("file:folder", "not a file|is a directory"),
         ("file:empty", "empty"),
         ("file:binary", "not UTF-8"),
-        ("keyring:fleet/key", "later release"),
-        ("op://vault/item", "later release"),
-        ("sops:secrets.yml", "later release"),
+        ("keyring:key", "begins with keyring: is not one"),
+        ("op://vault/item", "begins with op: is not one"),
+        ("sops:secrets.yml", "begins with sops: is not one"),
+        ("sops:absent.yml#key", "no such file"),
         ("sk-or-v1-abcdef", "reference, not as itself"),
         ("env:", "reference, not as itself"),
+        ("env:a-b", "begins with env: is not one"),
     ],
 )
 def test_what_is_no_usable_reference_is_refused_without_showing_it(

@@ -64,7 +64,7 @@ show-prometheus: $(VENV)/.dev ## health 3: a real Prometheus scrapes nodes in ne
 # Health ("the fleet knows its Macs"), its promises by number.
 
 show-faults: $(VENV)/.dev ## health 1: every fault of a simulated fleet: state, text and advice in its time, and the way back
-	@$(BIN)/python -m pytest -v tests/integration/test_every_fault.py tests/control/watch/test_health_of_faults.py tests/sim/test_lasting_faults.py
+	@$(BIN)/python -m pytest -v tests/integration/test_every_fault.py tests/control/watch/test_health_of_faults.py tests/sim/test_lasting_faults.py tests/node/agent/test_agent_slow_decode.py
 
 show-routing: $(VENV)/.dev ## health 2: a fault on one of two nodes under load moves new work away and back; no request fails
 	@$(BIN)/python -m pytest -q -s tests/node/gateway/test_gateway_work_moves_away.py tests/node/gateway/test_gateway_routing_by_health.py

@@ -39,6 +39,7 @@ _STOPPED = 130
 @click.option(
     "-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan for fleet deploy --plan."
 )
+@click.option("--refresh-secrets", is_flag=True, help="Look at every secret, also those that seem unchanged.")
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @click.pass_context
 def plan(
@@ -48,10 +49,13 @@ def plan(
     commands: bool,
     exit_code: bool,
     out: Path | None,
+    refresh_secrets: bool,
     as_json: bool,
 ) -> None:
     """Show what a deploy would change; change nothing."""
-    deployer, wanted = _deployer(ctx, Wanted(playbook=playbook, on=on, overrides=overrides_of(ctx)))
+    deployer, wanted = _deployer(
+        ctx, Wanted(playbook=playbook, on=on, overrides=overrides_of(ctx), refresh_secrets=refresh_secrets)
+    )
     prepared = deployer.prepare(wanted)
     console = Console(stderr=True, quiet=as_json)
     view = run_view(console, [job.name for job in prepared.jobs], json=False, keep=False)
@@ -84,6 +88,7 @@ def plan(
 )
 @click.option("--force", is_flag=True, help="Also from an older checkout, and a release that failed before.")
 @click.option("--downgrade", is_flag=True, help="Also over what a newer fleet deployed.")
+@click.option("--refresh-secrets", is_flag=True, help="Look at every secret, also those that seem unchanged.")
 @click.option("--json", "as_json", is_flag=True, help="The run's events as JSON lines on stdout (with --yes).")
 @click.pass_context
 def deploy(
@@ -95,6 +100,7 @@ def deploy(
     saved: Path | None,
     force: bool,
     downgrade: bool,
+    refresh_secrets: bool,
     as_json: bool,
 ) -> None:
     """Make the nodes what inventory and playbook say: plan, ask, change in gated batches."""
@@ -110,6 +116,7 @@ def deploy(
             overrides=overrides_of(ctx),
             force=force,
             downgrade=downgrade,
+            refresh_secrets=refresh_secrets,
             saved=read_plan(saved) if saved else None,
         ),
     )

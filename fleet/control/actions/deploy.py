@@ -52,6 +52,8 @@ class Wanted:
     """Typed to lift the guards against a stale checkout, and against a release that failed before."""
     downgrade: bool = False
     """Typed to deploy over what a newer fleet deployed."""
+    refresh_secrets: bool = False
+    """Look at every secret, whether or not it seems to be what it was."""
     saved: SavedPlan | None = None
     """Do exactly this plan; playbook and nodes are its own."""
 
@@ -104,10 +106,17 @@ class Deployer:
         nodes = tuple(node for node in nodes if node.name not in lost)
         # A front routes to nodes that are not part of this run: they are compiled for, not deployed to.
         wants = needs(inventory, playbook, facts=facts, nodes=nodes, project=self._project)
-        supplies = resolve(wants, project=self._project, cache=self._cache, notify=self._notify)
+        supplies = resolve(
+            wants,
+            project=self._project,
+            cache=self._cache,
+            notify=self._notify,
+            refresh_secrets=wanted.refresh_secrets,
+        )
         compiled = compile_states(
             inventory, playbook, facts=facts, nodes=nodes, supplies=supplies, project=self._project
         )
+        supplies.memo.save()
         jobs = tuple(
             self._job(node, compiled[node.name], supplies, facts.get(node.name))
             for node in nodes

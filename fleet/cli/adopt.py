@@ -9,14 +9,12 @@ from typing import Any
 
 import click
 
-from fleet.cli.context import narrate, overrides_of, print_json, project_of
+from fleet.cli.context import link_to, narrate, overrides_of, print_json, project_of
 from fleet.cli.lines import for_stdout, names_text
 from fleet.control.actions.adopt import Adopter, Adoption, Stranger
 from fleet.control.actions.adopt_probe import reached_while_locked
 from fleet.control.inventory import Inventory, Node, load_inventory
-from fleet.control.link.fabric_link import FabricLink
 from fleet.control.link.hostkeys import fingerprint
-from fleet.control.link.protocol import target_of
 from fleet.control.supply.cache import Cache
 from fleet.errors import UsageError
 from fleet.vocabulary.secret import Secret
@@ -57,7 +55,7 @@ def adopt(
     password = os.environ.get("FLEET_SUDO_PASSWORD")
     if ask_sudo_password:
         password = click.prompt("sudo password on the nodes", hide_input=True, err=True)
-    link = FabricLink(nodes=[target_of(node, base=project.root) for node in inventory.nodes.values()])
+    link = link_to(project, inventory)
     adopter = Adopter(
         project=project,
         link=link,

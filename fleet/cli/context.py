@@ -50,9 +50,18 @@ def narrate(text: str) -> None:
 def link_of(ctx: click.Context) -> Link:
     """The link of this call: a jump host that is itself a node of the inventory is held to its pin."""
     from fleet.control.inventory import load_inventory
-    from fleet.control.link.fabric_link import FabricLink
-    from fleet.control.link.protocol import target_of
 
     project = project_of(ctx)
-    inventory = load_inventory(project, overrides=overrides_of(ctx))
-    return FabricLink(nodes=[target_of(node, base=project.root) for node in inventory.nodes.values()])
+    return link_to(project, load_inventory(project, overrides=overrides_of(ctx)))
+
+
+def link_to(project: Project, inventory: Inventory) -> Link:
+    """The link to the nodes of an inventory, each by the carrier that it names."""
+    from fleet.control.link.carriers import Carriers
+    from fleet.control.link.protocol import target_of
+
+    return Carriers(
+        nodes=[target_of(node, base=project.root) for node in inventory.nodes.values()],
+        keys=project.state_dir / "keys",
+        tell=lambda node, text: narrate(f"{node}: {text}"),
+    )

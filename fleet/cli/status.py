@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from fleet.cli.context import overrides_of, print_json, project_of, selected
+from fleet.cli.context import link_to, overrides_of, print_json, project_of, selected
 from fleet.cli.span import Span
 from fleet.control.inventory import load_inventory
-from fleet.control.link.fabric_link import FabricLink
-from fleet.control.link.protocol import target_of
 from fleet.control.watch.backfill import Backfill
 from fleet.control.watch.book import HealthBook
 from fleet.control.watch.laptop import OwnNetwork, Wakes
@@ -76,7 +74,7 @@ def status(
     nodes = selected(project, inventory, on)
     if not nodes:
         raise UsageError(f"no node fits {on!r}", hint="fleet inventory list shows the nodes")
-    link = FabricLink(nodes=[target_of(node, base=project.root) for node in inventory.nodes.values()])
+    link = link_to(project, inventory)
     clock = SystemClock()
     token_for, key_for, base = agent_token(project), gateway_key(project), project.root
     poller: Asker = Poller(link, token_for=token_for, key_for=key_for, clock=clock, timeout_seconds=timeout, base=base)

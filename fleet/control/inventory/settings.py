@@ -36,7 +36,9 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = None
     link: Annotated[
         Literal["fabric", "openssh"],
-        Meta(description="What carries the session. `openssh` comes with a later release."),
+        Meta(
+            description="What carries the session: our own SSH, or (`openssh`) the ssh program; see the guide on adopting."
+        ),
     ] = "fabric"
     host_key: Annotated[
         str | None,

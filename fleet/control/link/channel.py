@@ -7,6 +7,7 @@ import re
 import paramiko
 
 from fleet.control.link.deadline import Deadline
+from fleet.control.link.intake import Intake, last_words, lost, silent
 from fleet.control.link.protocol import WAIT_SECONDS, ChannelEnded
 from fleet.errors import Unreachable
 
@@ -23,7 +24,7 @@ class SshChannel:
     def __init__(self, raw: paramiko.Channel, *, node: str, rtt_seconds: float) -> None:
         self._raw = raw
         self._node = node
-        self._buffer = bytearray()
+        self._intake = Intake(more=self._fill, ended=self._ended)
         self._stderr = bytearray()
         # A fresh sshd buffers what its command has not read yet by copying (bench/ssh section 0.6). Other servers
         # may open the window again only when half of it is used up: a cap would stop them for ever.
@@ -32,27 +33,15 @@ class SshChannel:
 
     def read_some(self, limit: int = 65536, *, within_seconds: float = WAIT_SECONDS) -> bytes:
         """What is there, at least one byte; b"" at the end of output."""
-        if not self._buffer:
-            self._fill(Deadline.after(within_seconds), limit)
-        return self._take(limit)
+        return self._intake.some(limit, within_seconds=within_seconds)
 
     def read_exactly(self, count: int, *, within_seconds: float = WAIT_SECONDS) -> bytes:
         """`count` bytes. Raises ChannelEnded."""
-        deadline = Deadline.after(within_seconds)
-        while len(self._buffer) < count:
-            if not self._fill(deadline, max(65536, count - len(self._buffer))):
-                raise self._ended(self._take(count))
-        return self._take(count)
+        return self._intake.exactly(count, within_seconds=within_seconds)
 
     def read_line(self, *, limit: int = 65536, within_seconds: float = WAIT_SECONDS) -> bytes:
         """Up to and with the next newline, or `limit` bytes without one. Raises ChannelEnded."""
-        deadline = Deadline.after(within_seconds)
-        seen = 0
-        while (at := self._buffer.find(b"\n", seen, limit)) < 0 and len(self._buffer) < limit:
-            seen = len(self._buffer)
-            if not self._fill(deadline, 65536):
-                raise self._ended(self._take(limit))
-        return self._take(at + 1 if at >= 0 else limit)
+        return self._intake.line(limit, within_seconds=within_seconds)
 
     def write(self, data: bytes | bytearray | memoryview, *, within_seconds: float = WAIT_SECONDS) -> None:
         """Send everything to the command's stdin; `within_seconds` bounds the time without progress."""
@@ -82,7 +71,7 @@ class SshChannel:
         deadline = Deadline.after(within_seconds)
         while not self._raw.exit_status_ready():
             while self._raw.recv_ready():  # or the command would block on a full window
-                self._buffer += self._raw.recv(1 << 20)
+                self._intake.add(self._raw.recv(1 << 20))
             self._drain_stderr()
             if deadline.passed:
                 raise self._silent("did not end", within_seconds)
@@ -106,11 +95,6 @@ class SshChannel:
         except (OSError, EOFError, paramiko.SSHException):
             pass
 
-    def _take(self, count: int) -> bytes:
-        taken = bytes(memoryview(self._buffer)[:count])
-        del self._buffer[:count]
-        return taken
-
     def _fill(self, deadline: Deadline, limit: int) -> bool:
         """Wait for more output; False at its end."""
         while True:
@@ -126,7 +110,7 @@ class SshChannel:
                 raise self._lost(error) from None
             self._drain_stderr()
             if data:
-                self._buffer += data
+                self._intake.add(data)
                 return True
             if not self._raw.eof_received and self._raw.exit_status < 0:
                 raise self._lost(None)
@@ -155,25 +139,11 @@ class SshChannel:
         except Unreachable:
             if not self._alive(settle_seconds=0.0):
                 raise
-        return ChannelEnded(received, exit_status=status, stderr=self._last_words(), node=self._node)
-
-    def _last_words(self) -> str:
-        return "\n".join(line[-200:] for line in self.stderr_tail.strip().splitlines()[-5:])
+        return ChannelEnded(received, exit_status=status, stderr=last_words(self.stderr_tail), node=self._node)
 
     def _silent(self, what: str, seconds: float | None) -> Unreachable:
-        within = f" within {seconds:g} s" if seconds is not None else " in time"
-        return Unreachable(
-            f"the node {what}{within}",
-            detail=self._last_words(),
-            hint="it may be asleep, swapping, or cut off; the same command again goes on where this one stopped",
-            node=self._node,
-        )
+        return silent(what, seconds, stderr=self.stderr_tail, node=self._node)
 
     def _lost(self, error: BaseException | None) -> Unreachable:
-        what = "the node closed the channel" if self._alive(settle_seconds=0.3) else "the connection was lost"
-        return Unreachable(
-            what + (f": {error}" if error is not None and str(error) else ""),
-            detail=self._last_words(),
-            hint="the same command again goes on where this one stopped",
-            node=self._node,
-        )
+        connected = self._alive(settle_seconds=0.3)
+        return lost(error, connected=connected, stderr=self.stderr_tail, node=self._node)

@@ -27,7 +27,7 @@ from fleet.control.link.places import Place, Places
 from fleet.control.link.protocol import CONNECT_SECONDS, WAIT_SECONDS, Channel, Session, Stream, Target
 from fleet.control.link.stream import ChannelStream
 from fleet.control.link.transport import KEEPALIVE_SECONDS, TunedTransport, rest, tuned
-from fleet.errors import FleetError, Unreachable, UsageError
+from fleet.errors import FleetError, Unreachable
 
 _THROUGH_ONE_JUMP = 16
 """Handshakes that one jump host forwards at a time."""
@@ -131,7 +131,6 @@ class FabricLink:
 
     def connect(self, target: Target, *, deadline_seconds: float = CONNECT_SECONDS) -> Session:
         """A session with the node behind its pinned key. Raises Unreachable, HostKeyError, AuthError."""
-        _refuse_other_carriers(target)
         deadline = Deadline.after(deadline_seconds)
         place = self._places.of(target)
         connection, fingerprint = self._opened(place, target.jump, deadline)
@@ -139,7 +138,6 @@ class FabricLink:
 
     def host_key(self, target: Target, *, deadline_seconds: float = CONNECT_SECONDS) -> str:
         """The key that the node shows, `ssh-ed25519 AAAA...`; nothing is offered to it. Raises Unreachable."""
-        _refuse_other_carriers(target)
         deadline = Deadline.after(deadline_seconds)
         place = self._places.of(target)
 
@@ -281,15 +279,6 @@ class FabricLink:
         connection.transport.set_keepalive(KEEPALIVE_SECONDS)
         rest(connection.transport)
         return connection
-
-
-def _refuse_other_carriers(target: Target) -> None:
-    if target.carrier != "fabric":
-        raise UsageError(
-            f"link: {target.carrier} comes with a later release",
-            hint="take the line out of the inventory: keys of an agent, ProxyJump and ProxyCommand work without it",
-            node=target.node,
-        )
 
 
 def _handshake_failed(place: Place, error: BaseException, deadline: Deadline, *, dropped: bool) -> Unreachable:

@@ -74,7 +74,11 @@ class PinPolicy(paramiko.MissingHostKeyPolicy):
         """Raises HostKeyError unless `shown` is pinned."""
         if any(same_key(pin, shown) for pin in self._pins):
             return
-        raise self._unknown(shown) if not self._pins else self._changed(shown)
+        raise self.refusal(_line(shown))
+
+    def refusal(self, shown: str) -> HostKeyError:
+        """The error for a key that is not pinned. `shown` is its line for people: `SHA256:... (ssh-ed25519)`."""
+        return self._changed(shown) if self._pins else self._unknown(shown)
 
     def _unknown(self, shown: str) -> HostKeyError:
         what = "the jump host's SSH key is not known" if self._jump else "its SSH key is not pinned"
@@ -85,7 +89,7 @@ class PinPolicy(paramiko.MissingHostKeyPolicy):
         )
         return HostKeyError(
             what,
-            detail=f"at {self._where}\npinned: none\nshown:  {_line(shown)}\nno credential was offered",
+            detail=f"at {self._where}\npinned: none\nshown:  {shown}\nno credential was offered",
             hint=hint,
             node=self._node,
             phase="connect",
@@ -103,7 +107,7 @@ class PinPolicy(paramiko.MissingHostKeyPolicy):
         return HostKeyError(
             f"{what} is not the pinned one",
             detail=(
-                f"at {self._where}\n{pinned}\nshown:  {_line(shown)}\nno credential was offered\n"
+                f"at {self._where}\n{pinned}\nshown:  {shown}\nno credential was offered\n"
                 "likely: macOS was installed anew, another machine has this address now, or somebody sits in between"
             ),
             hint=hint,

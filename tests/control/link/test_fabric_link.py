@@ -7,7 +7,6 @@ import getpass
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from fleet.control.link.fabric_link import FabricLink
 from fleet.control.link.hostkeys import fingerprint
 from fleet.control.link.protocol import ChannelEnded, Target
 from fleet.control.link.transport import KEEPALIVE_SECONDS
-from fleet.errors import AuthError, HostKeyError, Unreachable, UsageError
+from fleet.errors import AuthError, HostKeyError, Unreachable
 
 OpenDoor = Callable[..., Any]
 
@@ -252,11 +251,6 @@ def test_a_closed_port_of_the_node_is_said_to_answer_nothing(link: FabricLink, o
         port = free.getsockname()[1]
     with pytest.raises(Unreachable, match=f"nothing answers on 127.0.0.1 port {port}"):
         link.connect(open_door().target()).open_tcp(port)
-
-
-def test_openssh_as_the_carrier_is_refused_with_a_reason(link: FabricLink, open_door: OpenDoor) -> None:
-    with pytest.raises(UsageError, match="later release"):
-        link.connect(replace(open_door().target(), carrier="openssh"))
 
 
 def test_all_targets_of_a_link_share_one_connection_to_the_jump_host(

@@ -33,6 +33,7 @@ from fleet.vocabulary.contracts.sync import (
     Hold,
     Missing,
     Observed,
+    Progress,
     ReadAudit,
     ReadHistory,
     Recall,
@@ -52,6 +53,7 @@ Content = bytes | Path | Secret
 
 _CHUNK_BYTES = 1 << 20
 _ANSWER_SECONDS = 60.0
+_STAGE_SECONDS = 600.0
 _STEAL_SECONDS = 360.0
 _WALK_SECONDS = 1800.0
 
@@ -128,10 +130,12 @@ class Conversation:
                 self._live.write(chunk)
                 progress(len(chunk))
 
-    def commit(self, commit: Commit) -> Staged:
-        """All is sent: stage. When this returns, the node's apply job has the run."""
+    def commit(self, commit: Commit, *, told: Callable[[Progress], None] = lambda _: None) -> Staged:
+        """All is sent: stage. When this returns, the node's apply job has the run. `told` hears how far it is."""
         self._write(commit)
-        return self._expect(Staged, wait_seconds=600.0)
+        while isinstance(frame := self._next(_STAGE_SECONDS), Progress):
+            told(frame)
+        return self._as(Staged, frame)
 
     def follow(self, *, wait_seconds: float) -> Iterator[Event | Done]:
         """The journal of the run as it grows; the last one is Done. A silence of `wait_seconds` is an error."""
@@ -249,7 +253,9 @@ class Conversation:
         return self._frames.read_any(within_seconds=wait_seconds)
 
     def _expect(self, kind: type[Frame], *, wait_seconds: float = _ANSWER_SECONDS) -> Frame:
-        frame = self._next(wait_seconds)
+        return self._as(kind, self._next(wait_seconds))
+
+    def _as(self, kind: type[Frame], frame: FromNode) -> Frame:
         if isinstance(frame, Failed):
             raise NodeError(frame.title, node=self._node, detail=frame.detail, hint=frame.hint)
         if not isinstance(frame, kind):

@@ -21,7 +21,7 @@ from fleet.control.rollout.terms import Terms
 from fleet.errors import HostKeyError, NodeError, ProtocolError, Unreachable
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import Phase
-from fleet.vocabulary.contracts.sync import Done, Facts, Hello, Observed
+from fleet.vocabulary.contracts.sync import Done, Facts, Hello, Observed, Progress
 from fleet.vocabulary.names import NodeName
 
 _CONNECT_SECONDS = 15.0
@@ -86,7 +86,7 @@ class NodeTalk:
         self._send(talk)
         self._journal.say(Phase.STAGE, "start", node=self.job.name)
         try:
-            talk.commit(terms.commit(plan, run_id=self._journal.run_id, pace=pace))
+            talk.commit(terms.commit(plan, run_id=self._journal.run_id, pace=pace), told=self._staging)
             self._journal.say(Phase.STAGE, "ok", node=self.job.name)
         except (Unreachable, ProtocolError) as error:
             # It was told to, and stages on without us: whether it takes the run is seen by attaching to it.
@@ -94,6 +94,10 @@ class NodeTalk:
             self._journal.say(Phase.STAGE, "note", note, node=self.job.name)
             return self._follow(None, pace, taken=False)
         return self._follow(talk, pace, taken=True)
+
+    def _staging(self, far: Progress) -> None:
+        name = self.job.name
+        self._journal.say(Phase.STAGE, "progress", far.what, node=name, done=far.done, total=far.total)
 
     def close(self) -> None:
         """Leave the node to itself."""

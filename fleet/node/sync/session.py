@@ -231,7 +231,7 @@ class Session:
         holding.require()
         self._require_unmoved(seen, commit)
         try:
-            Stage(machine=self.machine, state=state, proceed=holding.require).run()
+            Stage(machine=self.machine, state=state, proceed=holding.require, told=self.wire.send).run()
         except OSError as error:
             raise Problem("staging failed; nothing live has changed", code="stage", detail=str(error)) from error
         self._use_this_sync()

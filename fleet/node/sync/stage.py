@@ -11,8 +11,10 @@ from fleet.node.sync.blobs import Blobs
 from fleet.node.sync.launchd import Launchd
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.problem import Problem
+from fleet.node.sync.staging import Staging
 from fleet.node.sync.unpack import unpack
 from fleet.vocabulary.contracts.desired import Blob, Daemon, DesiredState, File, Tree
+from fleet.vocabulary.contracts.sync import Progress
 
 _COMPILE_SECONDS = 600.0
 _ORDER = {"python": 0, "env": 1, "app": 2, "model": 3}
@@ -20,11 +22,15 @@ _ORDER = {"python": 0, "env": 1, "app": 2, "model": 3}
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Brings one state onto the machine's disk. `proceed` is asked before each step, and raises to stop it."""
+    """Brings one state onto the machine's disk. `proceed` is asked before each step, and raises to stop it.
+
+    `told` hears how far it is.
+    """
 
     machine: Machine
     state: DesiredState
     proceed: Callable[[], None] = lambda: None
+    told: Callable[[Progress], None] = lambda _: None
 
     def run(self) -> None:
         """Put every content and tree in place and write the record of the release. Raises Problem."""
@@ -58,19 +64,24 @@ class Stage:
         trees = [item for item in self.state.items if isinstance(item, Tree)]
         todo = [item for item in trees if self.machine.disk.stat(item.path).kind != "directory"]
         uses = Counter(blob.digest for item in todo for blob in _blobs(item))
+        total = sum(blob.size for item in todo for blob in _blobs(item))
+        staging = Staging(total=total, told=self.told, clock=self.machine.clock)
         for item in sorted(todo, key=lambda item: _ORDER[item.role]):
             if self.machine.disk.stat(item.path).kind == "directory":
                 continue
             self.proceed()
+            staging.begin(f"unpack {item.role} {item.name}")
             aside = f"{item.path}.new"
             self.machine.disk.remove_tree(aside)
             self.machine.disk.directory(aside)
             if item.archive is not None:
-                unpack(self.machine.layout.blob(item.archive.hex), aside)
+                unpack(self.machine.layout.blob(item.archive.hex), aside, wrote=staging.wrote)
             for file in item.files:
                 uses[file.blob.digest] -= 1
                 self._tree_file(aside, file.path, file.blob, file.mode, last=not uses[file.blob.digest])
+                staging.wrote(file.blob.size)
             if item.compile:
+                staging.begin(f"compile {item.role} {item.name}")
                 self._compile(item, aside)
             self.machine.disk.settle_all()
             self.proceed()

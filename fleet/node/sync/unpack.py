@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from fleet.node.sync.problem import Problem
@@ -22,23 +22,29 @@ def read_manifest(raw: bytes | None) -> dict[str, str] | None:
         return None
 
 
-def unpack(archive: str, folder: str) -> None:
+def unpack(archive: str, folder: str, *, wrote: Callable[[int], None] = lambda _: None) -> None:
     """Unpack a tar into an empty folder; nothing of it may lie, or point, outside. Raises Problem.
 
     Owners are those of the process, times are kept, modes lose what others could write. A list of what came, with
-    digests, is put beside it (MANIFEST).
+    digests, is put beside it (MANIFEST). `wrote` hears of every piece that was written, in bytes.
     """
     digests: dict[str, str] = {}
     try:
         with tarfile.open(archive, mode="r:") as tar:
             for member in tar:
-                _unpack_member(tar, member, Path(folder), digests)
+                _unpack_member(tar, member, Path(folder), digests, wrote)
         Path(folder, MANIFEST).write_bytes(canonical(digests))
     except (tarfile.TarError, EOFError) as error:
         raise Problem("an archive cannot be read", code="archive", detail=str(error)) from error
 
 
-def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, digests: dict[str, str]) -> None:
+def _unpack_member(
+    tar: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    folder: Path,
+    digests: dict[str, str],
+    wrote: Callable[[int], None],
+) -> None:
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts or "\0" in member.name:
         raise _outside(member.name)
@@ -76,6 +82,7 @@ def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, 
             while block := source.read(1 << 20):
                 file.write(block)
                 hasher.update(block)
+                wrote(len(block))
             os.fchmod(file.fileno(), member.mode & 0o755 | 0o400)
         os.utime(path, (member.mtime, member.mtime))
         digests[str(name)] = hasher.hexdigest()

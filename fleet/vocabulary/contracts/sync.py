@@ -17,6 +17,7 @@ sync; `fleet-node put sync/DIGEST.pyz SIZE DIGEST` takes it on stdin, then the s
     Held -------------------------------->              the node is this run's, for as long as it hears from us
                                     <---- BlobPart*     only what is missing, from `offset`
                                     <---- Commit
+    Progress* --------------------------->              how far staging is
     Staged ------------------------------>              the apply job has the run
     Event* ------------------------------>              the journal of the apply job, as it grows
     Done -------------------------------->
@@ -386,6 +387,16 @@ class Collected:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far the node is with a Commit that it stages: `done` of `total` bytes, `what` is at work."""
+
+    kind: ClassVar[str] = "progress"
+    what: str = ""
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Staged:
     """Every blob is verified, every tree is in place, and the apply job has the run: nothing stops it now."""
 
@@ -438,6 +449,7 @@ FromNode = (
     Hello
     | Observed
     | Held
+    | Progress
     | Staged
     | Event
     | Done

@@ -19,8 +19,8 @@
 # Exit: 127 that sync is not here (put it, try again) · 126 the interpreter is not here (adopt again)
 #       64 arguments that it does not take · 75 a deploy is under way, or there was none · 65 the bytes are not what was announced
 # `sync` answers by itself when the receipt of the last run belongs to STATE_ID and nothing drifted since; any doubt
-# goes to the full check in Python. Of a command it needs: `shasum -a 256 -c -` and `shasum -a 256 < FILE`,
-# `launchctl print`, `pmset -g custom`, `sysctl -n KEY`, and ls, find, head, wc, mv, rm, chmod, date, sync.
+# goes to the full check in Python. Of a command it needs: `openssl dgst -sha256 -r FILE...`, `shasum -a 256 -c -` and
+# `shasum -a 256 < FILE`, `launchctl print`, `pmset -g custom`, `sysctl -n KEY`, and ls, find, head, wc, mv, rm, chmod, date, sync.
 set -u
 set -f
 umask 022
@@ -36,11 +36,12 @@ LAUNCHCTL='@LAUNCHCTL@'
 SHASUM='@SHASUM@'
 PMSET='@PMSET@'
 SYSCTL='@SYSCTL@'
+OPENSSL=/usr/bin/openssl
 PREFIX='@PREFIX@'
 
 nl='
 '
-tab=$(printf '\t')
+tab='	'
 
 refuse() {
     printf 'fleet-node: %s\n' "$1" >&2
@@ -87,13 +88,31 @@ need_sync() {
     fi
 }
 
-# Mode, user and group of a path are still those of the receipt. A loosened mode, an ACL (+) or another owner is drift.
-is_owned() {
-    # shellcheck disable=SC2046 # the columns of ls are wanted apart
-    set -- "$1" "$2" "$3" $(ls -ldn "$4" 2>/dev/null)
-    [ $# -ge 7 ] || return 1
-    mode=${4%[@.]}
-    [ "$mode" = "$1" ] && [ "$6" = "$2" ] && [ "$7" = "$3" ]
+# Mode, user and group of these paths are still those of LIST (lines of MODE UID GID PATH), asked in one ls. A loosened
+# mode, an ACL (+) or another owner is drift; so is a link.
+are_owned() {
+    list=$nl$1
+    shift
+    left=$#
+    [ "$left" -gt 0 ] || return 0
+    while read -r mode _ user group _ _ _ _ place; do
+        case $list in *"$nl${mode%[@.]} $user $group $place$nl"*) left=$((left - 1)) ;; *) return 1 ;; esac
+    done <<END
+$(ls -ldn "$@" 2>/dev/null)
+END
+    [ "$left" -eq 0 ]
+}
+
+# These files have the digests of LIST (lines of a break, DIGEST *PATH), asked of one process: openssl is a tenth of
+# shasum, which is Perl.
+are_same() {
+    list=$1
+    shift
+    [ $# -gt 0 ] || return 0
+    if [ -x "$OPENSSL" ]; then
+        [ "$nl$("$OPENSSL" dgst -sha256 -r "$@" </dev/null 2>/dev/null)" = "$list" ] && return 0
+    fi
+    printf '%s\n' "${list#"$nl"}" | "$SHASUM" -a 256 -c - >/dev/null 2>&1
 }
 
 # A daemon runs with a pid, or (on demand) is at least registered. Only lines with exactly one leading tab count.
@@ -122,18 +141,27 @@ END
 is_idle() {
     receipt=$ROOT/state/receipt
     [ -f "$receipt" ] && [ ! -L "$receipt" ] && [ ! -e "$ROOT/state/pending" ] || return 1
+    wanted=$1
     ended=no
+    owned=
+    places=
     sums=
+    files=
     power=
     while read -r kind a b c d rest; do
         case $kind in
             fleet-receipt) [ "$a" = 1 ] || return 1 ;;
-            state) [ "$a" = "$1" ] || return 1 ;;
+            state) [ "$a" = "$wanted" ] || return 1 ;;
             file)
-                is_owned "$a" "$b" "$c" "$rest" || return 1
-                sums="$sums$d  $rest$nl"
+                owned="$owned$a $b $c $rest$nl"
+                places="$places$rest$nl"
+                sums="$sums$nl$d *$rest"
+                files="$files$rest$nl"
                 ;;
-            directory) is_owned "$a" "$b" "$c" "$rest" || return 1 ;;
+            directory)
+                owned="$owned$a $b $c $rest$nl"
+                places="$places$rest$nl"
+                ;;
             tree) [ -d "$rest" ] && [ ! -L "$rest" ] || return 1 ;;
             exists) [ -e "$rest" ] || return 1 ;;
             # A program that was replaced, even by one of the same content, must be bootstrapped anew (FACTS 1.2).
@@ -149,7 +177,17 @@ is_idle() {
         esac
     done <"$receipt"
     [ "$ended" = yes ] || return 1
-    [ -z "$sums" ] || printf '%s' "$sums" | "$SHASUM" -a 256 -c - >/dev/null 2>&1
+    # Paths hold no line breaks, and nothing is expanded (set -f).
+    IFS=$nl
+    # shellcheck disable=SC2086
+    set -- $places
+    unset IFS
+    are_owned "$owned" "$@" || return 1
+    IFS=$nl
+    # shellcheck disable=SC2086
+    set -- $files
+    unset IFS
+    are_same "$sums" "$@"
 }
 
 verb_sync() {

@@ -27,8 +27,12 @@ def observe(
     previous: DesiredState | None,
     *,
     touched: Mapping[str, str] | None = None,
+    commands: Mapping[str, FoundCommand] | None = None,
 ) -> ObservedNode:
-    """What of the two states is on the node now. Raises Problem when launchctl does not answer."""
+    """What of the two states is on the node now. Raises Problem when launchctl does not answer.
+
+    `commands` are answers from an earlier look: then no check is run again.
+    """
     items = {item.key: item for item in (previous.items if previous else ())}
     items.update((item.key, item) for item in desired.items)
     wanted = {item.key for item in desired.items}
@@ -36,7 +40,9 @@ def observe(
         paths=_paths(machine, items.values()),
         daemons=_daemons(machine, [item for item in items.values() if isinstance(item, Daemon)]),
         settings=read_settings(machine, desired.items),
-        commands={
+        commands=commands
+        if commands is not None
+        else {
             key: _command(machine, item) for key, item in items.items() if isinstance(item, Command) and key in wanted
         },
         touched=touched,

@@ -20,6 +20,9 @@ from fleet.vocabulary.contracts.desired import (
     Sysctl,
     Tree,
 )
+from fleet.vocabulary.macos.sysctl import parse_sysctl
+
+_BUILD = "kern.osversion"
 
 
 def write_receipt(machine: Machine, state: DesiredState) -> None:
@@ -31,7 +34,7 @@ def write_receipt(machine: Machine, state: DesiredState) -> None:
         remove_receipt(machine)
         return
     live = read_settings(machine, state.items)
-    lines = ["fleet-receipt 1 - - - -", f"state {state.state_id} - - - -"]
+    lines = ["fleet-receipt 1 - - - -", f"state {state.state_id} - - - -", *_system(machine)]
     for item in state.items:
         lines += _lines(machine, item, live)
     programs = sorted({daemon.program for daemon in state.daemons})
@@ -65,7 +68,7 @@ def _lines(machine: Machine, item: Item, live: dict[str, str]) -> list[str]:
             return [f"tree - - - - {item.path}"]
         case Daemon():
             up = "loaded" if item.on_demand else "running"
-            return [_file(machine, machine.layout.plist(item.label)), f"daemon {up} - - - {item.label}"]
+            return [_file(machine, machine.layout.plist(item.label)), f"daemon {up} enabled - - {item.label}"]
         case Pmset() | Sysctl():
             return [
                 f"{item.kind} {name.split(':', 1)[1]} - - - {value}"
@@ -77,6 +80,12 @@ def _lines(machine: Machine, item: Item, live: dict[str, str]) -> list[str]:
             return lines + ([f"exists - - - - {item.creates}"] if item.creates else [])
         case _:
             return []
+
+
+def _system(machine: Machine) -> list[str]:
+    """The build of macOS: after an upgrade the node is looked at anew."""
+    build = parse_sysctl(machine.command("sysctl", _BUILD).out).get(_BUILD)
+    return [f"sysctl {_BUILD} - - - {build}"] if build else []
 
 
 def _file(machine: Machine, path: str) -> str:

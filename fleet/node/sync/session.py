@@ -19,7 +19,9 @@ from fleet.node.sync.launchd import service_state
 from fleet.node.sync.leases import Leases
 from fleet.node.sync.live import live_record
 from fleet.node.sync.machine import Machine
+from fleet.node.sync.moved import require_same_steps
 from fleet.node.sync.observe import observe
+from fleet.node.sync.observed import ObservedNode
 from fleet.node.sync.pending import hand_over, pending_run
 from fleet.node.sync.problem import Problem
 from fleet.node.sync.prune import prune
@@ -29,7 +31,7 @@ from fleet.node.sync.safety import check_state
 from fleet.node.sync.stage import Stage
 from fleet.node.sync.steps import steps
 from fleet.node.sync.tail import Tail, give_up, kick, services
-from fleet.node.sync.texts import live_texts
+from fleet.node.sync.texts import last_writes, live_texts
 from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.codec import digest_of
 from fleet.vocabulary.contracts.desired import DesiredState, Keep
@@ -64,9 +66,10 @@ _NONE_LIVE = "-"
 
 @dataclass(frozen=True, kw_only=True)
 class _Seen:
-    """What the plan was made of: the state, what was live then, and the steps."""
+    """What the plan was made of: the state, what was live and what was found then, and the steps."""
 
     state: DesiredState
+    look: ObservedNode
     current: str | None
     todo: tuple[Step, ...]
     idle: bool
@@ -172,6 +175,7 @@ class Session:
             Observed(
                 steps=todo,
                 texts=live_texts(self.machine, state, previous, observed=observed, todo=todo),
+                written=last_writes(machine=self.machine, state=state, todo=todo),
                 missing=missing,
                 services=tuple(
                     service_state(daemon.label, observed.daemons[daemon.label].printed) for daemon in state.daemons
@@ -181,7 +185,7 @@ class Session:
                 bad=releases.why_bad(self.machine, state.state_id),
             )
         )
-        seen = _Seen(state=state, current=current, todo=todo, idle=not todo and not missing)
+        seen = _Seen(state=state, look=observed, current=current, todo=todo, idle=not todo and not missing)
         self._converse(seen, blobs)
 
     def _converse(self, seen: _Seen, blobs: Blobs) -> None:
@@ -230,6 +234,7 @@ class Session:
             raise Problem("the commit has another fence than this run was given", code="protocol")
         holding.require()
         self._require_unmoved(seen, commit)
+        require_same_steps(self.machine, state, releases.load(self.machine, seen.current), seen.look, shown=seen.todo)
         try:
             Stage(machine=self.machine, state=state, proceed=holding.require, told=self.wire.send).run()
         except OSError as error:

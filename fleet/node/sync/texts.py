@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.observed import ObservedNode
-from fleet.vocabulary.contracts.desired import Daemon, DesiredState, File
-from fleet.vocabulary.contracts.sync import Step
+from fleet.vocabulary.contracts.desired import Daemon, DesiredState, Directory, File, Tree
+from fleet.vocabulary.contracts.sync import LastWrite, Step
 
 _TEXT_LIMIT_BYTES = 256 * 1024
 _TEXTS_LIMIT_BYTES = 4 * 1024 * 1024
+
+
+def last_writes(machine: Machine, state: DesiredState, todo: tuple[Step, ...]) -> dict[str, LastWrite]:
+    """Who wrote last what a step would change, by the step's key. What is not there has no entry."""
+    items = {item.key: item for item in state.items}
+    found: dict[str, LastWrite] = {}
+    for step in todo:
+        item = items.get(step.key)
+        path = state.layout.plist(item.label) if isinstance(item, Daemon) else ""
+        if isinstance(item, File | Directory | Tree):
+            path = item.path
+        at = machine.disk.stat(path) if path else None
+        if at and at.exists:
+            found[step.key] = LastWrite(path=path, at_seconds=machine.disk.modified_seconds(path), owner=at.owner)
+    return found
 
 
 def live_texts(

@@ -162,16 +162,27 @@ class ServiceState:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LastWrite:
+    """When a path was written last (wall time), and whose it is."""
+
+    path: str
+    at_seconds: float
+    owner: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observed:
     """What the node would do for the desired state, and what it needs for it.
 
     `texts` holds the live text of plists and non-sensitive files that differ (path -> text), for diffs.
-    `bad` says why exactly this state failed here before, if it did.
+    `written` says who wrote last what a step would change, by the step's key. `bad` says why exactly this state failed
+    here before, if it did.
     """
 
     kind: ClassVar[str] = "observed"
     steps: tuple[Step, ...] = ()
     texts: dict[str, str] = field(default_factory=dict)
+    written: dict[str, LastWrite] = field(default_factory=dict)
     missing: tuple[Missing, ...] = ()
     services: tuple[ServiceState, ...] = ()
     needed_bytes: int = 0

@@ -39,6 +39,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "exec": ("fleet.cli.reach:exec_", "Run a command on nodes."),
     "ssh": ("fleet.cli.reach:ssh", "Open a shell on a node."),
     "ask": ("fleet.cli.ask:ask", "Ask a model through the gateway."),
+    "audit": ("fleet.cli.audit:audit", "Show who did what to the nodes."),
     "gc": ("fleet.cli.gc:gc", "Remove what no kept release of a node needs."),
     "uninstall": ("fleet.cli.uninstall:uninstall", "Take fleet off nodes."),
     "sim": ("fleet.cli.sim:sim", "Simulated Macs on this machine."),

@@ -1,0 +1,74 @@
+"""The laptop's audit: PROJECT/.fleet/audit.jsonl, one chained line for every node that a command changed or tried to.
+
+The same lines as a node's own (vocabulary/contracts/audit.py). Several commands may run at once: each line is written
+under a lock. A file that grew too long is put aside by the number of its first line; the chain goes on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fleet.vocabulary.contracts.audit import AuditLine, chained, parse_audit
+from fleet.vocabulary.contracts.codec import canonical
+
+_FILE_BYTES = 4 << 20
+
+
+class AuditFile:
+    """Writes and reads one project's audit. Safe for many threads and processes. Built without I/O."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def add(self, line: AuditLine) -> None:
+        """Write one line, numbered and chained; it is on the disk when this returns. Raises OSError."""
+        with self._alone():
+            raw = self._path.read_bytes() if self._path.exists() else b""
+            lines, _ = parse_audit(raw)
+            if not lines:
+                lines = self._aside_lines()
+            linked = chained(line, lines[-1] if lines else None)
+            whole = raw.rfind(b"\n") + 1
+            if whole >= _FILE_BYTES:
+                self._path.rename(self._aside(lines[0].seq if lines else 0))
+                whole = 0
+            elif whole < len(raw):
+                os.truncate(self._path, whole)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "ab") as file:
+                file.write(canonical(linked) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+    def read(self) -> tuple[tuple[AuditLine, ...], str | None]:
+        """Every line, oldest first, and where the chain does not hold."""
+        files = [*self._asides(), *([self._path] if self._path.exists() else [])]
+        return parse_audit(b"".join(file.read_bytes() for file in files))
+
+    def _aside_lines(self) -> tuple[AuditLine, ...]:
+        asides = self._asides()
+        return parse_audit(asides[-1].read_bytes())[0] if asides else ()
+
+    def _asides(self) -> list[Path]:
+        return sorted(self._path.parent.glob(f"{self._path.stem}-[0-9]*{self._path.suffix}"))
+
+    def _aside(self, first: int) -> Path:
+        return self._path.with_name(f"{self._path.stem}-{first:012d}{self._path.suffix}")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            descriptor = os.open(self._path.with_name(f"{self._path.name}.lock"), flags, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(descriptor)

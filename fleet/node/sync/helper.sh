@@ -20,7 +20,7 @@
 #       64 arguments that it does not take · 75 a deploy is under way, or there was none · 65 the bytes are not what was announced
 # `sync` answers by itself when the receipt of the last run belongs to STATE_ID and nothing drifted since; any doubt
 # goes to the full check in Python. Of a command it needs: `openssl dgst -sha256 -r FILE...`, `shasum -a 256 -c -` and
-# `shasum -a 256 < FILE`, `launchctl print`, `pmset -g custom`, `sysctl -n KEY`, and ls, find, head, wc, mv, rm, chmod, date, sync.
+# `shasum -a 256 < FILE`, `launchctl print` and `print-disabled`, `pmset -g custom`, `sysctl -n KEY`, and ls, find, head, wc, mv, rm, chmod, date, sync.
 set -u
 set -f
 umask 022
@@ -124,6 +124,13 @@ is_up() {
     return 1
 }
 
+# launchd would start the daemon again after a reboot: nobody disabled it (`enabled`; an older receipt does not say).
+is_enabled() {
+    [ "$1" = enabled ] || return 0
+    [ -n "$overrides" ] || overrides=$("$LAUNCHCTL" print-disabled "$DOMAIN" </dev/null 2>/dev/null) || return 1
+    case $overrides in *"\"$2\" => disabled"* | *"\"$2\" => true"*) return 1 ;; esac
+}
+
 # Every source shows that value for the power setting (`pmset -g custom`; numbers may carry a suffix).
 is_pmset() {
     seen=no
@@ -148,6 +155,7 @@ is_idle() {
     sums=
     files=
     power=
+    overrides=
     while read -r kind a b c d rest; do
         case $kind in
             fleet-receipt) [ "$a" = 1 ] || return 1 ;;
@@ -166,7 +174,7 @@ is_idle() {
             exists) [ -e "$rest" ] || return 1 ;;
             # A program that was replaced, even by one of the same content, must be bootstrapped anew (FACTS 1.2).
             program) [ -x "$rest" ] && [ -z "$(find -L "$rest" -prune -cnewer "$receipt" 2>&1)" ] || return 1 ;;
-            daemon) is_up "$a" "$rest" || return 1 ;;
+            daemon) is_up "$a" "$rest" && is_enabled "$b" "$rest" || return 1 ;;
             sysctl) [ "$("$SYSCTL" -n "$a" </dev/null 2>/dev/null)" = "$rest" ] || return 1 ;;
             pmset)
                 [ -n "$power" ] || power=$("$PMSET" -g custom </dev/null 2>/dev/null) || return 1

@@ -38,6 +38,8 @@ class Installed:
         self.prints = prints
         self.power = place / "pmset.txt"
         self.power.write_text("AC Power:\n sleep                0 (sleep prevented by powerd)\n womp  1\n")
+        self.overrides = place / "overrides.txt"
+        self.override("org.example.other", "disabled")
         self.values = place / "sysctl"
         self.values.mkdir()
         values = {
@@ -48,6 +50,7 @@ class Installed:
             "LAUNCHCTL": self._tool(
                 "launchctl",
                 f'[ "$1" = print ] && exec cat "{prints}/${{2#system/}}" 2>/dev/null\n'
+                f'[ "$1" = print-disabled ] && exec cat "{self.overrides}"\n'
                 f'echo "$*" >>"{place}/launched"; exit 3',
             ),
             "SHASUM": shutil.which("shasum") or self._tool("shasum", 'shift 2; exec sha256sum "$@"'),
@@ -62,6 +65,10 @@ class Installed:
         self.path.write_text(text)
         self.zipapp = Path(node.layout.sync(DIGEST))
         self.zipapp.write_bytes(b"zipapp")
+
+    def override(self, label: str, word: str) -> None:
+        """What `launchctl print-disabled` shows."""
+        self.overrides.write_text(f'\n\tdisabled services = {{\n\t\t"{label}" => {word}\n\t}}\n')
 
     def _tool(self, name: str, body: str) -> str:
         path = self.bin / name
@@ -113,9 +120,11 @@ def installed(tmp_path: Path) -> tuple[Installed, str]:
     program.parent.mkdir()
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
+    node.mac.sysctl["kern.osversion"] = "24G222"
     release = a_release(node)
     assert node.deploy(release) == "committed"
     helper = Installed(node, tmp_path)
+    (helper.values / "kern.osversion").write_text("24G222\n")
     for label, job in node.mac.jobs.items():
         (helper.prints / label).write_text(f"system/{label} = {{\n\tstate = running\n\tpid = {job.pid}\n}}\n")
     (helper.values / "iogpu.wired_limit_mb").write_text("14000\n")
@@ -154,6 +163,10 @@ DRIFTS = {
     "only a nested pid": lambda h: (h.prints / "org.fleet-macs.agent").write_text(
         "x = {\n\tstate = running\n\tc = {\n\t\tpid = 3\n\t}\n}\n"
     ),
+    "a daemon that was disabled": lambda h: h.override("org.fleet-macs.agent", "disabled"),
+    "a daemon that was disabled, as older systems say it": lambda h: h.override("org.fleet-macs.agent", "true"),
+    "overrides that launchctl does not tell": lambda h: h.overrides.unlink(),
+    "an upgrade of the system": lambda h: (h.values / "kern.osversion").write_text("25A1\n"),
     "a power setting": lambda h: h.power.write_text("AC Power:\n sleep 1\nBattery Power:\n sleep 0\n"),
     "a power setting that is gone": lambda h: h.power.write_text("AC Power:\n womp 1\n"),
     "a kernel setting": lambda h: (h.values / "iogpu.wired_limit_mb").write_text("0\n"),
@@ -170,6 +183,28 @@ def test_any_drift_starts_the_full_check(installed: tuple[Installed, str], drift
     helper, state_id = installed
     DRIFTS[drift](helper)
     assert not helper.idle(state_id)
+
+
+@pytest.mark.parametrize("label", ["org.fleet-macs.agent", "org.fleet-macs.agent2", "fleet-macs.agent"])
+@pytest.mark.parametrize("word", ["enabled", "false"])
+def test_an_override_that_disables_nothing_of_ours_is_no_drift(
+    installed: tuple[Installed, str], label: str, word: str
+) -> None:
+    helper, state_id = installed
+    helper.override(label, word)
+    assert helper.idle(state_id)
+    if label != "org.fleet-macs.agent":
+        helper.override(label, "disabled")
+        assert helper.idle(state_id)
+
+
+def test_a_receipt_of_an_older_fleet_is_still_understood(installed: tuple[Installed, str]) -> None:
+    helper, state_id = installed
+    receipt = Path(helper.node.layout.state("receipt"))
+    lines = [line for line in receipt.read_text().splitlines() if "kern.osversion" not in line]
+    receipt.write_text("\n".join([*lines, ""]).replace("running enabled - -", "running - - -"))
+    helper.override("org.fleet-macs.agent", "disabled")
+    assert helper.idle(state_id)
 
 
 def test_a_command_with_a_check_is_never_answered_without_python(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from fleet.cli.audited import write_down
 from fleet.cli.context import link_to, narrate, overrides_of, print_json, project_of
 from fleet.cli.lines import for_stdout, names_text
 from fleet.control.actions.adopt import Adopter, Adoption, Stranger
@@ -69,6 +70,8 @@ def adopt(
         adoptions = adopter.adopt(nodes)
     finally:
         link.close()
+    errors = {node.name: one.error for node, one in zip(nodes, adoptions, strict=True) if one.error is not None}
+    write_down(ctx, "adopt", [node.name for node in nodes], errors, text="new keys" if rekey else "")
     if as_json:
         print_json([_json(node, one) for node, one in zip(nodes, adoptions, strict=True)])
     else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import click
 import msgspec
 
+from fleet.cli.audited import write_down
 from fleet.cli.context import narrate, print_json
 from fleet.cli.doors import doors, json_option, playbook_option, tell_problems, who
 from fleet.control.actions.drain import DrainReport, wait_until_drained
@@ -64,6 +65,7 @@ def drain(
         wanted = found.named(nodes)
         report, errors = close(wanted, found.all, found.open, sidecar=sidecar, force=force, by=who())
         tell_problems(errors)
+        write_down(ctx, "drain", [gateway.name for gateway in wanted], errors, text=sidecar or "")
         if not as_json:
             _tell(report, wanted)
         reached = [gateway for gateway in wanted if gateway.name not in errors]
@@ -91,6 +93,7 @@ def resume(ctx: click.Context, nodes: tuple[str, ...], sidecar: str | None, as_j
         wanted = found.named(nodes)
         report, errors = reopen(wanted, found.open, sidecar=sidecar, by=who())
     tell_problems(errors)
+    write_down(ctx, "resume", [gateway.name for gateway in wanted], errors, text=sidecar or "")
     if as_json:
         print_json(msgspec.to_builtins(report))
     else:

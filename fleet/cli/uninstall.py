@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from fleet.cli.audited import write_down
 from fleet.cli.context import link_of, narrate, overrides_of, project_of
 from fleet.control.actions.uninstall import uninstall as remove
 from fleet.control.inventory import load_inventory
@@ -32,7 +33,9 @@ def uninstall(ctx: click.Context, selector: str, keep_data: bool, yes: bool) -> 
             narrate("nothing was changed")
             ctx.exit(1)
     bad = []
+    removals = []
     for removal in remove(nodes, link=link_of(ctx), base=project.root, keep_data=keep_data):
+        removals.append(removal)
         if removal.error:
             bad.append(removal.error)
             narrate(removal.error.text)
@@ -42,5 +45,8 @@ def uninstall(ctx: click.Context, selector: str, keep_data: bool, yes: bool) -> 
             click.echo(f"{removal.node}: removed ({len(removal.steps)} steps)")
             for step in removal.steps:
                 click.secho(f"  {step}", dim=True)
+    touched = [removal.node for removal in removals if not removal.absent]
+    errors = {removal.node: removal.error for removal in removals if removal.error}
+    write_down(ctx, "uninstall", touched, errors, text="data was kept" if keep_data else "")
     if bad:
         ctx.exit(bad[0].exit_code if len(bad) == len(nodes) else 3)

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from fleet.cli.deploy import _left_alone
+from fleet.cli.carryout import _left_alone
 from fleet.cli.planview import print_plan
 from fleet.cli.runview import PlainView
 from fleet.control.rollout.plan import Change, NodePlan

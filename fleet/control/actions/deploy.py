@@ -68,6 +68,9 @@ class Prepared:
     sync: SyncPart
     lost: Mapping[NodeName, FleetError] = field(default_factory=dict)
     wanted: Wanted = field(default_factory=Wanted)
+    action: str = "deploy"
+    origins: Mapping[NodeName, Origin] = field(default_factory=dict)
+    """Where the states of a rollback come from; those of a deploy come from the checkout."""
 
 
 class Deployer:
@@ -127,8 +130,10 @@ class Deployer:
             lost |= others
         return Prepared(inventory=inventory, playbook=playbook, jobs=jobs, sync=sync, lost=lost, wanted=wanted)
 
-    def origin(self) -> Origin:
-        """The git commit that inventory and playbook are at."""
+    def origin(self, prepared: Prepared) -> Origin:
+        """The git commit that inventory and playbook are at; nothing is known of a rollback's as a whole."""
+        if prepared.origins:
+            return Origin()
         checkout = GitCheckout(self._project.root)
         return Origin(commit=checkout.commit, dirty=checkout.dirty)
 
@@ -154,16 +159,24 @@ class Deployer:
             sync=prepared.sync,
             journal=journal,
             facts_seen=self._facts.save,
-            terms=self._terms(prepared.wanted),
+            terms=self._terms(prepared),
             clock=self._clock,
             lost=prepared.lost,
         )
 
-    def _terms(self, wanted: Wanted) -> Terms:
-        checkout = GitCheckout(self._project.root)
+    def _terms(self, prepared: Prepared) -> Terms:
+        wanted = prepared.wanted
+        checkout = GitCheckout(self._project.root) if prepared.action == "deploy" else None
         guard = Guard(checkout=checkout, force=wanted.force, downgrade=wanted.downgrade)
         judge = judge_of(guard, wanted.saved)
-        return Terms(operator=operator_name(), force=wanted.force, checkout=checkout, judge=judge)
+        return Terms(
+            operator=operator_name(),
+            action=prepared.action,
+            force=wanted.force,
+            checkout=checkout,
+            origins=prepared.origins,
+            judge=judge,
+        )
 
     def journal_path(self, run_id: RunId) -> Path:
         """Where a run's events are kept on this laptop."""

@@ -1,0 +1,112 @@
+"""A run on the command line, whatever command began it: look, show, ask, change, say how it ended."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import partial
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from fleet.cli.context import narrate, print_json
+from fleet.cli.hang import hang
+from fleet.cli.lines import names_text
+from fleet.cli.planview import nothing_to_do, plan_json, print_plan
+from fleet.cli.runview import RunView, run_view
+from fleet.control.actions.deploy import Deployer, Prepared, run_batches, verdict
+from fleet.control.rollout.plan import NodePlan
+from fleet.control.rollout.run import Run
+from fleet.control.rollout.terms import Origin
+from fleet.vocabulary.contracts.events import Phase, RunEvent
+from fleet.vocabulary.names import NodeName
+
+_STOPPED = 130
+
+
+def carry_out(
+    ctx: click.Context, deployer: Deployer, prepared: Prepared, *, commands: bool, yes: bool, as_json: bool
+) -> None:
+    """The whole run. Raises what it amounts to when not every node is as it should be."""
+    console = Console(stderr=as_json)
+    view = run_view(console, [job.name for job in prepared.jobs], json=as_json, keep=False)
+    with deployer.run(prepared, show=view.show) as run:
+        with view:
+            run.check()
+            run.leave_refused()
+        plans = in_order(prepared, run)
+        order = run_batches(prepared, plans)
+        if order and not as_json:
+            show_plan(prepared, plans, deployer.origin(prepared), as_json=False, commands=commands)
+        if not as_json:
+            tell_untold(console, run)
+        if order:
+            if not yes and not _agreed(plans):
+                run.release()
+                narrate("nothing was changed")
+                ctx.exit(1)
+            view = run_view(console, [node for batch in order for node in batch.nodes], json=as_json)
+            last: dict[str, RunEvent] = {}
+            run.show_with(partial(_remember_and_show, last, view))
+            try:
+                with view:
+                    run.apply(order)
+            except KeyboardInterrupt:
+                narrate(_left_alone(last))
+                ctx.exit(_STOPPED)
+    problem = verdict(run.results)
+    if problem:
+        raise problem
+    if not as_json:
+        changed = sum(result.outcome == "changed" for result in run.results.values())
+        count = len(run.results)
+        them = f"{count} nodes are as they" if count != 1 else "the node is as it"
+        narrate(f"{them} should be, {changed} changed" if changed else nothing_to_do(plans))
+
+
+def in_order(prepared: Prepared, run: Run) -> Mapping[NodeName, NodePlan]:
+    """The plans in the order of the inventory, not in that of the answers."""
+    return {job.name: run.plans[job.name] for job in prepared.jobs if job.name in run.plans}
+
+
+def show_plan(
+    prepared: Prepared, plans: Mapping[NodeName, NodePlan], origin: Origin, *, as_json: bool, commands: bool
+) -> None:
+    """The plan on stdout, with the order in which the nodes change."""
+    order = run_batches(prepared, plans)
+    if as_json:
+        print_json(plan_json(plans, order, origin=origin))
+    else:
+        print_plan(Console(), plans, order, commands=commands, origin=origin)
+
+
+def _agreed(plans: Mapping[NodeName, NodePlan]) -> bool:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody to ask: stdin is not a terminal. --yes deploys without asking")
+    nodes = sum(not one.idle for one in plans.values())
+    return click.confirm(f"Change {nodes} node{'s' if nodes != 1 else ''}?", err=True)
+
+
+def _remember_and_show(last: dict[str, RunEvent], view: RunView, event: RunEvent) -> None:
+    if event.node:
+        last[event.node] = event
+    view.show(event)
+
+
+def _left_alone(last: Mapping[str, RunEvent]) -> str:
+    """What ^C means for the nodes: one that has taken its run finishes it, the others stay as they are."""
+    begun = (Phase.STAGE, Phase.APPLY, Phase.GATE, Phase.REVERT)
+    alone = [node for node, event in last.items() if not event.outcome and event.phase in begun]
+    if not alone:
+        return "stopped"
+    verb = "finishes by itself" if len(alone) == 1 else "finish by themselves"
+    return f"stopped; {names_text(alone)} {verb}. fleet plan shows what is left to do"
+
+
+def tell_untold(console: Console, run: Run) -> None:
+    """Why nodes are not in the plan, in full: on a terminal their rows are gone. Elsewhere it has been told."""
+    for result in run.results.values():
+        if result.error and console.is_terminal:
+            for line in result.error.text.splitlines():
+                hang(console, Text(line, style="red"), indent=8 if line.startswith("  hint:") else 2)

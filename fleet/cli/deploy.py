@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
+from fleet.cli.bundled import BUNDLE, bundle_of
 from fleet.cli.carryout import carry_out, in_order, show_plan, tell_untold
 from fleet.cli.context import link_of, narrate, overrides_of, project_of
 from fleet.cli.runview import run_view
@@ -23,6 +24,7 @@ _EXIT_CHANGES = 5
 @click.argument("playbook", default="site.yml")
 @click.option("--on", metavar="SELECTOR", help="Only these nodes: names, groups, @tags, mem_gb>=64, !not.")
 @click.option("--commands", is_flag=True, help="Show what will be typed on the nodes.")
+@BUNDLE
 @click.option("--exit-code", is_flag=True, help="Exit 5 when there are changes.")
 @click.option(
     "-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan for fleet deploy --plan."
@@ -37,12 +39,20 @@ def plan(
     commands: bool,
     exit_code: bool,
     out: Path | None,
+    bundled: Path | None,
     refresh_secrets: bool,
     as_json: bool,
 ) -> None:
     """Show what a deploy would change; change nothing."""
     deployer, wanted = _deployer(
-        ctx, Wanted(playbook=playbook, on=on, overrides=overrides_of(ctx), refresh_secrets=refresh_secrets)
+        ctx,
+        Wanted(
+            playbook=playbook,
+            on=on,
+            overrides=overrides_of(ctx),
+            refresh_secrets=refresh_secrets,
+            bundle=bundle_of(bundled),
+        ),
     )
     prepared = deployer.prepare(wanted)
     console = Console(stderr=True, quiet=as_json)
@@ -74,6 +84,7 @@ def plan(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Do exactly this saved plan; a node that moved since is refused.",
 )
+@BUNDLE
 @click.option("--force", is_flag=True, help="Also from an older checkout, and a release that failed before.")
 @click.option("--downgrade", is_flag=True, help="Also over what a newer fleet deployed.")
 @click.option("--refresh-secrets", is_flag=True, help="Look at every secret, also those that seem unchanged.")
@@ -86,6 +97,7 @@ def deploy(
     commands: bool,
     yes: bool,
     saved: Path | None,
+    bundled: Path | None,
     force: bool,
     downgrade: bool,
     refresh_secrets: bool,
@@ -106,6 +118,7 @@ def deploy(
             downgrade=downgrade,
             refresh_secrets=refresh_secrets,
             saved=read_plan(saved) if saved else None,
+            bundle=bundle_of(bundled),
         ),
     )
     prepared = deployer.prepare(wanted)

@@ -41,6 +41,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "ask": ("fleet.cli.ask:ask", "Ask a model through the gateway."),
     "audit": ("fleet.cli.audit:audit", "Show who did what to the nodes."),
     "gc": ("fleet.cli.gc:gc", "Remove what no kept release of a node needs."),
+    "bundle": ("fleet.cli.bundle:bundle", "Write everything that a deploy fetches into one file."),
     "uninstall": ("fleet.cli.uninstall:uninstall", "Take fleet off nodes."),
     "sim": ("fleet.cli.sim:sim", "Simulated Macs on this machine."),
     "completion": ("fleet.cli.completion:completion", "Print the shell completion script."),

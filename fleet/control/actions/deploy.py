@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fleet.control.actions.facts import FactsStore
 from fleet.control.actions.playbooks import playbook_of
@@ -40,6 +41,9 @@ from fleet.vocabulary.contracts.events import Outcome
 from fleet.vocabulary.contracts.sync import Facts
 from fleet.vocabulary.names import NodeName, RunId
 
+if TYPE_CHECKING:
+    from fleet.control.supply.bundle import Bundle
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
@@ -48,6 +52,8 @@ class Wanted:
     playbook: str = "site.yml"
     on: str | None = None
     overrides: tuple[str, ...] = ()
+    bundle: Bundle | None = None
+    """Take everything from it: nothing is fetched, and no uv is run."""
     force: bool = False
     """Typed to lift the guards against a stale checkout, and against a release that failed before."""
     downgrade: bool = False
@@ -113,6 +119,7 @@ class Deployer:
             wants,
             project=self._project,
             cache=self._cache,
+            bundle=wanted.bundle,
             notify=self._notify,
             refresh_secrets=wanted.refresh_secrets,
         )
@@ -121,7 +128,7 @@ class Deployer:
         )
         supplies.memo.save()
         jobs = tuple(
-            self._job(node, compiled[node.name], supplies, facts.get(node.name))
+            self._job(node, compiled[node.name], supplies, facts.get(node.name), bundle=wanted.bundle)
             for node in nodes
             if node.name in compiled
         )
@@ -212,7 +219,9 @@ class Deployer:
         finally:
             session.close()
 
-    def _job(self, node: Node, compiled: Compiled, supplies: Supplies, facts: Facts | None) -> NodeJob:
+    def _job(
+        self, node: Node, compiled: Compiled, supplies: Supplies, facts: Facts | None, *, bundle: Bundle | None
+    ) -> NodeJob:
         contents: dict[str, Content | Callable[[], Content]] = {**compiled.contents, **compiled.secrets}
         packed = [*supplies.envs.values(), *(p for p in supplies.interpreters.values() if p), supplies.app]
         contents |= {pack.archive.digest: self._cache.blob_path(pack.archive.digest) for pack in packed}
@@ -220,8 +229,15 @@ class Deployer:
             for file in manifest.files:
                 # Gigabytes: had when a node lacks them, never for a plan or for a node that holds them.
                 contents[f"sha256:{file.sha256}"] = partial(
-                    model_file, manifest, file, cache=self._cache, project=self._project, notify=self._notify
+                    model_file,
+                    manifest,
+                    file,
+                    cache=self._cache,
+                    project=self._project,
+                    fetch=bundle is None,
+                    notify=self._notify,
                 )
+        contents |= bundle.parts if bundle else {}
         return NodeJob(
             name=node.name,
             target=target_of(node, base=self._project.root),

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from fleet.control.link.frames import FrameReader, MagicMissing, write_frame
 from fleet.control.link.protocol import Channel, Session
-from fleet.errors import FleetError, NodeError, NotAdopted, ProtocolError
+from fleet.control.supply.filepart import FilePart
+from fleet.errors import FleetError, NodeError, NotAdopted, ProtocolError, SupplyError
 from fleet.vocabulary.argv import Argv
 from fleet.vocabulary.contracts.desired import DesiredState
 from fleet.vocabulary.contracts.sync import (
@@ -48,7 +49,7 @@ from fleet.vocabulary.names import NodeName, RunId
 from fleet.vocabulary.secret import Secret
 
 Frame = TypeVar("Frame", Hello, Held, Observed, Staged, Collected, Confirmed, AuditLines, History, Recalled, Verified)
-Content = bytes | Path | Secret
+Content = bytes | Path | FilePart | Secret
 """Where a blob's bytes are. A secret's leave the laptop in frames only."""
 
 _CHUNK_BYTES = 1 << 20
@@ -126,7 +127,7 @@ class Conversation:
                 salt=salt if secret else None,
             )
             self._write(part)
-            for chunk in _chunks(content, want.offset):
+            for chunk in _chunks(content, want.offset, sizes[want.digest]):
                 self._live.write(chunk)
                 progress(len(chunk))
 
@@ -268,7 +269,8 @@ def _lacks_sync(missing: MagicMissing) -> bool:
     return missing.exit_status == 127 and "fleet-node: sync " in missing.detail
 
 
-def _chunks(content: Content, offset: int) -> Iterator[memoryview | bytes]:
+def _chunks(content: Content, offset: int, size: int) -> Iterator[memoryview | bytes]:
+    """The bytes of a blob of `size` behind `offset`. A chunk of a file is valid until the next one is asked for."""
     match content:
         case Secret():
             yield content.reveal().encode()[offset:]
@@ -276,7 +278,18 @@ def _chunks(content: Content, offset: int) -> Iterator[memoryview | bytes]:
             view = memoryview(content)[offset:]
             yield from (view[at : at + _CHUNK_BYTES] for at in range(0, len(view), _CHUNK_BYTES))
         case Path():
-            with content.open("rb") as file:
-                file.seek(offset)
-                while chunk := file.read(_CHUNK_BYTES):
-                    yield chunk
+            yield from _file_chunks(content, offset, size - offset)
+        case FilePart():
+            yield from _file_chunks(content.path, content.offset + offset, size - offset)
+
+
+def _file_chunks(path: Path, start: int, left: int) -> Iterator[memoryview]:
+    buffer = memoryview(bytearray(min(left, _CHUNK_BYTES)))
+    with path.open("rb", buffering=0) as file:
+        file.seek(start)
+        while left:
+            count = file.readinto(buffer[: min(left, len(buffer))]) or 0
+            if not count:
+                raise SupplyError(f"{path} became shorter while it was sent", hint="the same command again")
+            yield buffer[:count]
+            left -= count

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import platform
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 from fleet.control.desired.supplies import EnvNeed, Packed
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.pack import pack_folder
+from fleet.control.supply.platforms import machine_of
 from fleet.control.supply.uvtool import run_uv
 from fleet.errors import SupplyError
 from fleet.vocabulary.contracts.codec import digest_of
@@ -26,9 +26,10 @@ _OLDEST_MACOS = "14.0"
 
 def env_key(need: EnvNeed) -> str:
     """64 hex digits over everything that the folder depends on."""
-    here = [sys.platform, platform.machine(), *platform.libc_ver()] if need.platform == "this-machine" else []
     os_version = need.os_version if need.platform != "this-machine" else None
-    return digest_of([_RECIPE, need.lock_sha256, need.python_version, need.platform, os_version, here])
+    return digest_of(
+        [_RECIPE, need.lock_sha256, need.python_version, need.platform, os_version, machine_of(need.platform)]
+    )
 
 
 def build_env(need: EnvNeed, *, cache: Cache, notify: Callable[[str], None] = lambda _: None) -> Packed:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import platform
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from fleet.control.desired.supplies import InterpreterNeed, Packed
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.pack import pack_folder
+from fleet.control.supply.platforms import machine_of
 from fleet.control.supply.uvtool import run_uv
 from fleet.errors import SupplyError
 from fleet.vocabulary.contracts.codec import digest_of
@@ -43,8 +42,7 @@ def fetch_interpreter(
 
 def interpreter_key(need: InterpreterNeed) -> str:
     """64 hex digits over everything that a build depends on; uv's version says which patch release it knows."""
-    here = [sys.platform, platform.machine(), *platform.libc_ver()] if need.platform == "this-machine" else []
-    return digest_of([_RECIPE, _wanted(need), _uv_version(), here])
+    return digest_of([_RECIPE, _wanted(need), _uv_version(), machine_of(need.platform)])
 
 
 def _wanted(need: InterpreterNeed) -> str:

@@ -108,15 +108,22 @@ def model_file(
     *,
     cache: Cache,
     project: Project | None = None,
+    fetch: bool = True,
     notify: Notify = lambda _: None,
 ) -> Path:
     """Where the bytes of one file are on this laptop; fetched (resumed, verified) from the hub when they are not.
 
-    Raises SupplyError.
+    Raises SupplyError; without `fetch` also for what only the hub has.
     """
     if cache.has(file.sha256) and cache.blob_path(file.sha256).stat().st_size == file.size_bytes:
         return cache.blob_path(file.sha256)
     kind, _, place = manifest.source.partition(":")
+    if kind == "hf" and not fetch:
+        raise SupplyError(
+            f"the weights of {manifest.name} are neither in the bundle nor on this machine: {file.path}",
+            detail=f"source: {manifest.source}",
+            hint="fleet bundle --weights puts them in",
+        )
     if kind == "hf":
         repo, _, commit = place.partition("@")
         notify(f"fetching {manifest.name}/{file.path} ({bytes_text(file.size_bytes)})")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from fleet.control.desired.supplies import Needs, Supplies
 from fleet.control.inventory.project import Project
@@ -16,23 +18,30 @@ from fleet.control.supply.secrets import SecretStore
 from fleet.control.supply.secrets.digests import SecretDigests
 from fleet.control.supply.uvtool import uv_path
 
+if TYPE_CHECKING:
+    from fleet.control.supply.bundle import Bundle
+
 
 def resolve(
     needs: Needs,
     *,
     project: Project,
     cache: Cache,
+    bundle: Bundle | None = None,
     notify: Callable[[str], None] = lambda _: None,
     refresh_secrets: bool = False,
 ) -> Supplies:
     """Every need answered. Raises SupplyError or ConfigError for the first that cannot be.
 
-    `notify` hears of what takes long, from several threads. Secrets are learnt here when they are new or may have
-    changed, the others only where a value is needed; `refresh_secrets` learns all.
+    With a bundle nothing is fetched or built: it answers everything but the secrets. `notify` hears of what takes
+    long, from several threads. Secrets are learnt here when they are new or may have changed, the others only where a
+    value is needed; `refresh_secrets` learns all.
     """
     secrets = SecretStore(project, [need.reference for need in needs.secrets])
     memo = SecretDigests(project.state_dir / "secrets.json", secrets.versions(), refresh=refresh_secrets)
     secrets.learn(memo.new_ones())
+    if bundle is not None:
+        return replace(bundle.supplies(needs, cache=cache), secrets=secrets, memo=memo)
     uv_path()  # sysconfig's first use is not safe in several threads at once (CPython 3.11)
     models = {need: read_manifest(need.manifest_path) for need in needs.models}
     with ThreadPoolExecutor(4) as pool:  # uv itself is parallel; four hide its waits for the network

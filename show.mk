@@ -77,4 +77,10 @@ show-doctor: $(VENV)/.dev ## health 5: doctor finds every planted fault with its
 	@$(BIN)/python -m pytest -v tests/control/actions/test_doctor_*.py tests/sim/test_doctor_faults.py
 	@$(BIN)/python -m pytest -v tests/node/sync/test_disk_stays_bounded.py tests/node/sync/test_prune.py tests/node/sync/test_keeping.py tests/node/agent/test_agent_logs.py tests/sim/test_log_under_launchd.py
 
+# Deploy ("deploy that can be trusted"), its promises by number.
+
+show-auth: $(VENV)/.dev ## deploy 5: agent, IdentityAgent, certificates, wrong keys first, a bastion that drops half, link: openssh
+	@$(BIN)/python -m pytest -v tests/integration/test_auth_matrix.py
+
+.PHONY: show-auth
 .PHONY: show-faults show-routing show-readings show-doctor show-prometheus show-complaints show-streams show-relay-speed show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme

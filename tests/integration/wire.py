@@ -22,6 +22,8 @@ class Wire:
         self.cut_at: int | None = None
         self.hold_at: int | None = None
         self.mute_at: int | None = None
+        self.shut: Callable[[int], bool] = lambda _: False
+        """Whether to hang up on the connection of a number (from 1) before a word is said."""
         self._target = target
         self._lock = threading.Lock()
         self._resumed = threading.Event()
@@ -67,6 +69,9 @@ class Wire:
             except OSError:
                 return
             self.connections += 1
+            if self.shut(self.connections):
+                laptop.close()
+                continue
             try:
                 node = socket.create_connection(("127.0.0.1", self._target))
             except OSError:

@@ -13,7 +13,7 @@ import paramiko
 
 from fleet.control.link.agent import AgentAt
 from fleet.control.link.certificates import PublicPart, parse_blob
-from fleet.control.link.identities import Identities, read_public
+from fleet.control.link.identities import Identities, public_of, read_public
 from fleet.control.link.keymemory import KeyMemory
 from fleet.errors import AuthError
 
@@ -114,7 +114,7 @@ class Authenticator:
         """The files' keys, each behind its certificates, then what else the agent holds."""
         held = agent.held() if agent is not None else ()
         for path in self.identities.files:
-            public = read_public(path)
+            public = public_of(path)
             mine = [one for one in held if public is not None and one[0].key == public.key]
             for part, _, signer in sorted(mine, key=lambda one: not one[0].certificate):
                 if not self._security_key(part, f"{path} (in the agent)"):
@@ -144,11 +144,11 @@ class Authenticator:
         return part.security_key
 
     def _load(self, path: Path) -> paramiko.PKey | None:
-        if not path.is_file():
-            self._note(f"{path}: no such file")
+        public = public_of(path)
+        if public is not None and self._security_key(public, str(path)):
             return None
-        public = read_public(path)
-        if public is not None and public.security_key and self._security_key(public, str(path)):
+        if not path.is_file() or (public is not None and read_public(path) is not None):
+            self._note(f"{path}: {'its private half is not in the agent' if public is not None else 'no such file'}")
             return None
         try:
             key = paramiko.PKey.from_path(path)

@@ -58,7 +58,8 @@ class Identities:
 
     def certificates_of(self, path: Path) -> Iterable[tuple[str, PublicPart]]:
         """The certificates that may go with a key file: `KEY-cert.pub`, and all that ssh_config names."""
-        for place in dict.fromkeys((path.with_name(path.name + "-cert.pub"), *self.certificates)):
+        own = path.with_name(path.name.removesuffix(".pub") + "-cert.pub")
+        for place in dict.fromkeys((own, *self.certificates)):
             part = read_public(place)
             if part is not None and part.certificate:
                 yield str(place), part
@@ -83,6 +84,11 @@ def expanded(text: str, tokens: Mapping[str, str], *, environment: Mapping[str, 
     if whole == "~" or whole.startswith("~/"):
         return f"{tokens['d']}{whole[1:]}"
     return whole if "\0" in whole else os.path.expanduser(whole)  # noqa: PTH111 (Path's own fails for a name unknown)
+
+
+def public_of(path: Path) -> PublicPart | None:
+    """The public key of a key file: `KEY.pub`, or the file itself where only that half is given (agents, 1Password)."""
+    return read_public(path.with_name(path.name + ".pub")) or read_public(path)
 
 
 def read_public(path: Path) -> PublicPart | None:

@@ -1,28 +1,27 @@
-"""A run as it goes: a live row per node on a terminal, plain lines elsewhere, JSON lines on request."""
+"""A run as it goes: a live row per node on a terminal, plain lines elsewhere, JSON lines on request.
+
+All three come from the same events. Progress is for eyes: of it, plain text and JSON get a line now and then.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from fleet.cli.planview import WORDS
+from fleet.cli.flow import Flow
+from fleet.cli.runwords import event_lines, event_words, share_text
 from fleet.vocabulary.contracts.events import Outcome, Phase, RunEvent
-from fleet.vocabulary.units import bytes_text
+from fleet.vocabulary.units import seconds_text
 
-SHAPES = {
-    Outcome.UNCHANGED: ("=", "dim"),
-    Outcome.CHANGED: ("✓", "green"),
-    Outcome.REVERTED: ("↩", "yellow"),
-    Outcome.FAILED: ("✗", "red"),
-    Outcome.UNREACHABLE: ("∅", "red"),
-    Outcome.SKIPPED: ("·", "dim"),
-}
 _QUIET = ("directory ", "file ", "tree ", "pmset ", "sysctl ", "switch")
+_PLAIN_EVERY_SECONDS = 10.0
+_JSON_EVERY_SECONDS = 1.0
 
 
 class RunView(Protocol):
@@ -46,11 +45,36 @@ def run_view(console: Console, nodes: Sequence[str], *, json: bool, keep: bool =
     return LiveView(console, nodes, keep=keep) if console.is_terminal else PlainView(console)
 
 
+class NowAndThen:
+    """Lets progress through when its node has begun another phase, or has said nothing for a while."""
+
+    def __init__(self, every_seconds: float, *, now: Callable[[], float]) -> None:
+        self._every = every_seconds
+        self._now = now
+        self._last: dict[str, tuple[Phase, float]] = {}
+
+    def wants(self, event: RunEvent) -> bool:
+        """Whether this one is to be shown. A phase is new when its first progress comes: that one is not shown yet."""
+        now, last = self._now(), self._last.get(event.node)
+        if last is None or last[0] is not event.phase:
+            self._last[event.node] = (event.phase, now)
+            return False
+        if now - last[1] < self._every:
+            return False
+        self._last[event.node] = (event.phase, now)
+        return True
+
+
 class JsonView:
-    """One JSON object a line on stdout: the events as they are."""
+    """One JSON object a line on stdout: the events as they are, and a second's progress in one of them."""
+
+    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._progress = NowAndThen(_JSON_EVERY_SECONDS, now=now)
 
     def show(self, event: RunEvent) -> None:
         """Print the event."""
+        if event.status == "progress" and not self._progress.wants(event):
+            return
         sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
         sys.stdout.buffer.flush()
 
@@ -64,19 +88,41 @@ class JsonView:
 class PlainView:
     """One line an event that matters: the plan has told which files come; services and gates are told as they go."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, now: Callable[[], float] = time.monotonic) -> None:
         self._console = console
+        self._now = now
+        self._progress = NowAndThen(_PLAIN_EVERY_SECONDS, now=now)
+        self._flows: dict[tuple[str, Phase], Flow] = {}
 
     def show(self, event: RunEvent) -> None:
         """Print the event, unless it says nothing new."""
-        if event.status == "progress" or (event.status == "start" and event.phase is not Phase.SEND):
+        if event.status == "progress":
+            self._show_progress(event)
+            return
+        if event.status == "start" and event.phase not in (Phase.SEND, Phase.DRAIN):
             return
         if event.phase is Phase.APPLY and event.status == "ok" and event.text.startswith(_QUIET):
             return
         if event.outcome is Outcome.UNCHANGED:
             return
+        self._print(event, event_lines(event))
+
+    def _show_progress(self, event: RunEvent) -> None:
+        key, now = (event.node, event.phase), self._now()
+        flow = self._flows.get(key, Flow()).after(event.bytes_done, event.bytes_total, now)
+        self._flows[key] = flow
+        if not self._progress.wants(event):
+            return
+        parts = [event_words(event)]
+        if flow.total:
+            parts.append(share_text(flow.done, flow.total))
+            left = flow.left_seconds(now)
+            parts.append("" if left is None else f"{seconds_text(max(1.0, left))} left")
+        self._print(event, [Text(f"{event.phase} {', '.join(part for part in parts if part)}")])
+
+    def _print(self, event: RunEvent, lines: Sequence[Text]) -> None:
         where = f"{event.node}: " if event.node else ""
-        for line in event_lines(event):
+        for line in lines:
             self._console.print(Text.assemble(where, line), highlight=False, soft_wrap=True)
 
     def __enter__(self) -> PlainView:
@@ -84,38 +130,3 @@ class PlainView:
 
     def __exit__(self, *exc: object) -> None:
         return None
-
-
-def event_lines(event: RunEvent) -> list[Text]:
-    """An event as lines of text: what, then why, then what to do."""
-    if event.outcome:
-        shape, style = SHAPES[event.outcome]
-        first = Text(f"{shape} {event.outcome}", style=style)
-        if event.text:
-            first.append(f": {event.text}", style="not bold")
-    elif event.phase is Phase.SEND:
-        if event.status == "start" or not event.bytes_total:
-            return [Text(f"sending {bytes_text(event.bytes_total)}")] if event.bytes_total else []
-        return []
-    else:
-        words = step_words(event.text) if event.phase in (Phase.APPLY, Phase.REVERT) else event.text
-        mark = {"failed": "✗ ", "ok": "✓ "}.get(event.status, "")
-        phase = "" if event.phase is Phase.APPLY else str(event.phase)
-        first = Text(f"{mark}{phase}", style="red" if event.status == "failed" else "")
-        if not event.text and event.phase in (Phase.CONNECT, Phase.CHECK):
-            return []
-        first.append((" " if phase and words else "") + words)
-    lines = [first]
-    lines += [Text(f"  {line}", style="dim") for line in event.detail.splitlines()]
-    lines += [Text(f"  hint: {line}") for line in event.hint.splitlines()]
-    return lines
-
-
-def step_words(text: str) -> str:
-    """A step as the plan says it: `daemon X · bootstrap · why` is `start X: why`."""
-    noun, _, rest = text.partition(" · ")
-    action, _, why = rest.partition(" · ")
-    if not action:
-        return text
-    name = noun.removeprefix("daemon ") if action in WORDS else noun
-    return f"{WORDS.get(action, action)} {name}" + (f": {why}" if why else "")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 
+import msgspec
+import pytest
 from rich.console import Console
 
 from fleet.cli.carryout import _left_alone
 from fleet.cli.planview import print_plan
-from fleet.cli.runview import PlainView
+from fleet.cli.runview import JsonView, PlainView
 from fleet.control.rollout.plan import Change, NodePlan
 from fleet.vocabulary.contracts.events import Outcome, Phase, RunEvent
 from fleet.vocabulary.contracts.sync import Step
@@ -117,3 +119,29 @@ def test_a_stopped_deploy_says_which_nodes_go_on_alone() -> None:
     }
     assert _left_alone(last) == "stopped; mac-2 finishes by itself. fleet plan shows what is left to do"
     assert _left_alone({}) == "stopped"
+
+
+def test_progress_is_a_line_every_ten_seconds_and_none_for_what_is_quick() -> None:
+    out, seconds = io.StringIO(), [0.0]
+    view = PlainView(Console(file=out, width=200), now=lambda: seconds[0])
+    for second in range(26):
+        seconds[0] = float(second)
+        view.show(event(Phase.SEND, "progress", bytes_done=second * 2**20, bytes_total=50 * 2**20))
+    assert out.getvalue() == ("mac-1: send 10.0 of 50.0 MiB, 40.0 s left\nmac-1: send 20.0 of 50.0 MiB, 30.0 s left\n")
+
+
+def test_json_has_every_event_and_a_second_s_progress_in_one(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    seconds = [0.0]
+    view = JsonView(now=lambda: seconds[0])
+    view.show(event(Phase.SEND, "start"))
+    for tenth in range(31):
+        seconds[0] = tenth / 10
+        view.show(event(Phase.SEND, "progress", bytes_done=tenth, bytes_total=31))
+    view.show(event(Phase.SEND, "ok"))
+    lines = [msgspec.json.decode(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert [line.get("bytes_done", 0) for line in lines] == [0, 10, 20, 30, 0]
+
+
+def test_a_drain_is_told_by_the_service_and_what_still_runs() -> None:
+    text = said(event(Phase.DRAIN, "note", text="daemon org.fleet-macs.sidecar.chat · 2 requests still run"))
+    assert text == "mac-1: drain org.fleet-macs.sidecar.chat: 2 requests still run\n"

@@ -10,7 +10,7 @@ from fleet.vocabulary.contracts.events import Outcome, Phase
 from fleet.vocabulary.contracts.sync import Done, Event
 from fleet.vocabulary.names import NodeName
 
-_PHASES = {"gate": Phase.GATE, "revert": Phase.REVERT}
+_PHASES = {"drain": Phase.DRAIN, "resume": Phase.DRAIN, "gate": Phase.GATE, "revert": Phase.REVERT}
 
 
 class Telling:

@@ -73,8 +73,9 @@ class Drains:
 
     def resume(self, *states: DesiredState | None) -> None:
         """New work again, for what this run drained and nobody else wants drained. May be done twice."""
-        ours = [event for event in self.journal.events if event.phase in ("drain", "resume") and event.status != "note"]
-        if not ours or ours[-1].phase == "resume":
+        done = [event.phase for event in self.journal.events if event.status in ("start", "ok")]
+        ours = [phase for phase in done if phase in ("drain", "resume")]
+        if not ours or ours[-1] == "resume":
             return
         drained = {event.key for event in self.journal.events if event.phase == "drain"}
         daemons = [item for state in states if state for item in state.daemons if item.key in drained]
@@ -104,7 +105,7 @@ class Drains:
             self.journal.add("drain", "note", key=one.key, text=words)
             return False
         if one.count is None or (count != one.count and now - one.told >= 1) or now - one.told >= _TELL_SECONDS:
-            self.journal.add("drain", "note", key=one.key, text=_requests(count))
+            self.journal.add("drain", "progress", key=one.key, text=_requests(count))
             one.count, one.told = count, now
         return True
 

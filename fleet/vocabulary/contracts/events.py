@@ -14,6 +14,7 @@ class Phase(StrEnum):
     CHECK = "check"
     SEND = "send"
     STAGE = "stage"
+    DRAIN = "drain"
     APPLY = "apply"
     GATE = "gate"
     REVERT = "revert"

@@ -419,9 +419,9 @@ class Staged:
 class Event:
     """One line of a run's journal; `seq` counts from 1.
 
-    `phase`: begin, step, gate, confirm, revert, end. `status`: start, ok, failed, note. `confirm` `start` asks the
-    laptop for a Confirm over a new connection. The last line of a journal is `end` with `outcome` committed, reverted
-    or failed.
+    `phase`: begin, drain, step, gate, confirm, resume, revert, end. `status`: start, ok, failed, note, progress.
+    `confirm` `start` asks the laptop for a Confirm over a new connection. The last line of a journal is `end` with
+    `outcome` committed, reverted or failed.
     """
 
     kind: ClassVar[str] = "event"

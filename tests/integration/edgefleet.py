@@ -228,7 +228,7 @@ def _configure(fleet: EdgeFleet) -> None:
         )  # fmt: skip
         for file, text in (
             ("gateway.json", gateway_json(config)),
-            ("keys.json", key_ring(own, secrets, agent=True).reveal().encode()),
+            ("keys.json", key_ring(own, secrets, agent=True).make().reveal().encode()),
             ("agent.json", msgspec.json.encode(agent)),
             ("agent.token", token.encode()),
             ("fleet.key", secrets["file:secrets/fleet.key"].reveal().encode()),

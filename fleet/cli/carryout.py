@@ -16,6 +16,7 @@ from fleet.cli.lines import names_text
 from fleet.cli.planview import nothing_to_do, plan_json, print_plan
 from fleet.cli.runview import RunView, run_view
 from fleet.control.actions.deploy import Deployer, Prepared, run_batches, verdict
+from fleet.control.rollout.drive import Aids
 from fleet.control.rollout.plan import NodePlan
 from fleet.control.rollout.run import Run
 from fleet.control.rollout.terms import Origin
@@ -36,7 +37,7 @@ def carry_out(
             run.check()
             run.leave_refused()
         plans = in_order(prepared, run)
-        order = run_batches(prepared, plans)
+        order = run_batches(prepared, plans, run.results)
         if order and not as_json:
             show_plan(prepared, plans, deployer.origin(prepared), as_json=False, commands=commands)
         if not as_json:
@@ -51,7 +52,8 @@ def carry_out(
             run.show_with(partial(_remember_and_show, last, view))
             try:
                 with view:
-                    run.apply(order)
+                    readiness = deployer.readiness(prepared, plans)
+                    run.apply(run.walk(order, readiness.capacity()), Aids(look=readiness.look, ask=_go_on))
             except KeyboardInterrupt:
                 narrate(_left_alone(last))
                 ctx.exit(_STOPPED)
@@ -86,6 +88,11 @@ def _agreed(plans: Mapping[NodeName, NodePlan]) -> bool:
         raise click.UsageError("nobody to ask: stdin is not a terminal. --yes deploys without asking")
     nodes = sum(not one.idle for one in plans.values())
     return click.confirm(f"Change {nodes} node{'s' if nodes != 1 else ''}?", err=True)
+
+
+def _go_on(batch: int) -> bool | None:
+    """Whether a pause is over; None when there is nobody to say so."""
+    return click.confirm(f"Go on with batch {batch}?", err=True) if sys.stdin.isatty() else None
 
 
 def _remember_and_show(last: dict[str, RunEvent], view: RunView, event: RunEvent) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.control.actions.facts import FactsStore
+from fleet.control.actions.gateways import Gateways, answered, fleet_key, gateways
 from fleet.control.actions.playbooks import playbook_of
+from fleet.control.actions.readiness import Readiness, copies_of, interrupted, seen_by_run
 from fleet.control.actions.savedplans import held_to, judge_of, require_same_words
 from fleet.control.actions.spread import on_each
 from fleet.control.desired import compile_states, needs
@@ -26,6 +28,7 @@ from fleet.control.rollout.checkout import GitCheckout
 from fleet.control.rollout.conversation import Content, Conversation, SyncPart, helper_argv
 from fleet.control.rollout.guard import Guard
 from fleet.control.rollout.journal import Journal, Show, new_run_id
+from fleet.control.rollout.moves import GOOD
 from fleet.control.rollout.nodejob import NodeJob, NodeResult
 from fleet.control.rollout.plan import NodePlan
 from fleet.control.rollout.planfile import SavedPlan, planned_node, saved_plan
@@ -38,9 +41,11 @@ from fleet.control.supply.resolve import resolve
 from fleet.errors import FleetError, NotAdopted, PartialFailure, RunFailed, Unreachable, UsageError
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import Outcome
+from fleet.vocabulary.contracts.gateway_admin import RouteReports
 from fleet.vocabulary.contracts.sync import Facts
 from fleet.vocabulary.names import NodeName, RunId
 
+_LOOK_SECONDS = 10.0
 if TYPE_CHECKING:
     from fleet.control.supply.bundle import Bundle
 
@@ -185,6 +190,31 @@ class Deployer:
             judge=judge,
         )
 
+    def readiness(self, prepared: Prepared, plans: Mapping[NodeName, NodePlan]) -> Readiness:
+        """Who looks who serves what while the run goes on."""
+        inventory, playbook = prepared.inventory, prepared.playbook
+        takes = interrupted(prepared.jobs, plans)
+        facts = self._facts.load(inventory.nodes)
+        looked_at = {job.name for job in prepared.jobs}
+        return Readiness(
+            copies=copies_of(inventory, playbook, facts, self._project) if takes else {},
+            takes=takes,
+            ran=seen_by_run(prepared.jobs, plans),
+            others=[node for node in inventory.nodes.values() if node.name not in looked_at],
+            ask=partial(self._ask_fronts, inventory, playbook),
+            reach=lambda node: self._link.connect(
+                target_of(node, base=self._project.root), deadline_seconds=_LOOK_SECONDS
+            ).close(),
+        )
+
+    def _ask_fronts(self, inventory: Inventory, playbook: Playbook) -> list[RouteReports]:
+        doors = Gateways(self._link, base=self._project.root, key_for=fleet_key(self._project))
+        try:
+            fronts = [gateway for gateway in gateways(inventory, playbook) if gateway.is_front]
+            return list(answered(doors.each(fronts, lambda door: door.routes())).values())
+        finally:
+            doors.close()
+
     def journal_path(self, run_id: RunId) -> Path:
         """Where a run's events are kept on this laptop."""
         return self._project.state_dir / "runs" / f"{run_id}.jsonl"
@@ -249,18 +279,25 @@ class Deployer:
         )
 
 
-def run_batches(prepared: Prepared, plans: Mapping[NodeName, NodePlan]) -> tuple[Batch, ...]:
-    """The batches of a run, from the playbook's strategies."""
+def run_batches(
+    prepared: Prepared, plans: Mapping[NodeName, NodePlan], results: Mapping[NodeName, NodeResult] | None = None
+) -> tuple[Batch, ...]:
+    """The batches of a run, from the playbook's strategies. `results` tell who could not be looked at."""
     plays = [
         (play.name, play.pace, [node.name for node in prepared.inventory.select(play.hosts)])
         for play in prepared.playbook.plays
     ]
-    return batches(plays, {name: not plan.idle for name, plan in plans.items()})
+    return batches(
+        plays,
+        {name: not plan.idle for name, plan in plans.items()},
+        lost=[name for name, result in (results or {}).items() if result.outcome not in GOOD],
+        memory={job.name: job.facts.memory_bytes for job in prepared.jobs if job.facts and job.facts.memory_bytes},
+    )
 
 
 def verdict(results: Mapping[NodeName, NodeResult]) -> FleetError | None:
     """What the whole run amounts to: None when every node is as it should be."""
-    good = [r for r in results.values() if r.outcome in (Outcome.UNCHANGED, Outcome.CHANGED)]
+    good = [r for r in results.values() if r.outcome in GOOD]
     bad = [r for r in results.values() if r not in good]
     if not bad:
         return None

@@ -13,7 +13,7 @@ from fleet.control.playbook.facts import FACT_NAMES
 from fleet.control.playbook.health import CHECKS
 from fleet.control.playbook.playbook import HealthCheck, Play, Playbook, Task
 from fleet.control.playbook.predicates import TESTS, All, AnyOf, FactTest, Not, Predicate
-from fleet.control.playbook.strategy import LATER_FIELDS, LATER_VALUES, Strategy
+from fleet.control.playbook.strategy import Strategy
 from fleet.control.playbook.tasks import KINDS, LATER_KINDS, CustomDaemon
 from fleet.errors import PlaybookError
 
@@ -82,14 +82,7 @@ def _strategy(reader: Reader, value: object, path: KeyPath) -> Strategy:
     if not isinstance(value, dict):
         reader.error(path, f"strategy: expected a mapping, found {shown(value)}")
         return Strategy()
-    later = [key for key in LATER_FIELDS if key in value]
-    for key in later:
-        reader.error((*path, key), f"`strategy.{key}` {NOT_YET}", key=True)
-    rest = {key: item for key, item in value.items() if key not in later}
-    for key, values in LATER_VALUES.items():
-        if rest.get(key) in values:
-            reader.error((*path, key), f"`{key}: {rest.pop(key)}` {NOT_YET}", hint="revert_node or stop")
-    strategy: Strategy | None = reader.struct(rest, Strategy, path, what="strategy")
+    strategy: Strategy | None = reader.struct(value, Strategy, path, what="strategy")
     return strategy or Strategy()
 
 

@@ -12,7 +12,7 @@ from fleet.control.playbook.health import CHECKS
 from fleet.control.playbook.loader import TASK_KEYS
 from fleet.control.playbook.predicates import TESTS
 from fleet.control.playbook.shapes import Shape
-from fleet.control.playbook.strategy import LATER_FIELDS, Strategy
+from fleet.control.playbook.strategy import Strategy
 from fleet.control.playbook.tasks import KINDS, LATER_KINDS
 
 _TEXT = {"type": "string", "minLength": 1}
@@ -28,7 +28,6 @@ def playbook_schema() -> dict[str, Any]:
         if isinstance(struct, type) and issubclass(struct, Shape):
             components[struct.__name__] |= _rules(struct)
     components["FactTest"]["properties"]["fact"] = {"enum": list(FACT_NAMES)}
-    components["Strategy"]["properties"] |= {key: _later() for key in LATER_FIELDS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "fleet playbook",

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 PLACEHOLDER = r"^\s*\{\{[\s\S]*\}\}\s*$"
 SPAN = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$|^\s*\{\{[\s\S]*\}\}\s*$"
+PLAIN_SPAN = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"
+PAUSE = r"^\s*manual\s*$|^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"
 SIZE = r"^\s*\d+(\.\d+)?\s*([kKmMgGtT]?([iI]?[bB])?)\s*$|^\s*\{\{[\s\S]*\}\}\s*$"
 MODE = r"^0?[0-7]{3}$|^[0-7]{4}$|^\s*\{\{[\s\S]*\}\}\s*$"
 SHARE = r"^(100|[1-9][0-9]?)%$"
@@ -27,6 +29,8 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$|\{\{"
 IN_WORDS = {
     PLACEHOLDER: "a number, or one {{ }}",
     SPAN: "a span of time like 30s or 5m",
+    PLAIN_SPAN: "a span of time like 30s or 5m",
+    PAUSE: "a span of time like 30s or 5m, or manual",
     SIZE: "a size like 2GiB or 512MB",
     MODE: 'a file mode in quotes like "0644"',
     SHARE: "a number of nodes, or a share like 25%",

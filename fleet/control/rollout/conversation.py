@@ -59,6 +59,14 @@ _STEAL_SECONDS = 360.0
 _WALK_SECONDS = 1800.0
 
 
+class NodeRefusal(NodeError):
+    """The node said Failed. `said` is its code: busy, moved, no_run, ..."""
+
+    def __init__(self, frame: Failed, *, node: NodeName) -> None:
+        super().__init__(frame.title, node=node, detail=frame.detail, hint=frame.hint)
+        self.said = frame.code
+
+
 @dataclass(frozen=True, kw_only=True)
 class SyncPart:
     """The sync zipapp of the running fleet: its digest (64 hex digits) and bytes."""
@@ -82,6 +90,7 @@ class Conversation:
         self._sync = sync
         self._channel: Channel | None = None
         self._frames: FrameReader | None = None
+        self._unheard = False
 
     def open(self, *, state_id: str, run_id: RunId) -> Hello:
         """Exec the helper and read its Hello; a node that lacks our sync gets it first.
@@ -94,13 +103,18 @@ class Conversation:
         """Follow a run that goes on without us, from the event behind `after`."""
         return self._start(self._helper.plus("attach", run_id, after, self._sync.digest))
 
-    def hold(self, *, holder: str, key_fingerprint: str | None = None, steal: bool = False) -> Held:
-        """Take the node for this run, before the first blob. Raises NodeError when it is somebody else's.
+    def hold(self, wish: Hold) -> Held:
+        """Take the node for this run. Raises NodeRefusal (`busy`) when it is somebody else's.
 
         With `steal` the node is taken over; whoever had it stops or goes back first, so that may take minutes.
         """
-        self._write(Hold(holder=holder, key_fingerprint=key_fingerprint, steal=steal))
-        return self._expect(Held, wait_seconds=_STEAL_SECONDS if steal else _ANSWER_SECONDS)
+        self._write(wish)
+        return self._expect(Held, wait_seconds=_STEAL_SECONDS if wish.steal else _ANSWER_SECONDS)
+
+    def hold_on(self, wish: Hold) -> None:
+        """The same without waiting for the answer: `commit` hears it, and a little content may follow at once."""
+        self._write(wish)
+        self._unheard = True
 
     def observe(self, state: DesiredState) -> Observed:
         """Send the desired state; the node answers with what it would do."""
@@ -134,6 +148,9 @@ class Conversation:
     def commit(self, commit: Commit, *, told: Callable[[Progress], None] = lambda _: None) -> Staged:
         """All is sent: stage. When this returns, the node's apply job has the run. `told` hears how far it is."""
         self._write(commit)
+        if self._unheard:
+            self._unheard = False
+            self._expect(Held)
         while isinstance(frame := self._next(_STAGE_SECONDS), Progress):
             told(frame)
         return self._as(Staged, frame)
@@ -149,7 +166,7 @@ class Conversation:
                     yield frame
                     return
                 case Failed():
-                    raise NodeError(frame.title, node=self._node, detail=frame.detail, hint=frame.hint)
+                    raise NodeRefusal(frame, node=self._node)
                 case _:
                     raise ProtocolError(f"a {frame.kind} frame in the middle of a journal", node=self._node)
 
@@ -258,7 +275,7 @@ class Conversation:
 
     def _as(self, kind: type[Frame], frame: FromNode) -> Frame:
         if isinstance(frame, Failed):
-            raise NodeError(frame.title, node=self._node, detail=frame.detail, hint=frame.hint)
+            raise NodeRefusal(frame, node=self._node)
         if not isinstance(frame, kind):
             raise ProtocolError(f"expected a {kind.kind} frame, got {frame.kind}", node=self._node)
         return frame

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fleet.control.desired.states import Compiled
 from fleet.control.link.protocol import Target
 from fleet.control.rollout.conversation import Content
-from fleet.errors import FleetError, NodeError
+from fleet.errors import FleetError, NodeError, Unreachable
 from fleet.vocabulary.argv import Argv
 from fleet.vocabulary.contracts.events import Outcome
 from fleet.vocabulary.contracts.sync import Facts
@@ -36,12 +36,19 @@ class NodeJob:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeResult:
-    """How a run ended for one node."""
+    """How a run ended for one node. `mixed`: it is neither new nor as it was."""
 
     name: NodeName
     outcome: Outcome
     error: FleetError | None = None
     detail: str = ""
+    mixed: bool = False
+
+
+def failed(node: NodeName, error: FleetError) -> NodeResult:
+    """How a node ended that could not be looked at or changed."""
+    outcome = Outcome.UNREACHABLE if isinstance(error, Unreachable) else Outcome.FAILED
+    return NodeResult(name=node, outcome=outcome, error=error)
 
 
 def refuse_changed(job: NodeJob, seen: Facts) -> None:

@@ -8,24 +8,30 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from fleet.control.link.protocol import Link, Session
 from fleet.control.playbook.strategy import Pace
-from fleet.control.rollout.conversation import Content, Conversation, SyncPart
+from fleet.control.rollout.conversation import Content, Conversation, NodeRefusal, SyncPart
+from fleet.control.rollout.following import Following
 from fleet.control.rollout.guard import Judged
 from fleet.control.rollout.journal import Journal
 from fleet.control.rollout.nodejob import NodeJob, NodeResult, refuse_changed
 from fleet.control.rollout.plan import NodePlan, idle_plan, node_plan
 from fleet.control.rollout.telling import Telling
 from fleet.control.rollout.terms import Terms
-from fleet.errors import HostKeyError, NodeError, ProtocolError, Unreachable
+from fleet.errors import NodeError, ProtocolError, Unreachable
 from fleet.vocabulary.clock import Clock
-from fleet.vocabulary.contracts.events import Phase
-from fleet.vocabulary.contracts.sync import Done, Facts, Hello, Observed, Progress
-from fleet.vocabulary.names import NodeName
+from fleet.vocabulary.contracts.events import Outcome, Phase
+from fleet.vocabulary.contracts.sync import Commit, Facts, Hello, Hold, Observed, Progress
+from fleet.vocabulary.names import NodeName, RunId, StateId
+
+NOTHING_LIVE = "-"
+"""In the place of a state id: no release was live."""
 
 _CONNECT_SECONDS = 15.0
-_REATTACH_WAITS = (0.2, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 0.0)
+_SENT_UNASKED_BYTES = 256 * 1024
+_SENT_UNASKED_BYTES = 256 * 1024
 
 FactsSeen = Callable[[NodeName, Facts], None]
 """Told what every node says of itself."""
@@ -61,39 +67,96 @@ class NodeTalk:
             if hello.idle:
                 self.close()
                 return idle_plan(job.name, job.compiled)
-            _refuse_busy(job.name, hello)
+            if terms.steal:
+                self._steal(talk, terms)
+            else:
+                self._refuse_busy(hello)
             self._journal.say(Phase.CHECK, "start", node=job.name)
             self._observed = talk.observe(job.compiled.state)
         except BaseException:
             self.close()
             raise
-        plan = node_plan(job.name, job.compiled, self._observed, current=hello.release or "-")
+        plan = node_plan(job.name, job.compiled, self._observed, current=hello.release or NOTHING_LIVE)
         judged = terms.judged(job.name, hello, plan) if not plan.idle else Judged()
         self._plan = replace(plan, refusals=judged.refusals, notes=judged.notes)
         self._journal.say(Phase.CHECK, "ok", node=job.name)
         return self._plan
+
+    def _steal(self, talk: Conversation, terms: Terms) -> None:
+        """Take the node over before it is looked at: a run that has it goes back first."""
+        victim = talk.hold(self._wish(terms, steal=True)).stolen_from
+        if victim is not None:
+            text = f"taken over from run {victim.run_id} of {victim.holder or 'somebody'}"
+            self._journal.say(Phase.CHECK, "note", text, node=self.job.name)
 
     def release(self) -> None:
         """End an open conversation without a change."""
         if self._talk:
             self._talk.bye()
 
+    def began(self) -> bool:
+        """Whether the node has this run, from before: its end is in `follow`. Else it was not touched."""
+        try:
+            self._connect().attach(self._journal.run_id, after=0)
+        except NodeRefusal as refusal:
+            if refusal.said != "no_run":
+                raise
+            return False
+        finally:
+            self.close()
+        return True
+
     def apply(self, pace: Pace, terms: Terms) -> NodeResult:
         """Change the node, as `check` said it would, and see it to its end."""
         talk, plan = self._talk, self._plan
         if talk is None or plan is None:
             raise NodeError("nothing was planned", node=self.job.name)
-        self._send(talk)
+        self._send(talk, terms)
         self._journal.say(Phase.STAGE, "start", node=self.job.name)
         try:
-            talk.commit(terms.commit(plan, run_id=self._journal.run_id, pace=pace), told=self._staging)
+            self._commit(talk, terms.commit(plan, run_id=self._journal.run_id, pace=pace))
             self._journal.say(Phase.STAGE, "ok", node=self.job.name)
         except (Unreachable, ProtocolError) as error:
             # It was told to, and stages on without us: whether it takes the run is seen by attaching to it.
             note = f"connection lost while staging ({error.title})"
             self._journal.say(Phase.STAGE, "note", note, node=self.job.name)
-            return self._follow(None, pace, taken=False)
-        return self._follow(talk, pace, taken=True)
+            return self._end(None, pace, taken=False)
+        return self._end(talk, pace, taken=True)
+
+    def follow(self, pace: Pace) -> NodeResult:
+        """See a run that the node has to its end."""
+        return self._end(None, pace, taken=True)
+
+    def bring_back(self, to: str, pace: Pace, terms: Terms) -> NodeResult:
+        """Make live again what was live before the run; `to` is its state id, `-` where nothing was."""
+        name = self.job.name
+        if to == NOTHING_LIVE:
+            detail = "stays: this is its first release, there is nothing to go back to"
+            return NodeResult(name=name, outcome=Outcome.CHANGED, detail=detail)
+        self.close()
+        run_id = RunId(f"{self._journal.run_id}.back")
+        talk = self._connect()
+        hello = talk.open(state_id="-", run_id=run_id)
+        observed = talk.observe(talk.recall(to))
+        if observed.missing:
+            raise NodeError(
+                "what was live before is not whole on the node any more",
+                node=name,
+                hint="deploy the last good commit: it sends what is missing",
+            )
+        plan = NodePlan(node=name, state_id=StateId(to), current=hello.release or NOTHING_LIVE)
+        back = replace(terms, action="rollback", force=True)
+        self._commit(talk, back.commit(plan, run_id=run_id, pace=replace(pace, confirm_seconds=None)))
+        done = self._following().to_end(talk, pace, run_id=run_id, taken=True)
+        if done.outcome in ("committed", "unchanged"):
+            return NodeResult(name=name, outcome=Outcome.REVERTED, detail="back to what it was before the run")
+        return replace(self._telling.result(done), outcome=Outcome.FAILED, detail="it did not go back")
+
+    def cut(self) -> None:
+        """From another thread: whoever waits on the connection sees that it is gone."""
+        session = self._session
+        if session:
+            session.close()
 
     def _staging(self, far: Progress) -> None:
         name = self.job.name
@@ -111,44 +174,55 @@ class NodeTalk:
         self._talk = Conversation(self._session, node=self.job.name, helper=self.job.helper, sync=self._sync)
         return self._talk
 
-    def _follow(self, talk: Conversation | None, pace: Pace, *, taken: bool) -> NodeResult:
-        seen = 0
-        for wait_seconds in _REATTACH_WAITS:
-            try:
-                talk = talk or self._reattach(after=seen)
-                for frame in talk.follow(wait_seconds=pace.healthy_deadline_seconds + 60):
-                    if isinstance(frame, Done):
-                        return self._telling.result(frame)
-                    seen, taken = frame.seq, True
-                    self._telling.tell(frame)
-            except HostKeyError:
-                raise
-            except (Unreachable, ProtocolError) as error:
-                if self._left.is_set():  # ^C: nobody listens any more, and nothing waits for this thread
-                    raise
-                note = f"connection lost, the node goes on alone ({error.title})"
-                self._journal.say(Phase.APPLY, "note", note, node=self.job.name)
-                self._clock.sleep(wait_seconds)
-            except NodeError:
-                if taken or self._left.is_set():
-                    raise
-                self._clock.sleep(wait_seconds)
-            talk = None
-        raise Unreachable(
-            "the node took the run and cannot be reached any more"
-            if taken
-            else "the connection was lost while the node staged; it may take the run yet",
+    def _end(self, talk: Conversation | None, pace: Pace, *, taken: bool) -> NodeResult:
+        return self._telling.result(self._following().to_end(talk, pace, run_id=self._journal.run_id, taken=taken))
+
+    def _following(self) -> Following:
+        return Following(
             node=self.job.name,
-            hint="it finishes or reverts by itself; fleet status and fleet plan show what it became",
+            reach=self._reach,
+            confirm=self._confirm,
+            telling=self._telling,
+            journal=self._journal,
+            clock=self._clock,
+            left=self._left,
         )
 
-    def _reattach(self, *, after: int) -> Conversation:
-        self.close()
-        talk = self._connect()
-        talk.attach(self._journal.run_id, after=after)
-        return talk
+    def _refuse_busy(self, hello: Hello) -> None:
+        node, lease = self.job.name, hello.lease
+        if hello.active_run in (None, self._journal.run_id):
+            return
+        who = f" ({lease.holder}, {_moment(lease.since_seconds)})" if lease and lease.holder else ""
+        raise NodeError(
+            f"run {hello.active_run} is still going on there{who}",
+            node=node,
+            hint=f"wait for its end, then deploy again; fleet logs {node} apply -f shows it\n"
+            "or take the node over, and let that run go back: fleet deploy --steal",
+        )
 
-    def _send(self, talk: Conversation) -> None:
+    def _wish(self, terms: Terms, *, steal: bool = False) -> Hold:
+        return Hold(holder=terms.operator, key_fingerprint=self._key_fingerprint, steal=steal)
+
+    def _commit(self, talk: Conversation, commit: Commit) -> None:
+        talk.commit(replace(commit, key_fingerprint=self._key_fingerprint), told=self._staging)
+
+    @property
+    def _key_fingerprint(self) -> str | None:
+        return self._session.key_fingerprint if self._session else None
+
+    def _reach(self) -> Conversation:
+        self.close()
+        return self._connect()
+
+    def _confirm(self, run_id: RunId) -> None:
+        """Over a connection of its own: that it can be had is what is to be proved."""
+        session = self._link.connect(self.job.target, deadline_seconds=_CONNECT_SECONDS)
+        try:
+            Conversation(session, node=self.job.name, helper=self.job.helper, sync=self._sync).confirm(run_id)
+        finally:
+            session.close()
+
+    def _send(self, talk: Conversation, terms: Terms) -> None:
         job, missing = self.job, self._observed.missing if self._observed else ()
         sizes = {digest: blob.size for digest, blob in job.compiled.state.blobs.items()}
         total = sum(sizes[want.digest] - want.offset for want in missing)
@@ -160,20 +234,20 @@ class NodeTalk:
             self._journal.say(Phase.SEND, "progress", node=job.name, done=done, total=total)
 
         self._journal.say(Phase.SEND, "start", node=job.name, total=total)
-        # All of it before the first byte: from then on the node is held, and waits for no download.
+        # All of it before the node is held: it waits for no download.
         contents = {want.digest: _fetched(job.contents[want.digest]) for want in missing}
+        if missing and not terms.steal:
+            if total > _SENT_UNASKED_BYTES:
+                talk.hold(self._wish(terms))
+            else:  # a round trip less; who is refused has sent next to nothing
+                talk.hold_on(self._wish(terms))
         talk.send(missing, contents, salt=job.salt, sizes=sizes, progress=progress)
         self._journal.say(Phase.SEND, "ok", node=job.name, done=total, total=total)
 
 
+def _moment(since_seconds: float) -> str:
+    return f"since {datetime.fromtimestamp(since_seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _fetched(content: Content | Callable[[], Content]) -> Content:
     return content() if callable(content) else content
-
-
-def _refuse_busy(node: NodeName, hello: Hello) -> None:
-    if hello.active_run:
-        raise NodeError(
-            f"run {hello.active_run} is still going on there",
-            node=node,
-            hint=f"wait for its end, then deploy again; fleet logs {node} apply -f shows it",
-        )

@@ -10,24 +10,26 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass, replace
 
 from fleet.control.link.protocol import Link
+from fleet.control.playbook.strategy import Pace
 from fleet.control.rollout.batches import Batch
+from fleet.control.rollout.capacity import Capacity
 from fleet.control.rollout.conversation import SyncPart
+from fleet.control.rollout.drive import Aids, Drive
 from fleet.control.rollout.guard import refused
 from fleet.control.rollout.journal import Journal, Show
-from fleet.control.rollout.nodejob import NodeJob, NodeResult
-from fleet.control.rollout.nodetalk import FactsSeen, NodeTalk
+from fleet.control.rollout.moves import GOOD
+from fleet.control.rollout.nodejob import NodeJob, NodeResult, failed
+from fleet.control.rollout.nodetalk import NOTHING_LIVE, FactsSeen, NodeTalk
 from fleet.control.rollout.plan import NodePlan
 from fleet.control.rollout.terms import Terms
-from fleet.errors import FleetError, NodeError, Unreachable
+from fleet.control.rollout.walk import Walk
+from fleet.errors import FleetError, NodeError
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import Outcome, Phase
 from fleet.vocabulary.names import NodeName
-
-GOOD = frozenset({Outcome.CHANGED, Outcome.UNCHANGED})
-"""The outcomes of a node that is as it should be."""
 
 
 class Run:
@@ -55,7 +57,10 @@ class Run:
         self._terms = terms
         self._lost = lost or {}
         self._pool = ThreadPoolExecutor(max_workers=max(1, min(width, len(jobs))), thread_name_prefix="fleet-node")
+        self._clock = clock
         self.plans: dict[NodeName, NodePlan] = {}
+        self.before: dict[NodeName, str] = {}
+        """What was live on a node before the run: a state id, or NOTHING_LIVE."""
         self.results: dict[NodeName, NodeResult] = {}
 
     def __enter__(self) -> Run:
@@ -93,20 +98,28 @@ class Run:
             except FleetError:
                 continue
 
-    def apply(self, batches: Sequence[Batch]) -> Mapping[NodeName, NodeResult]:
-        """Change the nodes, batch by batch. A batch with a failure stops the run there if its play says so."""
-        stopped: str | None = None
-        for number, batch in enumerate(batches, 1):
-            if stopped:
-                for node in batch.nodes:
-                    self._finish(NodeResult(name=node, outcome=Outcome.SKIPPED, detail=f"not started: {stopped}"))
-                continue
-            what = "canary" if batch.canary else f"batch {number} of {len(batches)}"
-            self._journal.say(Phase.APPLY, "note", f"{what} ({batch.play}): {', '.join(batch.nodes)}")
-            self._each(batch.nodes, partial(self._apply_one, batch=batch))
-            bad = [node for node in batch.nodes if self.results[node].outcome not in GOOD]
-            if bad and batch.pace.stop_on_failure:
-                stopped = f"{bad[0]} {self.results[bad[0]].outcome}"
+    def walk(self, batches: Sequence[Batch], capacity: Capacity | None = None) -> Walk:
+        """The walk through these batches, from what `check` found."""
+        ended = {node: result.outcome for node, result in self.results.items() if result.outcome not in GOOD}
+        return Walk(batches=tuple(batches), capacity=capacity or Capacity(), ended=ended)
+
+    def apply(self, walk: Walk, aids: Aids | None = None) -> Mapping[NodeName, NodeResult]:
+        """Change the nodes, as the walk says. `aids.finish` hears of every node's end beside the journal."""
+        told = aids or Aids()
+        crew = _Crew(self._talks, self._terms, self.before)
+
+        def finish(result: NodeResult) -> None:
+            self._finish(result)
+            told.finish(result)
+
+        Drive(
+            walk,
+            crew=crew,
+            aids=replace(told, finish=finish),
+            pool=self._pool,
+            journal=self._journal,
+            clock=self._clock,
+        ).run()
         return self.results
 
     def _each(self, nodes: Sequence[NodeName], work: Callable[[NodeTalk], None]) -> None:
@@ -138,15 +151,28 @@ class Run:
     def _check_one(self, talk: NodeTalk) -> None:
         plan = talk.check(self._terms, facts_seen=self._facts_seen)
         self.plans[talk.job.name] = plan
+        self.before[talk.job.name] = plan.current or plan.state_id
         if plan.idle:
             talk.release()
             self._finish(NodeResult(name=talk.job.name, outcome=Outcome.UNCHANGED))
 
-    def _apply_one(self, talk: NodeTalk, *, batch: Batch) -> None:
-        self._finish(talk.apply(batch.pace, self._terms))
 
+@dataclass(frozen=True)
+class _Crew:
+    """The talks of a run as the drive wants them."""
 
-def failed(node: NodeName, error: FleetError) -> NodeResult:
-    """How a node ended that could not be looked at or changed."""
-    outcome = Outcome.UNREACHABLE if isinstance(error, Unreachable) else Outcome.FAILED
-    return NodeResult(name=node, outcome=outcome, error=error)
+    talks: Mapping[NodeName, NodeTalk]
+    terms: Terms
+    before: Mapping[NodeName, str]
+
+    def change(self, node: NodeName, pace: Pace) -> NodeResult:
+        return self.talks[node].apply(pace, self.terms)
+
+    def attach(self, node: NodeName, pace: Pace) -> NodeResult:
+        return self.talks[node].follow(pace)
+
+    def bring_back(self, node: NodeName, pace: Pace) -> NodeResult:
+        return self.talks[node].bring_back(self.before.get(node, NOTHING_LIVE), pace, self.terms)
+
+    def cut(self, node: NodeName) -> None:
+        self.talks[node].cut()

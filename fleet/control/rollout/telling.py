@@ -50,7 +50,8 @@ class Telling:
             case _:
                 outcome = Outcome.FAILED
                 detail = f"neither new nor as it was: fleet logs {self._node} apply shows the last words"
-        return NodeResult(name=self._node, outcome=outcome, error=self._reason(), detail=detail)
+        mixed = outcome is Outcome.FAILED
+        return NodeResult(name=self._node, outcome=outcome, error=self._reason(), detail=detail, mixed=mixed)
 
     def _reason(self) -> NodeError:
         """Why the node's own run ended as it did; the run has told it already, when it happened."""

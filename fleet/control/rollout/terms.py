@@ -27,7 +27,8 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """Frozen for the whole run. `action` is the command: deploy, rollback.
+    """Frozen for the whole run. `action` is the command: deploy, rollback. `steal` takes nodes over from
+    other runs.
 
     `origins` say for single nodes where their state comes from; the others come from `checkout`.
     """
@@ -35,6 +36,7 @@ class Terms:
     operator: str
     action: str = "deploy"
     force: bool = False
+    steal: bool = False
     checkout: Checkout | None = None
     origins: Mapping[NodeName, Origin] = field(default_factory=dict)
     judge: Judge | None = None
@@ -50,6 +52,7 @@ class Terms:
             run_id=run_id,
             operator=self.operator,
             healthy_deadline_seconds=pace.healthy_deadline_seconds,
+            confirm_seconds=pace.confirm_seconds,
             force=self.force,
             expect_current=plan.current,
             action=self.action,

@@ -65,6 +65,21 @@ GOOD: dict[str, Any] = {
         strategy={"canary": 1, "max_unavailable": "25%", "on_failure": "stop", "healthy_deadline": "5m"}
     ),
     "one at a time": with_play(strategy={"max_unavailable": 1}),
+    "a whole strategy": with_play(
+        strategy={
+            "canary": 1,
+            "max_unavailable": 2,
+            "order": "least_memory",
+            "pause": "manual",
+            "floor": 2,
+            "last_copy": "wait",
+            "confirm": "60s",
+            "on_failure": "revert_all",
+            "healthy_deadline": 300,
+            "give_up_after": "1m",
+        }
+    ),
+    "a pause of some seconds": with_play(strategy={"pause": "30s"}),
     "health": with_play(
         health=[
             {"launchd": {"daemon": "agent", "stable_for": "3s", "max_restarts": 0}},
@@ -151,9 +166,12 @@ BAD: dict[str, Any] = {
     "zero percent may be away": with_play(strategy={"max_unavailable": "0%"}),
     "more than all may be away": with_play(strategy={"max_unavailable": "101%"}),
     "an unknown end": with_play(strategy={"on_failure": "cry"}),
-    "an end of a later release": with_play(strategy={"on_failure": "revert_all"}),
-    "a confirmation": with_play(strategy={"confirm": "60s"}),
-    "a pause": with_play(strategy={"pause": "60s"}),
+    "an end that nobody knows": with_play(strategy={"on_failure": "revert_most"}),
+    "a confirmation by hand": with_play(strategy={"confirm": "manual"}),
+    "a pause of a word": with_play(strategy={"pause": "lunch"}),
+    "a strategy that differs by node": with_play(strategy={"healthy_deadline": "{{ vars.x }}"}),
+    "a floor below zero": with_play(strategy={"floor": -1}),
+    "a last copy of a word": with_play(strategy={"last_copy": "never"}),
     "an order": with_play(strategy={"order": "sorted"}),
     "health that is a mapping": with_play(health={"launchd": {"daemon": "agent"}}),
     "health of nothing": with_play(health=[{}]),

@@ -93,6 +93,8 @@ class Node:
         say(sync.Observed(steps=(STEP,), texts={"/opt/fleet/etc/a.conf": "listen 1\n"}, missing=missing))
         while True:
             match self._read(stdin):
+                case sync.Hold():
+                    say(sync.Held(fence=1))
                 case sync.BlobPart() as part:
                     self.received[part.digest] = stdin.read(part.size)
                 case sync.Commit():
@@ -173,9 +175,8 @@ def deploy(nodes: dict[NodeName, Node], folder: Path, events: list[RunEvent], pa
     """Check, then apply everything."""
     with run_over(nodes, folder, events) as run:
         plans = run.check()
-        run.apply(
-            batches([("all", pace or Pace(), list(nodes))], {name: not plan.idle for name, plan in plans.items()})
-        )
+        busy = {name: not plan.idle for name, plan in plans.items()}
+        run.apply(run.walk(batches([("all", pace or Pace(), list(nodes))], busy)))
     return run
 
 
@@ -318,7 +319,8 @@ def test_what_a_node_holds_is_never_fetched_and_what_it_lacks_is_fetched_before_
             run._talks[name].job = replace(run._talks[name].job, contents={DIGEST: fetch})
         plans = run.check()
         assert fetched == []
-        run.apply(batches([("all", Pace(), list(nodes))], {name: not plan.idle for name, plan in plans.items()}))
+        busy = {name: not plan.idle for name, plan in plans.items()}
+        run.apply(run.walk(batches([("all", Pace(), list(nodes))], busy)))
     assert fetched == [NODES[1]]
     assert nodes[NODES[1]].received == {DIGEST: TEXT}
 
@@ -337,7 +339,7 @@ def test_what_nobody_foresaw_on_one_node_is_told_and_the_others_are_finished(tmp
     with run_over(nodes, tmp_path, []) as run:
         run.check()
         run._talks[NODES[0]].job = replace(run._talks[NODES[0]].job, contents={})
-        run.apply(batches([("all", Pace(max_unavailable=2), list(nodes))], dict.fromkeys(nodes, True)))
+        run.apply(run.walk(batches([("all", Pace(max_unavailable=2), list(nodes))], dict.fromkeys(nodes, True))))
     first = run.results[NODES[0]]
     assert first.outcome is Outcome.FAILED
     assert first.error is not None
@@ -350,7 +352,7 @@ def test_a_run_that_was_left_does_not_reach_for_its_nodes_again(tmp_path: Path) 
     with run_over({NODES[0]: node}, tmp_path, []) as run:
         run.check()
         run._left.set()  # as leaving the run does, after ^C
-        run.apply(batches([("all", Pace(), [NODES[0]])], {NODES[0]: True}))
+        run.apply(run.walk(batches([("all", Pace(), [NODES[0]])], {NODES[0]: True})))
     assert not any(" attach " in command for command in node.commands)
 
 

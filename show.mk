@@ -82,5 +82,8 @@ show-doctor: $(VENV)/.dev ## health 5: doctor finds every planted fault with its
 show-auth: $(VENV)/.dev ## deploy 5: agent, IdentityAgent, certificates, wrong keys first, a bastion that drops half, link: openssh
 	@$(BIN)/python -m pytest -v tests/integration/test_auth_matrix.py
 
-.PHONY: show-auth
+show-rolling: $(VENV)/.dev ## deploy 4: every sidecar and gateway of 3 nodes replaced under streams longer than ExitTimeOut: none failed, none cut
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -q -s tests/integration/test_rolling_upgrade.py
+
+.PHONY: show-rolling show-auth
 .PHONY: show-faults show-routing show-readings show-doctor show-prometheus show-complaints show-streams show-relay-speed show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme

@@ -81,7 +81,7 @@ async def load(room: Room, *, clients: int, model: str, tokens: Iterable[int]) -
             while not stop.is_set():
                 stream = Stream()
                 found.streams.append(stream)
-                await _streamed(http, stream, model=model, tokens=sizes[turn % len(sizes)])
+                await streamed(http, stream, model=model, tokens=sizes[turn % len(sizes)])
                 turn += 1
                 if stream.end is not End.DONE:
                     await asyncio.sleep(_BREATH_SECONDS)
@@ -98,7 +98,8 @@ async def load(room: Room, *, clients: int, model: str, tokens: Iterable[int]) -
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _streamed(http: aiohttp.ClientSession, stream: Stream, *, model: str, tokens: int) -> None:
+async def streamed(http: aiohttp.ClientSession, stream: Stream, *, model: str, tokens: int) -> None:
+    """Ask, and read to the end; what became of it is in `stream`."""
     body: dict[str, Any] = {"model": model, "stream": True, "max_tokens": tokens}
     body["messages"] = [{"role": "user", "content": "hello?"}]
     try:

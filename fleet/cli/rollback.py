@@ -1,0 +1,57 @@
+"""`fleet rollback`: bring nodes back to a release that they keep."""
+
+from __future__ import annotations
+
+import click
+
+from fleet.cli.carryout import carry_out
+from fleet.cli.context import narrate, overrides_of, project_of
+from fleet.cli.nodewords import asking_of, named_nodes
+from fleet.control.actions.deploy import Deployer, Wanted
+from fleet.control.actions.playbooks import playbook_of
+from fleet.control.actions.rollback import prepare_rollback
+from fleet.control.inventory import load_inventory
+from fleet.control.supply.cache import Cache
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NODE]...")
+@click.option("--on", metavar="SELECTOR", help="These nodes: names, groups, @tags, mem_gb>=64, !not.")
+@click.option("--to", metavar="RELEASE", help="The release by the beginning of its name; else the one before the live.")
+@click.option("--playbook", default="site.yml", help="Whose batches and strategies count.")
+@click.option("--commands", is_flag=True, help="Show what will be typed on the nodes.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Also to a release that failed before.")
+@click.option("--json", "as_json", is_flag=True, help="The run's events as JSON lines on stdout (with --yes).")
+@click.pass_context
+def rollback(
+    ctx: click.Context,
+    names: tuple[str, ...],
+    on: str | None,
+    to: str | None,
+    playbook: str,
+    commands: bool,
+    yes: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Bring nodes back to a release that they keep: plan, ask, change in gated batches, as a deploy does.
+
+    The node's own record is the wish: nothing is compiled, and the checkout does not count. Secrets come from the
+    copies that the node keeps for that release. The next deploy goes forward again.
+    """
+    if as_json and not yes:
+        raise click.UsageError("--json needs --yes: there is nobody to ask")
+    if not names and on is None:
+        raise click.UsageError("which nodes? name them, or --on all")
+    project = project_of(ctx)
+    inventory = load_inventory(project, overrides=overrides_of(ctx))
+    nodes = named_nodes(project, inventory, names, on)
+    wanted = Wanted(playbook=playbook, on=on, overrides=overrides_of(ctx), force=force)
+    with asking_of(ctx, project) as asking:
+        cache = Cache()
+        prepared = prepare_rollback(
+            inventory, playbook_of(project, playbook), nodes, to=to, wanted=wanted, asking=asking, cache=cache
+        )
+        deployer = Deployer(project, link=asking.link, cache=cache, clock=asking.clock, notify=narrate)
+        carry_out(ctx, deployer, prepared, commands=commands, yes=yes, as_json=as_json)

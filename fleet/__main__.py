@@ -1,6 +1,6 @@
 """`python -m fleet` is the command `fleet`."""
 
-from fleet.cli.main import main
+from fleet.cli.start import main
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fleet.control.actions import shortcut
 from fleet.control.actions.facts import FactsStore
 from fleet.control.actions.gateways import Gateways, answered, fleet_key, gateways
 from fleet.control.actions.playbooks import playbook_of
@@ -106,6 +107,8 @@ class Deployer:
         if wanted.saved:
             require_same_words(wanted.saved, wanted.overrides)
             wanted = replace(wanted, playbook=wanted.saved.playbook, on=wanted.saved.on)
+        asked = shortcut.asked_for(self._project, playbook=wanted.playbook, on=wanted.on, overrides=wanted.overrides)
+        before = asked.inputs(())
         inventory = load_inventory(self._project, overrides=wanted.overrides)
         playbook = playbook_of(self._project, wanted.playbook)
         nodes = inventory.select(wanted.on, facts=self._facts.load(inventory.nodes))
@@ -137,6 +140,9 @@ class Deployer:
             for node in nodes
             if node.name in compiled
         )
+        if not lost:
+            references = [need.reference for need in wants.secrets]
+            shortcut.remember(asked, before, references=references, jobs=jobs, sync=digest)
         if wanted.saved:
             jobs, others = held_to(wanted.saved, jobs, lost=list(lost))
             lost |= others

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from fleet.control.inventory.settings import NodeSettings
 from fleet.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from fleet.control.inventory.settings import NodeSettings  # it brings YAML along
 
 CONNECT_SECONDS = 15.0
 WAIT_SECONDS = 60.0

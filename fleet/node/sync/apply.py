@@ -171,7 +171,9 @@ class _Run:
         if not seconds:
             return
         until = host.uptime_seconds() + seconds
-        self.journal.add("confirm", "start", text=f"waits {seconds:g} s for a new connection to confirm it")
+        self.journal.add(
+            "confirm", "start", key="confirmation", text=f"waits {seconds:g} s for a new connection to confirm it"
+        )
         while not self.is_confirmed():
             if host.uptime_seconds() >= until:
                 title = f"nobody confirmed the run within {seconds:g} s"
@@ -181,7 +183,7 @@ class _Run:
                 raise Problem(title, code="unconfirmed", hint=hint)
             self._require_lease()
             self.machine.clock.sleep(_POLL_SECONDS)
-        self.journal.add("confirm", "ok", text="confirmed over a new connection")
+        self.journal.add("confirm", "ok", key="confirmation", text="confirmed over a new connection")
 
     def _require_lease(self) -> None:
         """Raise Stolen when somebody has taken the node over from this run."""

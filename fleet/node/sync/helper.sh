@@ -12,6 +12,7 @@
 #   fleet-node sync PROTOCOL STATE_ID RUN_ID SYNC_DIGEST   STATE_ID `-` asks for facts only
 #   fleet-node put sync/SYNC_DIGEST.pyz SIZE SYNC_DIGEST   SIZE bytes follow on stdin
 #   fleet-node attach RUN_ID OFFSET SYNC_DIGEST            the events behind number OFFSET, and those to come
+#   fleet-node confirm RUN_ID                              by hand: the run that waits for it may stay
 #   fleet-node uninstall [--keep-data]
 #   fleet-node start LABEL                                 launchd starts this daemon of the last deploy, if it is not up
 #
@@ -240,6 +241,13 @@ verb_attach() {
     run_sync "$ROOT/sync/$3.pyz" attach "$1" "$2"
 }
 
+verb_confirm() {
+    [ $# -eq 1 ] || refuse 'confirm takes RUN_ID'
+    is_run "$1" || refuse 'RUN_ID has characters that a run id never has'
+    [ -f "$ROOT/sync/current.pyz" ] || refuse "$ROOT/sync/current.pyz is not here: adopt this node again"
+    run_sync "$ROOT/sync/current.pyz" confirm "$1"
+}
+
 verb_uninstall() {
     case "$#:${1-}" in 0: | 1:--keep-data) ;; *) refuse 'uninstall takes --keep-data or nothing' ;; esac
     [ -f "$ROOT/sync/current.pyz" ] || refuse "$ROOT/sync/current.pyz is not here: adopt this node again, then uninstall"
@@ -267,14 +275,15 @@ verb_start() {
     exec "$LAUNCHCTL" kickstart "$DOMAIN/$1" </dev/null
 }
 
-[ $# -ge 1 ] || refuse 'a verb is missing: sync, put, attach, uninstall or start'
+[ $# -ge 1 ] || refuse 'a verb is missing: sync, put, attach, confirm, uninstall or start'
 verb=$1
 shift
 case $verb in
     sync) verb_sync "$@" ;;
     put) verb_put "$@" ;;
     attach) verb_attach "$@" ;;
+    confirm) verb_confirm "$@" ;;
     uninstall) verb_uninstall "$@" ;;
     start) verb_start "$@" ;;
-    *) refuse 'the verbs are sync, put, attach, uninstall and start' ;;
+    *) refuse 'the verbs are sync, put, attach, confirm, uninstall and start' ;;
 esac

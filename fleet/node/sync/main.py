@@ -1,6 +1,6 @@
 """The verbs of the sync zipapp. It stands in ROOT/sync, so its own path says where the node's root is.
 
-session STATE_ID RUN_ID · apply · attach RUN_ID OFFSET · uninstall [--keep-data]
+session STATE_ID RUN_ID · apply · attach RUN_ID OFFSET · confirm RUN_ID · uninstall [--keep-data]
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from fleet.node.sync.machine import Machine
 from fleet.node.sync.ownlog import bound_own_log
 from fleet.node.sync.pending import pending_run
 from fleet.node.sync.problem import Problem
+from fleet.node.sync.questions import confirm
 from fleet.node.sync.session import Session
 from fleet.node.sync.system import SystemHost
 from fleet.node.sync.tail import Tail, kick
@@ -30,7 +31,7 @@ from fleet.vocabulary.contracts.codec import ContractError, decode
 from fleet.vocabulary.contracts.sync import Failed, Hello
 from fleet.vocabulary.layout import NodeLayout
 
-_USAGE = "usage: session STATE_ID RUN_ID | apply | attach RUN_ID OFFSET | uninstall [--keep-data]"
+_USAGE = "usage: session STATE_ID RUN_ID | apply | attach RUN_ID OFFSET | confirm RUN_ID | uninstall [--keep-data]"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _STATE_ID = re.compile(r"-|[0-9a-f]{64}")
 
@@ -53,6 +54,8 @@ def main(argv: list[str] | None = None, *, zipapp: str | None = None) -> int:
                 return 1 if outcome == FAILED else 0
             case ["attach", run_id, offset] if _RUN_ID.fullmatch(run_id) and offset.isdecimal():
                 return _attach(machine, wire, run_id, int(offset), _digest(own))
+            case ["confirm", run_id] if _RUN_ID.fullmatch(run_id):
+                return _confirm(machine, run_id)
             case ["uninstall"] | ["uninstall", "--keep-data"]:
                 return Uninstall(machine=machine, wire=wire, keep_data=len(words) == 2).run()
             case _:
@@ -78,6 +81,17 @@ def node_machine(root: Path) -> Machine:
     if Path(layout.root).resolve() != root.resolve():
         raise Problem(f"{path} is of another root: {layout.root}", code="layout", hint="run fleet adopt again")
     return Machine(layout=layout, disk=Disk(), host=SystemHost(), clock=SystemClock())
+
+
+def _confirm(machine: Machine, run_id: str) -> int:
+    """For hands: in words, no frames."""
+    try:
+        confirm(machine, run_id)
+    except Problem as problem:
+        print(f"fleet: {problem.title}: {problem.detail}", file=sys.stderr)  # noqa: T201 (a command line)
+        return 1
+    print(f"fleet: run {run_id} is confirmed", file=sys.stderr)  # noqa: T201 (a command line)
+    return 0
 
 
 def _attach(machine: Machine, wire: Wire, run_id: str, after: int, sync: str | None) -> int:

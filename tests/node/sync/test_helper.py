@@ -261,6 +261,13 @@ def test_attach_and_uninstall_reach_sync(tmp_path: Path) -> None:
     assert helper.run("uninstall", "--keep-data").stdout.split()[-2:] == [b"uninstall", b"--keep-data"]
 
 
+def test_a_confirmation_by_hand_reaches_sync(tmp_path: Path) -> None:
+    helper = Installed(Node(tmp_path), tmp_path)
+    assert helper.run("confirm", "r1").returncode == 64
+    helper.node.machine.disk.symlink(f"{DIGEST}.pyz", helper.node.layout.current_sync)
+    assert helper.run("confirm", "r1").stdout.split()[-2:] == [b"confirm", b"r1"]
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -283,6 +290,9 @@ def test_attach_and_uninstall_reach_sync(tmp_path: Path) -> None:
         ("put", f"sync/{DIGEST}.pyz", "99999999999", DIGEST),
         ("attach", "r", "08", DIGEST),
         ("attach", "r", "1; id", DIGEST),
+        ("confirm",),
+        ("confirm", "r1", "x"),
+        ("confirm", "../r1"),
         ("uninstall", "--all"),
         ("uninstall", "--keep-data", "x"),
         ("start",),

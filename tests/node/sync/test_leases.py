@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sync_kit import USER, Node, Release, adopted
-from test_session import a_release, frame, of, parts, talk
+from test_session import a_release, frame, frames, of, parts, talk
 
+from fleet.node.sync import frames as frames_module
 from fleet.node.sync import releases
 from fleet.node.sync.apply import apply
+from fleet.node.sync.frames import Pipe, Wire
+from fleet.node.sync.holding import Holding
 from fleet.node.sync.leases import Leases, Stolen
 from fleet.node.sync.machine import Ran
-from fleet.node.sync.pending import hand_over, read_request
+from fleet.node.sync.pending import hand_over, lock, read_request
 from fleet.node.sync.problem import Problem
+from fleet.node.sync.session import Session
 from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.desired import Command
 from fleet.vocabulary.contracts.sync import (
@@ -228,3 +234,30 @@ def test_a_restart_between_hand_over_and_begin_takes_nothing_from_the_run(node: 
     with pytest.raises(Problem, match="busy"):
         leases(node).take("r2", BOB)
     assert apply(node.machine) == "committed"
+
+
+def test_a_laptop_that_is_silent_is_told_when_the_node_is_taken(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames_module, "_LOOK_SECONDS", 0.01)
+    reading, writing = os.pipe()
+    os.write(writing, frame(Desired(state=a_release(node).state)) + frame(ANN))
+    pipe, out = Pipe(reading), io.BytesIO()
+    look = Holding.look
+
+    def look_after_a_theft(holding: Holding) -> None:
+        if not taken:
+            taken.append(leases(node).take("thief", replace(BOB, steal=True)))
+            node.clock.advance(1.0)
+        look(holding)
+
+    taken: list[object] = []
+    monkeypatch.setattr(Holding, "look", look_after_a_theft)
+    wire = Wire(io.BufferedReader(pipe), out, pipe=pipe)
+    try:
+        assert Session(machine=node.machine, wire=wire, state_id="-", run_id="r1").run() == 1
+    finally:
+        os.close(reading)
+        os.close(writing)
+    failed = of(Failed, frames(out.getvalue()))
+    assert (failed.code, failed.title) == ("stolen", "bob@home took the node over")
+    with lock(node.machine, "thief", wait=False):
+        pass

@@ -57,6 +57,12 @@ def test_apply_without_a_run_is_quiet(zipapp: Path) -> None:
     assert b"nothing to do" in answer.stderr
 
 
+def test_a_confirmation_by_hand_is_answered_in_words(zipapp: Path) -> None:
+    answer = run(zipapp, "confirm", "r1")
+    assert (answer.returncode, answer.stdout) == (1, b"")
+    assert answer.stderr == b"fleet: run r1 cannot be confirmed: it does not wait for a confirmation\n"
+
+
 def test_a_node_that_was_not_adopted_says_so(zipapp: Path) -> None:
     (zipapp.parent.parent / "state" / "layout.json").unlink()
     answer = run(zipapp, "session", "-", "r1")

@@ -7,17 +7,21 @@ import getpass
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import pytest
 
+from fleet.control.link.credentials import Authenticator
 from fleet.control.link.fabric_link import FabricLink
 from fleet.control.link.hostkeys import fingerprint
 from fleet.control.link.protocol import ChannelEnded, Target
 from fleet.control.link.transport import KEEPALIVE_SECONDS
 from fleet.errors import AuthError, HostKeyError, Unreachable
+from tests.integration.wire import Wire
 
 OpenDoor = Callable[..., Any]
 
@@ -278,6 +282,64 @@ def test_all_targets_of_a_link_share_one_connection_to_the_jump_host(
     assert found == [7, 7]
     assert bastion.auth_requests == ["jumper"]
     assert sorted(bastion.forwarded) == sorted(door.port for door in doors)
+
+
+def test_thirty_two_nodes_share_one_jump_host_that_drops_half_and_knock_a_few_at_a_time(
+    open_door: OpenDoor, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    bastion, door = open_door(host="host2"), open_door()
+    wire = Wire(bastion.port)
+    wire.shut = lambda number: number % 2 == 1
+    (home / ".ssh/known_hosts").write_text(f"[127.0.0.1]:{wire.port} {bastion.host_key}\n")
+    (home / ".ssh/config").write_text(f"Host *\n  IdentityFile {bastion.key_file}\n")
+    link = FabricLink(ssh_config=home / ".ssh/config", home=home)
+    target, crowd = door.target(jump=f"op@127.0.0.1:{wire.port}"), Crowd()
+    monkeypatch.setattr(Authenticator, "authenticate", crowd.around(Authenticator.authenticate))
+    with ThreadPoolExecutor(32) as pool:
+        sessions = list(pool.map(lambda number: link.connect(replace(target, node=f"mini-{number}")), range(32)))
+    assert all(session.exec("exit 0").wait() == 0 for session in sessions[:3])
+    for session in sessions:
+        session.close()
+    link.close()
+    wire.close()
+    assert bastion.auth_requests == ["op"]
+    assert wire.connections == 2
+    assert len(bastion.forwarded) == 32
+    assert crowd.most <= 16 + 1  # and the jump host's own
+
+
+class Crowd:
+    """How many are within a function at a time."""
+
+    def __init__(self) -> None:
+        self.most = self.now = 0
+        self._lock = threading.Lock()
+
+    def around(self, function: Callable[..., None]) -> Callable[..., None]:
+        def counted(*args: Any, **named: Any) -> None:
+            with self._lock:
+                self.now += 1
+                self.most = max(self.most, self.now)
+            try:
+                function(*args, **named)
+            finally:
+                with self._lock:
+                    self.now -= 1
+
+        return counted
+
+
+def test_a_server_that_hangs_up_before_a_word_is_connected_again(link: FabricLink, open_door: OpenDoor) -> None:
+    door = open_door()
+    wire = Wire(door.port)
+    wire.shut = lambda number: number < 4
+    session = link.connect(door.target(port=wire.port))
+    assert session.exec("exit 5").wait() == 5
+    assert link.host_key(door.target(port=wire.port)) == door.host_key
+    session.close()
+    wire.close()
+    assert wire.connections == 5
 
 
 def test_an_unknown_jump_host_stops_before_any_credential_is_offered(link: FabricLink, open_door: OpenDoor) -> None:

@@ -13,10 +13,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fleet.control.rollout.nodejob import NodeResult
+from fleet.control.rollout.plan import NodePlan
 from fleet.vocabulary.contracts.audit import AuditLine, chained, parse_audit
-from fleet.vocabulary.contracts.codec import canonical
+from fleet.vocabulary.contracts.codec import canonical, digest_of
+from fleet.vocabulary.contracts.events import Outcome
+from fleet.vocabulary.contracts.sync import Commit
 
 _FILE_BYTES = 4 << 20
+_OUTCOMES = {Outcome.CHANGED: "committed"}
+_NOTHING_LIVE = "-"
+
+
+def run_line(commit: Commit, plan: NodePlan, result: NodeResult, *, at_seconds: float, seconds: float) -> AuditLine:
+    """What a run did to one node, as this laptop saw it. Pure."""
+    before = None if plan.current == _NOTHING_LIVE else plan.current
+    return AuditLine(
+        seq=0,
+        at_seconds=at_seconds,
+        action=commit.action,
+        outcome=_OUTCOMES.get(result.outcome, result.outcome.value),
+        node=result.name,
+        run_id=commit.run_id,
+        operator=commit.operator,
+        key_fingerprint=commit.key_fingerprint,
+        plan=digest_of(tuple(change.step for change in plan.changes)),
+        before=before,
+        after=plan.state_id if result.outcome is Outcome.CHANGED else before,
+        git_commit=commit.git_commit,
+        git_dirty=commit.git_dirty,
+        fleet_version=commit.fleet_version,
+        seconds=round(seconds, 3),
+        text=result.error.title if result.error else "",
+    )
 
 
 class AuditFile:

@@ -12,15 +12,16 @@ from datetime import UTC, datetime
 
 from fleet.control.link.protocol import Link, Session
 from fleet.control.playbook.strategy import Pace
+from fleet.control.rollout.audit import run_line
 from fleet.control.rollout.conversation import Content, Conversation, NodeRefusal, SyncPart
 from fleet.control.rollout.following import Following
 from fleet.control.rollout.guard import Judged
 from fleet.control.rollout.journal import Journal
-from fleet.control.rollout.nodejob import NodeJob, NodeResult, refuse_changed
+from fleet.control.rollout.nodejob import NodeJob, NodeResult, failed, refuse_changed
 from fleet.control.rollout.plan import NodePlan, idle_plan, node_plan
 from fleet.control.rollout.telling import Telling
 from fleet.control.rollout.terms import Terms
-from fleet.errors import NodeError, ProtocolError, Unreachable
+from fleet.errors import FleetError, NodeError, ProtocolError, Unreachable
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import Outcome, Phase
 from fleet.vocabulary.contracts.sync import Commit, Facts, Hello, Hold, Observed, Progress
@@ -111,10 +112,14 @@ class NodeTalk:
         talk, plan = self._talk, self._plan
         if talk is None or plan is None:
             raise NodeError("nothing was planned", node=self.job.name)
+        commit = terms.commit(plan, run_id=self._journal.run_id, pace=pace)
+        return self._written_down(lambda: self._change(talk, pace, terms, commit), commit, plan, terms)
+
+    def _change(self, talk: Conversation, pace: Pace, terms: Terms, commit: Commit) -> NodeResult:
         self._send(talk, terms)
         self._journal.say(Phase.STAGE, "start", node=self.job.name)
         try:
-            self._commit(talk, terms.commit(plan, run_id=self._journal.run_id, pace=pace))
+            self._commit(talk, commit)
             self._journal.say(Phase.STAGE, "ok", node=self.job.name)
         except (Unreachable, ProtocolError) as error:
             # It was told to, and stages on without us: whether it takes the run is seen by attaching to it.
@@ -146,11 +151,39 @@ class NodeTalk:
             )
         plan = NodePlan(node=name, state_id=StateId(to), current=hello.release or NOTHING_LIVE)
         back = replace(terms, action="rollback", force=True)
-        self._commit(talk, back.commit(plan, run_id=run_id, pace=replace(pace, confirm_seconds=None)))
+        commit = back.commit(plan, run_id=run_id, pace=replace(pace, confirm_seconds=None))
+        return self._written_down(lambda: self._bring_back(talk, pace, commit), commit, plan, terms)
+
+    def _bring_back(self, talk: Conversation, pace: Pace, commit: Commit) -> NodeResult:
+        name, run_id = self.job.name, RunId(commit.run_id)
+        self._commit(talk, commit)
         done = self._following().to_end(talk, pace, run_id=run_id, taken=True)
         if done.outcome in ("committed", "unchanged"):
             return NodeResult(name=name, outcome=Outcome.REVERTED, detail="back to what it was before the run")
         return replace(self._telling.result(done), outcome=Outcome.FAILED, detail="it did not go back")
+
+    def _written_down(
+        self, change: Callable[[], NodeResult], commit: Commit, plan: NodePlan, terms: Terms
+    ) -> NodeResult:
+        """Do it, and write into the laptop's audit how it ended."""
+        began = self._clock.monotonic()
+        commit = replace(commit, key_fingerprint=self._key_fingerprint)
+        try:
+            result = change()
+        except FleetError as error:
+            self._write_down(commit, plan, terms, failed(self.job.name, error), began)
+            raise
+        self._write_down(commit, plan, terms, result, began)
+        return result
+
+    def _write_down(self, commit: Commit, plan: NodePlan, terms: Terms, result: NodeResult, began: float) -> None:
+        seconds = self._clock.monotonic() - began
+        line = run_line(commit, plan, result, at_seconds=self._clock.now().timestamp(), seconds=seconds)
+        try:
+            terms.write_down(line)
+        except OSError as error:
+            text = f"the audit of this laptop could not be written: {error}"
+            self._journal.say(Phase.APPLY, "note", text, node=self.job.name)
 
     def cut(self) -> None:
         """From another thread: whoever waits on the connection sees that it is gone."""

@@ -10,6 +10,7 @@ from fleet.control.playbook.strategy import Pace
 from fleet.control.rollout.checkout import Checkout
 from fleet.control.rollout.guard import Judged
 from fleet.control.rollout.plan import NodePlan
+from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.sync import Commit, Hello
 from fleet.vocabulary.names import NodeName, RunId
 
@@ -40,6 +41,12 @@ class Terms:
     checkout: Checkout | None = None
     origins: Mapping[NodeName, Origin] = field(default_factory=dict)
     judge: Judge | None = None
+    audit: Callable[[AuditLine], None] | None = None
+
+    def write_down(self, line: AuditLine) -> None:
+        """Into the laptop's audit. Raises OSError."""
+        if self.audit:
+            self.audit(line)
 
     def judged(self, node: NodeName, hello: Hello, plan: NodePlan) -> Judged:
         """What the guards of this run say of a node."""

@@ -154,7 +154,7 @@ def api_key(front: Roster, api: str, secrets: Mapping[str, Secret]) -> Sealed:
                 )
         return shown
 
-    return Sealed(recipe=f"key for {api}", references=(reference, *own.values()), make=make)
+    return Sealed(recipe=f"key for {api}", references=(reference,), held_against=tuple(own.values()), make=make)
 
 
 def _also(reference: str) -> str:

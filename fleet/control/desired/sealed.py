@@ -17,10 +17,14 @@ from fleet.vocabulary.secret import Secret
 
 @dataclass(frozen=True, kw_only=True)
 class Sealed:
-    """A secret content by its `recipe` and the references that go into it; `make` learns them and makes it."""
+    """A secret content by its `recipe` and the references that go into it; `make` learns them and makes it.
+
+    `held_against` are references that it must not be equal to: they do not go into it.
+    """
 
     recipe: str
     references: tuple[str, ...]
+    held_against: tuple[str, ...] = ()
     make: Callable[[], Secret] = field(repr=False, compare=False)
 
 

@@ -61,7 +61,7 @@ class SecretDigests:
             return
         with self._lock:
             self._new[key] = [blob.digest, blob.size]
-            for reference in sealed.references:
+            for reference in (*sealed.references, *sealed.held_against):
                 version = self._versions[reference]
                 if version is not None:
                     self._new[_seen(reference, version)] = []
@@ -77,7 +77,8 @@ class SecretDigests:
             write_private(self._path, json.dumps({"schema": 1, "digests": kept}, indent=0).encode())
 
     def _key(self, sealed: Sealed, salt: str) -> str | None:
-        marks = [(one, version.mark if (version := self._versions.get(one)) else None) for one in sealed.references]
+        references = (*sealed.references, *sealed.held_against)
+        marks = [(one, version.mark if (version := self._versions.get(one)) else None) for one in references]
         if any(mark is None for _, mark in marks):
             return None
         return hmac_digest(salt, json.dumps([__version__, sealed.recipe, marks]).encode())

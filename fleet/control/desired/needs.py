@@ -9,10 +9,10 @@ from pathlib import Path
 from fleet.control.desired.expand import NodePlaybook, expand, refuse_tags
 from fleet.control.desired.keys import ring_references, secret_references
 from fleet.control.desired.roster import Roster, rosters
-from fleet.control.desired.secretrefs import path_of
 from fleet.control.desired.supplies import EnvNeed, InterpreterNeed, ModelNeed, Needs, SecretNeed
 from fleet.control.desired.templates import Templates
 from fleet.control.inventory import Inventory, Node, Project, find_project
+from fleet.control.inventory.secretrefs import path_of
 from fleet.control.playbook.playbook import Playbook, Task
 from fleet.control.playbook.shapes import given
 from fleet.control.playbook.tasks import FileTask, ModelTask, PythonEnvTask

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import msgspec
 
-from fleet.control.desired.secretrefs import parse_secret_ref
 from fleet.control.desired.supplies import ModelNeed, Needs, Packed, Supplies
 from fleet.control.inventory import Inventory, Node
+from fleet.control.inventory.secretrefs import parse_secret_ref
 from fleet.errors import PlaybookError
 from fleet.vocabulary.contracts.desired import Blob
 from fleet.vocabulary.contracts.model import ModelManifest

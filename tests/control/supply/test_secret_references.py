@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.control.desired.secretrefs import KeyringRef, OnePasswordRef, SopsRef, parse_secret_ref
 from fleet.control.inventory import Project
+from fleet.control.inventory.secretrefs import KeyringRef, OnePasswordRef, SopsRef, parse_secret_ref
 from fleet.control.supply.secrets import SecretStore
 from fleet.control.supply.secrets.onepassword import OnePassword, versions_in
 from fleet.control.supply.secrets.tool import Tool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fleet.control.desired.secretrefs import EnvRef
+from fleet.control.inventory.secretrefs import EnvRef
 from fleet.errors import SupplyError
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.control.desired.keys import NEXT, PREVIOUS
-from fleet.control.desired.secretrefs import FileRef, parse_secret_ref, path_of
+from fleet.control.inventory.secretrefs import FileRef, parse_secret_ref, path_of
 from fleet.control.supply.secrets.digests import write_private
 from fleet.control.supply.secrets.file import read_file
 from fleet.errors import SupplyError, UsageError

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from datetime import datetime
 
-from fleet.control.desired.secretrefs import OnePasswordRef
+from fleet.control.inventory.secretrefs import OnePasswordRef
 from fleet.control.supply.secrets.tool import Tool
 from fleet.control.supply.secrets.version import Version
 from fleet.errors import SupplyError

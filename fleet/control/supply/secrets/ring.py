@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 
-from fleet.control.desired.secretrefs import KeyringRef
+from fleet.control.inventory.secretrefs import KeyringRef
 from fleet.errors import SupplyError
 
 _DEADLINE_SECONDS = 60.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from fleet.control.desired.secretrefs import SopsRef
+from fleet.control.inventory.secretrefs import SopsRef
 from fleet.control.supply.secrets.tool import Tool
 from fleet.control.supply.secrets.version import Version, file_version
 from fleet.errors import SupplyError

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from fleet.control.desired.secretrefs import (
+from fleet.control.inventory.project import Project
+from fleet.control.inventory.secretrefs import (
     EnvRef,
     FileRef,
     KeyringRef,
@@ -18,7 +19,6 @@ from fleet.control.desired.secretrefs import (
     parse_secret_ref,
     path_of,
 )
-from fleet.control.inventory.project import Project
 from fleet.control.supply.secrets.environment import read_variable
 from fleet.control.supply.secrets.file import read_file, version_of_file
 from fleet.control.supply.secrets.onepassword import OnePassword

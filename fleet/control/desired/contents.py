@@ -29,6 +29,11 @@ class Contents:
         self.plain[blob.digest] = content
         return blob
 
+    def add_known(self, content: bytes, blob: Blob) -> Blob:
+        """The blob of `content`, which was digested before."""
+        self.plain[blob.digest] = content
+        return blob
+
     def add_secret(self, sealed: Sealed) -> Blob:
         """The blob of a secret, which is only made when its digest is not known.
 

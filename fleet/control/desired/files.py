@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from fleet.control.desired.contents import Contents
 from fleet.control.desired.daemonjobs import placed
@@ -62,7 +61,7 @@ class NodeFiles:
         if reference:
             blob = self._contents.add_secret(as_it_is(reference, self._secrets))
         elif source:
-            blob = self._contents.add(self._source(task, source))
+            blob = self._source(task, source)
         else:
             blob = self._contents.add((given(action.content) or "").encode())
         return self._item(task, action, blob, mode=given(action.mode) or ("0600" if reference else "0644"))
@@ -117,8 +116,8 @@ class NodeFiles:
             )
         return found
 
-    def _source(self, task: Task, name: str) -> bytes:
-        path = None if Path(name).is_absolute() or ".." in Path(name).parts else self._project.file("templates", name)
-        if path is None:
+    def _source(self, task: Task, name: str) -> Blob:
+        found = self._book.templates.plain(name)
+        if found is None:
             raise PlaybookError(f"{task.name}: no file {name!r} in templates/", place=task.place)
-        return path.read_bytes()
+        return self._contents.add_known(*found)

@@ -6,6 +6,7 @@ environment and no chance: the same inputs give the same text. XML is escaped in
 
 from __future__ import annotations
 
+import hashlib
 import re
 import traceback
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from fleet.control.inventory.nearest import did_you_mean
 from fleet.control.inventory.project import Project
 from fleet.errors import PlaybookError, TemplateError
+from fleet.vocabulary.contracts.desired import Blob
 
 _LONE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 _BLOCK = re.compile(r"\{[%#]")
@@ -40,6 +42,7 @@ class Templates:
         self._environment = _environment(jinja2.FunctionLoader(self._source))
         self._read: set[str] = set()
         self._scalars: dict[str, Callable[[Mapping[str, object]], object]] = {}
+        self._plain: dict[str, tuple[bytes, Blob]] = {}
 
     def render(self, name: str, values: Mapping[str, object], *, asked: str = "") -> str:
         """The text of the template `templates/NAME`. Raises TemplateError with the template's file and line.
@@ -60,6 +63,18 @@ class Templates:
             raise self._failed(name, error, values) from error
         except Exception as error:  # an expression of a template may raise anything
             raise self._failed(name, error, values) from error
+
+    def plain(self, name: str) -> tuple[bytes, Blob] | None:
+        """A file below templates/ as it stands, read and digested once for all nodes; None when there is none."""
+        if name not in self._plain:
+            inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+            path = self._project.file("templates", name) if inside else None
+            if path is None:
+                return None
+            content = path.read_bytes()
+            digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+            self._plain[name] = content, Blob(digest=digest, size=len(content))
+        return self._plain[name]
 
     def scalar(self, text: str, values: Mapping[str, object], *, place: str = "") -> object:
         """`text` with its `{{ }}` filled in; a lone `{{ x }}` keeps the type of x. Raises PlaybookError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -207,6 +208,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         )
 
 
+@functools.cache
 def setting_names() -> tuple[str, ...]:
     """Every variable that fleet understands, in the order of the guide."""
     return tuple(field.name for field in msgspec.structs.fields(NodeSettings))

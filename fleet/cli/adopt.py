@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,11 @@ from fleet.vocabulary.units import bytes_text
 @click.option("--all", "everything", is_flag=True, help="Every node of the inventory, or of --on.")
 @click.option("--on", metavar="SELECTOR", help="With --all: only these nodes.")
 @click.option("--accept", metavar="SHA256:...", help="The one fingerprint to accept without a question.")
-@click.option("--yes", is_flag=True, help="Trust what every node shows now; the fingerprints are printed.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Trust what every node shows now; the fingerprints are printed.",
+)
 @click.option("--rekey", is_flag=True, help="Ask about a key that is no longer the pinned one.")
 @click.option("--ask-sudo-password", is_flag=True, help="Ask for sudo's password (or set FLEET_SUDO_PASSWORD).")
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
@@ -63,6 +68,7 @@ def adopt(
         cache=Cache(),
         accept=lambda stranger: _accepts(stranger, accept=accept, yes=yes),
         notify=lambda node, text: narrate(f"{node}: {text}"),
+        propose=_Proposals(yes=yes),
         password=Secret(password) if password else None,
         rekey=rekey,
     )
@@ -115,6 +121,25 @@ def _accepts(stranger: Stranger, *, accept: str | None, yes: bool) -> bool:
         return False
     narrate(head)
     return click.confirm("  is that the machine's own key?", default=False, err=True)
+
+
+class _Proposals:
+    """Asks one question at a time: nodes are adopted side by side."""
+
+    def __init__(self, *, yes: bool) -> None:
+        self._yes = yes
+        self._lock = threading.Lock()
+
+    def __call__(self, node: str, why: str) -> bool:
+        """Whether `link: openssh` may be written beside the node."""
+        with self._lock:
+            narrate(f"{node}: {why}")
+            if self._yes:
+                narrate(f"{node}  link: openssh is written beside it")
+                return True
+            if not sys.stdin.isatty():
+                return False
+            return click.confirm("  write `link: openssh` beside it?", default=True, err=True)
 
 
 def _exit_code(adoptions: Sequence[Adoption]) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from fleet.control.actions.adopt_carrier import Propose, reach, shown_key
 from fleet.control.actions.adopt_install import Installation, Installed, installation, parse_installed
 from fleet.control.actions.adopt_probe import Probe, Problem, parse_probe, probe_command, problems_of
 from fleet.control.actions.sudo import root_prefix
@@ -66,13 +67,17 @@ class Adoption:
 
 @dataclass(frozen=True, kw_only=True)
 class Adopter:
-    """Adopts nodes of one project. `password` is sudo's, for nodes where sudo wants one."""
+    """Adopts nodes of one project. `password` is sudo's, for nodes where sudo wants one.
+
+    `propose` is asked before `link: openssh` is written beside a node.
+    """
 
     project: Project
     link: Link
     cache: Cache
     accept: Accept
     notify: Notify
+    propose: Propose = lambda node, why: False  # noqa: ARG005 (nobody to ask)
     password: Secret | None = None
     rekey: bool = False
 
@@ -95,7 +100,7 @@ class Adopter:
         if node.settings.host_key is not None and not self.rekey:
             return None
         try:
-            return self.link.host_key(self._target(node))
+            return shown_key(self.link, self._target(node))
         except FleetError as error:
             return error
 
@@ -121,7 +126,8 @@ class Adopter:
     def _adopt(self, node: Node, host_key: str) -> Adoption:
         result = Adoption(node=node.name, host_key=host_key)
         try:
-            session = self.link.connect(replace(self._target(node), host_key=host_key))
+            reached = reach(self.link, replace(self._target(node), host_key=host_key), propose=self.propose)
+            session = reached.session
             try:
                 interpreter = self._interpreter(node)
                 probe = self._probe(session, node, interpreter)
@@ -130,7 +136,7 @@ class Adopter:
                 installed = self._install(session, node, probe, interpreter)
             finally:
                 session.close()
-            pins = {"host_key": host_key, "edge_key": installed.edge_key or ""}
+            pins = {"host_key": host_key, "edge_key": installed.edge_key or "", **reached.pins}
             if node.settings.secret_salt is None:
                 pins["secret_salt"] = secrets.token_hex(16)
             pin_node(self.project.inventory, node.name, pins)

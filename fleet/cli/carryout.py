@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import click
@@ -16,10 +17,13 @@ from fleet.cli.lines import names_text
 from fleet.cli.planview import nothing_to_do, plan_json, print_plan
 from fleet.cli.runview import RunView, run_view
 from fleet.control.actions.deploy import Deployer, Prepared, run_batches, verdict
+from fleet.control.rollout.batches import Batch
 from fleet.control.rollout.drive import Aids
+from fleet.control.rollout.nodejob import NodeResult
 from fleet.control.rollout.plan import NodePlan
 from fleet.control.rollout.run import Run
 from fleet.control.rollout.terms import Origin
+from fleet.control.rollout.wake import Awake, spawn
 from fleet.vocabulary.contracts.events import Phase, RunEvent
 from fleet.vocabulary.names import NodeName
 
@@ -33,13 +37,18 @@ def carry_out(
     console = Console(stderr=as_json)
     view = run_view(console, [job.name for job in prepared.jobs], json=as_json, keep=False)
     with deployer.run(prepared, show=view.show) as run:
+        left = prepared.wanted.resume
         with view:
-            run.check()
+            if left:
+                run.take_up(left.walk, left.before)
+            else:
+                run.check()
             run.leave_refused()
         plans = in_order(prepared, run)
-        order = run_batches(prepared, plans, run.results)
+        order = left.walk.batches if left else run_batches(prepared, plans, run.results)
         if order and not as_json:
-            show_plan(prepared, plans, deployer.origin(prepared), as_json=False, commands=commands)
+            origin = deployer.origin(prepared)
+            show_plan(prepared, plans, origin, as_json=False, commands=commands, results=run.results)
         if not as_json:
             tell_untold(console, run)
         if order:
@@ -51,12 +60,13 @@ def carry_out(
             last: dict[str, RunEvent] = {}
             run.show_with(partial(_remember_and_show, last, view))
             try:
-                with view:
-                    readiness = deployer.readiness(prepared, plans)
-                    run.apply(run.walk(order, readiness.capacity()), Aids(look=readiness.look, ask=_go_on))
+                with view, Awake(platform=sys.platform, pid=os.getpid(), spawn=spawn):
+                    _apply(deployer, prepared, run, order)
             except KeyboardInterrupt:
                 narrate(_left_alone(last))
                 ctx.exit(_STOPPED)
+        else:
+            deployer.recorder(prepared, run, run.walk(())).close()
     problem = verdict(run.results)
     if problem:
         raise problem
@@ -67,16 +77,32 @@ def carry_out(
         narrate(f"{them} should be, {changed} changed" if changed else nothing_to_do(plans))
 
 
+def _apply(deployer: Deployer, prepared: Prepared, run: Run, order: Sequence[Batch]) -> None:
+    """Change the nodes, and keep the run's record as they do."""
+    readiness = deployer.readiness(prepared, run.plans)
+    left = prepared.wanted.resume
+    walk = run.goes_on(left.walk, readiness.capacity()) if left else run.walk(order, readiness.capacity())
+    recorder = deployer.recorder(prepared, run, walk)
+    run.apply(walk, Aids(finish=recorder.finish, save=recorder.save, look=readiness.look, ask=_go_on))
+    recorder.close()
+
+
 def in_order(prepared: Prepared, run: Run) -> Mapping[NodeName, NodePlan]:
     """The plans in the order of the inventory, not in that of the answers."""
     return {job.name: run.plans[job.name] for job in prepared.jobs if job.name in run.plans}
 
 
 def show_plan(
-    prepared: Prepared, plans: Mapping[NodeName, NodePlan], origin: Origin, *, as_json: bool, commands: bool
+    prepared: Prepared,
+    plans: Mapping[NodeName, NodePlan],
+    origin: Origin,
+    *,
+    as_json: bool,
+    commands: bool,
+    results: Mapping[NodeName, NodeResult] | None = None,
 ) -> None:
-    """The plan on stdout, with the order in which the nodes change."""
-    order = run_batches(prepared, plans)
+    """The plan on stdout, with the order in which the nodes change. `results` tell who could not be looked at."""
+    order = run_batches(prepared, plans, results)
     if as_json:
         print_json(plan_json(plans, order, origin=origin))
     else:
@@ -108,7 +134,7 @@ def _left_alone(last: Mapping[str, RunEvent]) -> str:
     if not alone:
         return "stopped"
     verb = "finishes by itself" if len(alone) == 1 else "finish by themselves"
-    return f"stopped; {names_text(alone)} {verb}. fleet plan shows what is left to do"
+    return f"stopped; {names_text(alone)} {verb}. fleet deploy --resume last goes on, fleet plan shows what is left"
 
 
 def tell_untold(console: Console, run: Run) -> None:

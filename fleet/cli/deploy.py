@@ -87,6 +87,9 @@ def plan(
 @BUNDLE
 @click.option("--force", is_flag=True, help="Also from an older checkout, and a release that failed before.")
 @click.option("--downgrade", is_flag=True, help="Also over what a newer fleet deployed.")
+@click.option("--failed", is_flag=True, help="The nodes that are not as they should be since the last run.")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was left: its id, or last.")
+@click.option("--steal", is_flag=True, help="Take nodes over from other runs, which go back first.")
 @click.option("--refresh-secrets", is_flag=True, help="Look at every secret, also those that seem unchanged.")
 @click.option("--json", "as_json", is_flag=True, help="The run's events as JSON lines on stdout (with --yes).")
 @click.pass_context
@@ -100,14 +103,21 @@ def deploy(
     bundled: Path | None,
     force: bool,
     downgrade: bool,
+    failed: bool,
+    resume: str | None,
+    steal: bool,
     refresh_secrets: bool,
     as_json: bool,
 ) -> None:
     """Make the nodes what inventory and playbook say: plan, ask, change in gated batches."""
     if as_json and not yes:
         raise click.UsageError("--json needs --yes: there is nobody to ask")
-    if saved and (on or ctx.get_parameter_source("playbook") is not ParameterSource.DEFAULT):
-        raise click.UsageError("--plan has its playbook and its nodes: name neither")
+    named = on or ctx.get_parameter_source("playbook") is not ParameterSource.DEFAULT
+    whole = [option for option, given in (("--plan", saved), ("--failed", failed), ("--resume", resume)) if given]
+    if len(whole) > 1:
+        raise click.UsageError(f"{whole[0]} and {whole[1]} are two different deploys")
+    if whole and named:
+        raise click.UsageError(f"{whole[0]} has its playbook and its nodes: name neither")
     deployer, wanted = _deployer(
         ctx,
         Wanted(
@@ -116,12 +126,13 @@ def deploy(
             overrides=overrides_of(ctx),
             force=force,
             downgrade=downgrade,
+            steal=steal,
             refresh_secrets=refresh_secrets,
             saved=read_plan(saved) if saved else None,
             bundle=bundle_of(bundled),
         ),
     )
-    prepared = deployer.prepare(wanted)
+    prepared = deployer.prepare(deployer.of_run(wanted, failed=failed, resume=resume))
     carry_out(ctx, deployer, prepared, commands=commands, yes=yes, as_json=as_json)
 
 

@@ -117,7 +117,9 @@ def test_a_stopped_deploy_says_which_nodes_go_on_alone() -> None:
         "mac-2": event(Phase.APPLY, "start", text="daemon org.fleet-macs.agent · restart"),
         "mac-3": event(Phase.SEND, "progress", bytes_done=1, bytes_total=2),
     }
-    assert _left_alone(last) == "stopped; mac-2 finishes by itself. fleet plan shows what is left to do"
+    assert _left_alone(last) == (
+        "stopped; mac-2 finishes by itself. fleet deploy --resume last goes on, fleet plan shows what is left"
+    )
     assert _left_alone({}) == "stopped"
 
 

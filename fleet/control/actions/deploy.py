@@ -7,7 +7,6 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.control.actions import shortcut
@@ -15,6 +14,7 @@ from fleet.control.actions.facts import FactsStore
 from fleet.control.actions.gateways import Gateways, answered, fleet_key, gateways
 from fleet.control.actions.playbooks import playbook_of
 from fleet.control.actions.readiness import Readiness, copies_of, interrupted, seen_by_run
+from fleet.control.actions.runs import Recorder, going_on, record_of, require_same_states, to_resume, to_retry
 from fleet.control.actions.savedplans import held_to, judge_of, require_same_words
 from fleet.control.actions.spread import on_each
 from fleet.control.desired import compile_states, needs
@@ -24,6 +24,7 @@ from fleet.control.inventory import Inventory, Node, load_inventory
 from fleet.control.inventory.project import Project
 from fleet.control.link.protocol import Link, target_of
 from fleet.control.playbook import Playbook
+from fleet.control.rollout.audit import AuditFile
 from fleet.control.rollout.batches import Batch, batches
 from fleet.control.rollout.checkout import GitCheckout
 from fleet.control.rollout.conversation import Content, Conversation, SyncPart, helper_argv
@@ -34,7 +35,9 @@ from fleet.control.rollout.nodejob import NodeJob, NodeResult
 from fleet.control.rollout.plan import NodePlan
 from fleet.control.rollout.planfile import SavedPlan, planned_node, saved_plan
 from fleet.control.rollout.run import Run
+from fleet.control.rollout.runrecord import RunRecord, RunStore
 from fleet.control.rollout.terms import Origin, Terms
+from fleet.control.rollout.walk import Walk
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.models import model_file
 from fleet.control.supply.nodepart import sync_zipapp
@@ -66,8 +69,12 @@ class Wanted:
     """Typed to deploy over what a newer fleet deployed."""
     refresh_secrets: bool = False
     """Look at every secret, whether or not it seems to be what it was."""
+    steal: bool = False
+    """Typed to take nodes over from other runs."""
     saved: SavedPlan | None = None
     """Do exactly this plan; playbook and nodes are its own."""
+    resume: RunRecord | None = None
+    """Go on with this run; playbook and nodes are its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +104,7 @@ class Deployer:
         self._clock = clock
         self._notify = notify
         self._facts = FactsStore(project)
+        self.runs = RunStore(project.state_dir / "runs")
 
     def prepare(self, wanted: Wanted) -> Prepared:
         """Compile a desired state for every wanted node.
@@ -143,10 +151,23 @@ class Deployer:
         if not lost:
             references = [need.reference for need in wants.secrets]
             shortcut.remember(asked, before, references=references, jobs=jobs, sync=digest)
+        if wanted.resume:
+            require_same_states(wanted.resume, {job.name: job for job in jobs}, force=wanted.force)
         if wanted.saved:
             jobs, others = held_to(wanted.saved, jobs, lost=list(lost))
             lost |= others
         return Prepared(inventory=inventory, playbook=playbook, jobs=jobs, sync=sync, lost=lost, wanted=wanted)
+
+    def of_run(self, wanted: Wanted, *, failed: bool = False, resume: str | None = None) -> Wanted:
+        """What is wanted of a run that was: to go on with it, or to retry the last one. Raises UsageError."""
+        if resume:
+            record = self.runs.one(resume)
+            on = to_resume(record, live=self.runs.is_live(record.run_id))
+            return replace(wanted, playbook=record.playbook, on=on, resume=record)
+        if failed:
+            record = self.runs.last()
+            return replace(wanted, playbook=record.playbook, on=to_retry(record))
+        return wanted
 
     def origin(self, prepared: Prepared) -> Origin:
         """The git commit that inventory and playbook are at; nothing is known of a rollback's as a whole."""
@@ -169,8 +190,9 @@ class Deployer:
 
     def run(self, prepared: Prepared, *, show: Show) -> Run:
         """A run over the prepared nodes; nothing is contacted yet."""
-        run_id = new_run_id(self._clock.now())
-        journal = Journal(run_id, clock=self._clock, show=show, path=self.journal_path(run_id))
+        resumed = prepared.wanted.resume
+        run_id = resumed.run_id if resumed else new_run_id(self._clock.now())
+        journal = Journal(run_id, clock=self._clock, show=show, path=self.runs.journal(run_id))
         return Run(
             prepared.jobs,
             link=self._link,
@@ -191,9 +213,11 @@ class Deployer:
             operator=operator_name(),
             action=prepared.action,
             force=wanted.force,
+            steal=wanted.steal,
             checkout=checkout,
             origins=prepared.origins,
             judge=judge,
+            audit=AuditFile(self._project.state_dir / "audit.jsonl").add,
         )
 
     def readiness(self, prepared: Prepared, plans: Mapping[NodeName, NodePlan]) -> Readiness:
@@ -221,9 +245,24 @@ class Deployer:
         finally:
             doors.close()
 
-    def journal_path(self, run_id: RunId) -> Path:
-        """Where a run's events are kept on this laptop."""
-        return self._project.state_dir / "runs" / f"{run_id}.jsonl"
+    def recorder(self, prepared: Prepared, run: Run, walk: Walk) -> Recorder:
+        """Keeps the record of a run, from here on; that of a run which goes on is kept as it was."""
+        jobs = {job.name: job for job in prepared.jobs}
+        begun = record_of(
+            run.run_id,
+            walk,
+            playbook=prepared.wanted.playbook,
+            overrides=prepared.wanted.overrides,
+            action=prepared.action,
+            operator=operator_name(),
+            jobs=jobs,
+            before=run.before,
+            results=run.results,
+            clock=self._clock,
+        )
+        resumed = prepared.wanted.resume
+        record = going_on(resumed, begun) if resumed else begun
+        return Recorder(record, self.runs, clock=self._clock)
 
     def _facts_of(
         self, nodes: Sequence[Node], inventory: Inventory, sync: SyncPart

@@ -84,6 +84,16 @@ class Guard:
         return Judged(refusals=(Refusal(title=said, hint=f"{hint}\nor deploy all the same: --force"),))
 
 
+def failed_before(bad: str) -> Refusal:
+    """Why a node does not try a state again that failed there."""
+    first, _, rest = bad.partition("\n")
+    return Refusal(
+        title=f"this very state failed here before: {first}",
+        detail=rest,
+        hint="mend the cause and deploy what comes of it\nor try the same once more: --force",
+    )
+
+
 def refused(node: NodeName, refusals: Sequence[Refusal]) -> NodeError:
     """The refusals of one node as one error: the first in its headline, the others under it."""
     first, *others = refusals

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import secrets
 import threading
@@ -24,8 +26,30 @@ def new_run_id(now: datetime) -> RunId:
     return RunId(f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}")
 
 
+def events_of(raw: bytes) -> tuple[RunEvent, ...]:
+    """The events of a journal's text; a line that cannot be read, or was torn, is left out."""
+    found: list[RunEvent] = []
+    for line in raw.split(b"\n")[:-1]:
+        with contextlib.suppress(msgspec.DecodeError):
+            found.append(msgspec.json.decode(line, type=RunEvent))
+    return tuple(found)
+
+
+def last_seq(path: Path) -> int:
+    """The number of the last event of a journal; 0 when there is none."""
+    try:
+        events = events_of(path.read_bytes())
+    except FileNotFoundError:
+        return 0
+    return events[-1].seq if events else 0
+
+
 class Journal:
-    """Where a run says what happens. Safe for one thread per node; events keep one order for file and screen."""
+    """Where a run says what happens. Safe for one thread per node; events keep one order for file and screen.
+
+    While it is open its file is locked, so that others see that the run is live. A run that is taken up again goes on
+    in the same file.
+    """
 
     def __init__(self, run_id: RunId, *, clock: Clock, show: Show, path: Path | None = None) -> None:
         self.run_id = run_id
@@ -36,8 +60,11 @@ class Journal:
         self._file: IO[bytes] | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._seq = last_seq(path)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
             self._file = os.fdopen(os.open(path, flags, 0o600), "ab")  # it holds last words of services' logs
+            with contextlib.suppress(OSError):  # a filesystem without locks: then a run only looks left
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def say(
         self,

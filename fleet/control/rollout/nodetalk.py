@@ -31,6 +31,7 @@ NOTHING_LIVE = "-"
 """In the place of a state id: no release was live."""
 
 _CONNECT_SECONDS = 15.0
+_FIRST_WORD_SECONDS = 60.0
 _SENT_UNASKED_BYTES = 256 * 1024
 _SENT_UNASKED_BYTES = 256 * 1024
 
@@ -98,7 +99,9 @@ class NodeTalk:
     def began(self) -> bool:
         """Whether the node has this run, from before: its end is in `follow`. Else it was not touched."""
         try:
-            self._connect().attach(self._journal.run_id, after=0)
+            talk = self._connect()
+            talk.attach(self._journal.run_id, after=0)
+            next(talk.follow(wait_seconds=_FIRST_WORD_SECONDS))
         except NodeRefusal as refusal:
             if refusal.said != "no_run":
                 raise

@@ -18,7 +18,7 @@ from fleet.control.rollout.batches import Batch
 from fleet.control.rollout.capacity import Capacity
 from fleet.control.rollout.conversation import SyncPart
 from fleet.control.rollout.drive import Aids, Drive
-from fleet.control.rollout.guard import refused
+from fleet.control.rollout.guard import failed_before, refused
 from fleet.control.rollout.journal import Journal, Show
 from fleet.control.rollout.moves import GOOD
 from fleet.control.rollout.nodejob import NodeJob, NodeResult, failed
@@ -29,7 +29,7 @@ from fleet.control.rollout.walk import Walk
 from fleet.errors import FleetError, NodeError
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import Outcome, Phase
-from fleet.vocabulary.names import NodeName
+from fleet.vocabulary.names import NodeName, RunId
 
 
 class Run:
@@ -59,6 +59,7 @@ class Run:
         self._pool = ThreadPoolExecutor(max_workers=max(1, min(width, len(jobs))), thread_name_prefix="fleet-node")
         self._clock = clock
         self.plans: dict[NodeName, NodePlan] = {}
+        self._begun: set[NodeName] = set()
         self.before: dict[NodeName, str] = {}
         """What was live on a node before the run: a state id, or NOTHING_LIVE."""
         self.results: dict[NodeName, NodeResult] = {}
@@ -73,6 +74,11 @@ class Run:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._journal.close()
 
+    @property
+    def run_id(self) -> RunId:
+        """The run's name."""
+        return self._journal.run_id
+
     def show_with(self, show: Show) -> None:
         """From here on another view shows the events."""
         self._journal.show_with(show)
@@ -86,9 +92,39 @@ class Run:
 
     def leave_refused(self) -> None:
         """Nodes that a guard refuses are left alone: they have failed, and are no part of the plan any more."""
-        for node in [node for node, plan in self.plans.items() if plan.refusals]:
-            self._talks[node].close()
-            self._finish(failed(node, refused(node, self.plans.pop(node).refusals)))
+        for node, plan in list(self.plans.items()):
+            bad = (failed_before(plan.bad),) if plan.bad and not plan.idle and not self._terms.force else ()
+            refusals = (*plan.refusals, *bad)
+            if refusals:
+                del self.plans[node]
+                self._talks[node].close()
+                self._finish(failed(node, refused(node, refusals)))
+
+    def take_up(self, walk: Walk, before: Mapping[NodeName, str]) -> Mapping[NodeName, NodePlan]:
+        """Like `check`, for a run whose laptop went away: nodes that have the run are followed later, by `apply`."""
+        self.before |= before
+        for node, error in self._lost.items():
+            self._finish(failed(node, error))
+        self._each([node for node in sorted(walk.out) if node in self._talks], self._find_out)
+        fresh = [*walk.waiting, *sorted(walk.out - self._begun)]
+        self._each([node for node in fresh if node in self._talks and node not in self.results], self._check_one)
+        return self.plans
+
+    def goes_on(self, walk: Walk, capacity: Capacity) -> Walk:
+        """The walk of a run that was taken up, from what is known now."""
+        ended = {**walk.ended, **{node: result.outcome for node, result in self.results.items()}}
+        old = walk.capacity
+        return replace(
+            walk,
+            out=frozenset(self._begun),
+            undoing=walk.undoing & self._talks.keys(),
+            ended=ended,
+            capacity=Capacity(
+                copies=capacity.copies or old.copies,
+                takes={**old.takes, **capacity.takes},
+                up=capacity.up if capacity.takes else old.up,
+            ),
+        )
 
     def release(self) -> None:
         """End every open conversation without a change."""
@@ -148,10 +184,14 @@ class Run:
             outcome=result.outcome,
         )
 
+    def _find_out(self, talk: NodeTalk) -> None:
+        if talk.began():
+            self._begun.add(talk.job.name)
+
     def _check_one(self, talk: NodeTalk) -> None:
         plan = talk.check(self._terms, facts_seen=self._facts_seen)
         self.plans[talk.job.name] = plan
-        self.before[talk.job.name] = plan.current or plan.state_id
+        self.before.setdefault(talk.job.name, plan.current or plan.state_id)
         if plan.idle:
             talk.release()
             self._finish(NodeResult(name=talk.job.name, outcome=Outcome.UNCHANGED))

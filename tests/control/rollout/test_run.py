@@ -16,13 +16,15 @@ import pytest
 from fleet.control.desired.states import Compiled
 from fleet.control.link.frames import encode_frame
 from fleet.control.link.protocol import Target
-from fleet.control.playbook.strategy import Pace
+from fleet.control.playbook.strategy import OnFailure, Pace
 from fleet.control.rollout.batches import batches
+from fleet.control.rollout.capacity import Capacity
 from fleet.control.rollout.conversation import Conversation, SyncPart, helper_argv
 from fleet.control.rollout.journal import Journal
 from fleet.control.rollout.nodejob import NodeJob
 from fleet.control.rollout.run import Run
 from fleet.control.rollout.terms import Terms
+from fleet.control.rollout.walk import Walk
 from fleet.errors import NodeError, NotAdopted, ProtocolError, Unreachable
 from fleet.testing.clock import FakeClock
 from fleet.testing.link import FakeChannel, FakeLink, FakeSession
@@ -51,6 +53,7 @@ STATE = DesiredState(
         ),
     ),
 )
+OLD = replace(STATE, interpreter="/opt/python2")
 STEP = sync.Step(
     key="file:/opt/fleet/etc/a.conf", kind_of="file", action="update", task="conf", reason="content differs"
 )
@@ -64,6 +67,11 @@ class Node:
     def __init__(self, *, idle: bool = False, outcome: str = "committed", cut_after: int | None = None) -> None:
         self.idle, self.outcome, self.cut_after = idle, outcome, cut_after
         self.lose_commit = False
+        self.bad: str | None = None
+        self.live: str | None = None
+        self.asks = False
+        self.went_back: list[tuple[str, str, str]] = []
+        self.confirmed: list[str] = []
         self.commands: list[str] = []
         self.received: dict[str, bytes] = {}
         self.offset = 0
@@ -84,13 +92,21 @@ class Node:
                 return 1
             self._journal(say, after=int(command.split()[-2]))
             return 0
-        say(sync.Hello(idle=self.idle, state_id=STATE.state_id, facts=None if self.idle else sync.Facts(chip="M4")))
+        facts = None if self.idle else sync.Facts(chip="M4")
+        say(sync.Hello(idle=self.idle, state_id=STATE.state_id, release=self.live, facts=facts))
         return 0 if self.idle else self._session(stdin, say)
 
     def _session(self, stdin: BinaryIO, say: Callable[[sync.FromNode], object]) -> int:
-        assert isinstance(self._read(stdin), sync.Desired)
+        first = self._read(stdin)
+        if isinstance(first, sync.Recall):
+            return self._back(stdin, say)
+        if isinstance(first, sync.Confirm):
+            self.confirmed.append(first.run_id)
+            say(sync.Confirmed(run_id=first.run_id))
+            return 0
+        assert isinstance(first, sync.Desired)
         missing = (sync.Missing(digest=DIGEST, offset=self.offset),)
-        say(sync.Observed(steps=(STEP,), texts={"/opt/fleet/etc/a.conf": "listen 1\n"}, missing=missing))
+        say(sync.Observed(steps=(STEP,), texts={"/opt/fleet/etc/a.conf": "listen 1\n"}, missing=missing, bad=self.bad))
         while True:
             match self._read(stdin):
                 case sync.Hold():
@@ -104,6 +120,19 @@ class Node:
                     return self._journal(say, after=0, cut=self.cut_after)
                 case _:
                     return 0
+
+    def _back(self, stdin: BinaryIO, say: Callable[[sync.FromNode], object]) -> int:
+        """A rollback: the state that is kept here, and then exactly it."""
+        say(sync.Recalled(state=OLD))
+        wanted = self._read(stdin)
+        assert isinstance(wanted, sync.Desired)
+        say(sync.Observed(steps=(STEP,)))
+        commit = self._read(stdin)
+        assert isinstance(commit, sync.Commit)
+        self.went_back.append((wanted.state.state_id, commit.action, commit.run_id))
+        say(sync.Staged())
+        say(sync.Done(outcome="committed"))
+        return 0
 
     def _journal(self, say: Callable[[sync.FromNode], object], *, after: int, cut: int | None = None) -> int:
         passed = "ok" if self.outcome == "committed" else "failed"
@@ -124,6 +153,8 @@ class Node:
             text = "78: EX_CONFIG"
             events.append(sync.Event(seq=4, at_seconds=4, phase="revert", status="start", text=text))
             events.append(sync.Event(seq=5, at_seconds=5, phase="end", status="failed", text=text, detail="last words"))
+        if self.asks:
+            events.append(sync.Event(seq=4, at_seconds=4, phase="confirm", status="start"))
         for event in events[after:]:
             if cut is not None and event.seq > cut:
                 return 0
@@ -153,7 +184,9 @@ def job_of(name: NodeName) -> NodeJob:
 
 
 @contextmanager
-def run_over(nodes: Mapping[NodeName, Node | None], folder: Path, events: list[RunEvent]) -> Iterator[Run]:
+def run_over(
+    nodes: Mapping[NodeName, Node | None], folder: Path, events: list[RunEvent], terms: Terms | None = None
+) -> Iterator[Run]:
     """A run over played nodes; None does not answer."""
     sessions = {str(name): FakeSession(node, node=name) for name, node in nodes.items() if node}
     jobs = [job_of(name) for name in nodes]
@@ -165,17 +198,27 @@ def run_over(nodes: Mapping[NodeName, Node | None], folder: Path, events: list[R
         sync=SYNC,
         journal=journal,
         facts_seen=lambda node, facts: None,
-        terms=Terms(operator="me@here"),
+        terms=terms or Terms(operator="me@here"),
         clock=clock,
     ) as run:
         yield run
 
 
-def deploy(nodes: dict[NodeName, Node], folder: Path, events: list[RunEvent], pace: Pace | None = None) -> Run:
+def deploy(
+    nodes: dict[NodeName, Node],
+    folder: Path,
+    events: list[RunEvent],
+    pace: Pace | None = None,
+    *,
+    refuse: bool = False,
+    terms: Terms | None = None,
+) -> Run:
     """Check, then apply everything."""
-    with run_over(nodes, folder, events) as run:
-        plans = run.check()
-        busy = {name: not plan.idle for name, plan in plans.items()}
+    with run_over(nodes, folder, events, terms) as run:
+        run.check()
+        if refuse:
+            run.leave_refused()
+        busy = {name: not plan.idle for name, plan in run.plans.items()}
         run.apply(run.walk(batches([("all", pace or Pace(), list(nodes))], busy)))
     return run
 
@@ -371,3 +414,59 @@ def test_a_node_that_changed_since_it_was_seen_is_compiled_for_anew(tmp_path: Pa
     error = run.results[NODES[0]].error
     assert error is not None
     assert "chip: M1 -> M4" in error.text
+
+
+def test_a_run_is_taken_up_where_its_laptop_left_it(tmp_path: Path) -> None:
+    """mac-1 has the run, mac-2 was being sent to and never took it, mac-3 was not begun."""
+    nodes = {name: Node() for name in NODES}
+    nodes[NODES[1]].lose_commit = True  # its first answer to attach is that there was no such run
+    left = Walk(
+        batches=batches([("all", Pace(max_unavailable=2), NODES)], dict.fromkeys(NODES, True)),
+        out=frozenset(NODES[:2]),
+        entered=True,
+    )
+    with run_over(nodes, tmp_path, []) as run:
+        plans = run.take_up(left, {NODES[0]: "b" * 64})
+        assert set(plans) == set(NODES[1:])
+        walk = run.goes_on(left, Capacity())
+        assert (walk.out, walk.waiting) == ({NODES[0]}, (NODES[1], NODES[2]))
+        run.apply(walk)
+    assert {name: run.results[name].outcome for name in NODES} == dict.fromkeys(NODES, Outcome.CHANGED)
+    assert [nodes[name].received for name in NODES] == [{}, {DIGEST: TEXT}, {DIGEST: TEXT}]
+    assert run.before == {NODES[0]: "b" * 64, NODES[1]: "-", NODES[2]: "-"}
+
+
+def test_a_state_that_failed_before_is_refused_unless_it_is_forced(tmp_path: Path) -> None:
+    node = Node()
+    node.bad = "the gate did not pass\nlast words"
+    run = deploy({NODES[0]: node}, tmp_path, [], refuse=True)
+    error = run.results[NODES[0]].error
+    assert error is not None
+    assert (error.title, error.detail) == ("this very state failed here before: the gate did not pass", "last words")
+    assert "--force" in error.hint
+    assert node.received == {}
+    forced = deploy({NODES[0]: node}, tmp_path, [], refuse=True, terms=Terms(operator="me@here", force=True))
+    assert forced.results[NODES[0]].outcome is Outcome.CHANGED
+
+
+def test_a_node_goes_back_to_what_was_live_before_by_the_state_that_it_holds(tmp_path: Path) -> None:
+    nodes = {NODES[0]: Node(), NODES[1]: Node(outcome="reverted")}
+    nodes[NODES[0]].live = OLD.state_id
+    run = deploy(nodes, tmp_path, [], Pace(max_unavailable=1, on_failure=OnFailure.REVERT_ALL))
+    assert {name: run.results[name].outcome for name in nodes} == dict.fromkeys(nodes, Outcome.REVERTED)
+    assert nodes[NODES[0]].went_back == [(OLD.state_id, "rollback", "r1.back")]
+
+
+def test_a_first_release_that_has_nothing_to_go_back_to_stays_and_says_so(tmp_path: Path) -> None:
+    nodes = {NODES[0]: Node(), NODES[1]: Node(outcome="reverted")}
+    run = deploy(nodes, tmp_path, [], Pace(max_unavailable=1, on_failure=OnFailure.REVERT_ALL))
+    assert run.results[NODES[0]].outcome is Outcome.CHANGED
+    assert "nothing to go back to" in run.results[NODES[0]].detail
+
+
+def test_a_run_that_waits_to_be_confirmed_is_told_so_over_a_connection_of_its_own(tmp_path: Path) -> None:
+    node = Node()
+    node.asks = True
+    run = deploy({NODES[0]: node}, tmp_path, [], Pace(confirm_seconds=30.0))
+    assert run.results[NODES[0]].outcome is Outcome.CHANGED
+    assert node.confirmed == ["r1"]

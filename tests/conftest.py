@@ -8,11 +8,26 @@ from collections.abc import Generator
 import pytest
 
 MAC_SUITE = "tests/mac"
+LONG_STORIES = ("tests/integration", "tests/clients", "tests/control/actions/test_doctor_on")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--update-goldens` writes every golden anew; the reviewer reads the difference."""
     parser.addoption("--update-goldens", action="store_true", help="write the goldens anew")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Over several processes the tests of a file stay together: what they share is brought up once.
+
+    Stories over whole fleets go first: none of them is left to be waited for at the end.
+    """
+    if config.getoption("dist", "no") != "loadgroup":
+        return
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_STORIES))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

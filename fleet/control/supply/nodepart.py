@@ -15,7 +15,8 @@ from fleet.control.supply.pack import pack_files
 from fleet.errors import SupplyError
 
 _MODULES = "node/sync/zipapp_modules.txt"
-_MAIN = b"from fleet.node.sync.main import main\nraise SystemExit(main())\n"
+_MAIN = "fleet/node/sync/start.py"
+"""What the zipapp starts with: it must not be a module of the package, since that decides where the package is."""
 _KINDS = (".py", ".html")
 _APP = ("__init__.py", "errors.py", "vocabulary", "traffic", "engines", "node")
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -30,7 +31,9 @@ def sync_zipapp() -> tuple[str, bytes]:
     """64 hex digits and the bytes of the zipapp that sync travels as. Stored, since zlibs differ."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in sorted({**sync_files(), "__main__.py": _MAIN}.items()):
+        files = sync_files()
+        files["__main__.py"] = files.pop(_MAIN)
+        for name, content in sorted(files.items()):
             entry = zipfile.ZipInfo(name, _ZIP_DATE)
             entry.create_system = 3
             entry.external_attr = 0o100644 << 16

@@ -26,7 +26,7 @@ _OURS = {
     "files": ("content", rf"{_DIGEST}"),
     "blobs": ("blob", rf"{_DIGEST}(\.part)?"),
     "runs": ("run", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
-    "sync": ("sync", rf"{_DIGEST}\.pyz"),
+    "sync": ("sync", rf"{_DIGEST}\.(pyz|[a-z0-9-]+\.zip(\.[0-9]+)?)"),
     "state/bad": ("mark", rf"{_DIGEST}"),
 }
 """Folder below the root -> what fleet puts there and how it is named. Anything else there is nobody's to remove."""

@@ -93,6 +93,7 @@ def test_nothing_is_imported_after_the_start_since_uninstall_removes_the_zipapp_
     late = [
         f"{name}:{node.lineno}"
         for name, text in sync_files().items()
+        if name != "fleet/node/sync/start.py"  # it is the start
         for function in ast.walk(ast.parse(text))
         if isinstance(function, ast.FunctionDef)
         for node in ast.walk(function)

@@ -25,8 +25,9 @@ from fleet.control.link.hostkeys import PinPolicy, key_types, public_text
 from fleet.control.link.keymemory import KeyMemory
 from fleet.control.link.places import Place, Places
 from fleet.control.link.protocol import CONNECT_SECONDS, WAIT_SECONDS, Channel, Session, Stream, Target
+from fleet.control.link.proxy import ProxySocket
 from fleet.control.link.stream import ChannelStream
-from fleet.control.link.transport import KEEPALIVE_SECONDS, TunedTransport, rest, tuned
+from fleet.control.link.transport import KEEPALIVE_SECONDS, JumpChannel, TunedTransport, rest, tuned
 from fleet.errors import FleetError, Unreachable
 
 _THROUGH_ONE_JUMP = 16
@@ -167,7 +168,7 @@ class FabricLink:
             return self._through(hops, place, deadline)
         if (command := place.proxy_command) is not None:
             try:
-                return paramiko.ProxyCommand(command)
+                return ProxySocket(command)
             except OSError as error:
                 raise Unreachable(
                     f"ProxyCommand does not start: {error}", detail=command, node=place.node, phase="connect"
@@ -191,7 +192,7 @@ class FabricLink:
         finally:
             turn.release()
 
-    def _through(self, hops: list[str], place: Place, deadline: Deadline) -> paramiko.Channel:
+    def _through(self, hops: list[str], place: Place, deadline: Deadline) -> JumpChannel:
         bastion = self._jump(hops, place.node, deadline)
         try:
             channel: paramiko.Channel = bastion.transport.open_channel(
@@ -204,7 +205,7 @@ class FabricLink:
                 node=place.node,
                 phase="connect",
             ) from None
-        return channel
+        return JumpChannel(channel)
 
     def _jump(self, hops: list[str], node: str, deadline: Deadline) -> Any:
         """The shared connection to the last of `hops`, through the ones before it."""
@@ -270,23 +271,30 @@ class FabricLink:
         try:
             connection.open()
         except BaseException as error:
+            words = getattr(sock, "words", "")
             connection.client.close()
             sock.close()
             if isinstance(error, FleetError) or not isinstance(error, Exception):
                 raise
-            dropped = bool(transports) and transports[0].dropped
-            raise _handshake_failed(place, error, deadline, dropped=dropped) from None
+            dropped = bool(transports) and transports[0].dropped and not words
+            raise _handshake_failed(place, error, deadline, dropped=dropped, words=words) from None
         connection.transport.set_keepalive(KEEPALIVE_SECONDS)
         rest(connection.transport)
         return connection
 
 
-def _handshake_failed(place: Place, error: BaseException, deadline: Deadline, *, dropped: bool) -> Unreachable:
+def _handshake_failed(
+    place: Place, error: BaseException, deadline: Deadline, *, dropped: bool, words: str = ""
+) -> Unreachable:
+    """`words` are what a proxy command said on stderr."""
     cause = str(error).strip() or type(error).__name__
     hint, kind = "does `ssh` to the same address work?", Unreachable
-    if deadline.passed or "No existing session" in cause:
+    if words:
+        cause = "its ProxyCommand failed"
+    elif deadline.passed or "No existing session" in cause:
         cause, hint = "no answer in time", "the machine may be asleep, swapping, or something else listens there"
     elif "banner" in cause.lower() or dropped:
         cause = "what listens there does not speak SSH, or hung up (sshd limits new connections: MaxStartups)"
         kind = Dropped if dropped else Unreachable
-    return kind(f"no SSH connection with {place.where}: {cause}", hint=hint, node=place.node, phase="connect")
+    title = f"no SSH connection with {place.where}: {cause}"
+    return kind(title, detail=words, hint=hint, node=place.node, phase="connect")

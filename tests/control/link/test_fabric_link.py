@@ -374,11 +374,14 @@ def test_a_jump_host_that_was_lost_is_connected_anew(link: FabricLink, open_door
     assert link.connect(target).exec("exit 0").wait() == 0
 
 
-def test_a_proxy_command_carries_the_session(link: FabricLink, open_door: OpenDoor, home: Path) -> None:
+def test_a_proxy_command_carries_the_session_sleeps_with_it_and_ends_with_it(
+    link: FabricLink, open_door: OpenDoor, home: Path
+) -> None:
     door = open_door()
     relay = home / "relay.py"
     relay.write_text(
         "import os,socket,sys,threading\n"
+        f"open({str(home / 'pid')!r},'w').write(str(os.getpid()))\n"
         f"s=socket.create_connection(('127.0.0.1',{door.port}))\n"
         "def up():\n"
         "    while (d:=os.read(0,65536)): s.sendall(d)\n"
@@ -387,8 +390,24 @@ def test_a_proxy_command_carries_the_session(link: FabricLink, open_door: OpenDo
     )
     (home / ".ssh/config").write_text(f"Host far\n  ProxyCommand python3 {relay}\n")
     session = link.connect(door.target(address="far"))
-    assert session.exec("exit 4").wait() == 4
+    channel = session.exec("wc -c; exit 4")
+    channel.write(bytes(1 << 20))
+    channel.close_write()
+    assert int(channel.read_line()) == 1 << 20
+    assert channel.wait() == 4
+    transport = session._transport  # type: ignore[attr-defined]
+    assert transport.sock.gettimeout() == KEEPALIVE_SECONDS
     session.close()
+    transport.join(KEEPALIVE_SECONDS / 2)
+    assert not transport.is_alive()
+    assert not Path(f"/proc/{(home / 'pid').read_text()}").exists()
+
+
+def test_a_proxy_command_that_fails_is_told_in_its_own_words(link: FabricLink, open_door: OpenDoor, home: Path) -> None:
+    (home / ".ssh/config").write_text("Host far\n  ProxyCommand no-such-tunnel %h\n")
+    with pytest.raises(Unreachable, match="its ProxyCommand failed") as caught:
+        link.connect(open_door().target(address="far"))
+    assert "no-such-tunnel" in caught.value.detail
 
 
 @pytest.mark.sshd

@@ -268,7 +268,7 @@ def test_a_proxy_command_of_the_users_ssh_config_carries_the_session_and_ends_wi
     assert session.exec("exit 4").wait() == 4
     proxy = psutil.Process(int((home / "pid").read_text()))
     session.close()
-    assert not proxy.is_running() or proxy.status() == psutil.STATUS_ZOMBIE
+    until(lambda: not proxy.is_running() or proxy.status() == psutil.STATUS_ZOMBIE)  # killed, and perhaps not yet gone
 
 
 _LAPTOP = """\
@@ -327,6 +327,13 @@ def test_a_server_that_hangs_up_at_first_is_connected_again(ssh: OpenSshLink, op
         assert session.exec("exit 5").wait() == 5
         session.close()
         worker.join(10)
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

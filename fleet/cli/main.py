@@ -41,6 +41,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "kill": ("fleet.cli.kill:kill", "End a request in flight."),
     "drain": ("fleet.cli.drain:drain", "Give a node's models no new work."),
     "resume": ("fleet.cli.drain:resume", "Give a node's models new work again."),
+    "reboot": ("fleet.cli.reboot:reboot", "Restart nodes one after the other, emptied first and proved after."),
     "logs": ("fleet.cli.reach:logs", "Show the logs of a node's services."),
     "exec": ("fleet.cli.reach:exec_", "Run a command on nodes."),
     "ssh": ("fleet.cli.reach:ssh", "Open a shell on a node."),

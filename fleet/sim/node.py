@@ -58,7 +58,8 @@ class SimNode:
             slowed=lambda: self._launchd.pids("sidecar"),
             cured=lambda: self._forget("zombie"),
         )
-        self._fifo = FifoDoor(tree.run, self._launchd, is_root=self._is_root)
+        self._fifo = FifoDoor(tree.run, self._launchd, is_root=self._is_root, restart=self._restart)
+        self._restarting: asyncio.Task[None] | None = None
         self._moments: dict[str, Callable[[], Awaitable[None]]] = {
             "reboot": self._reboot,
             "panic": self._panic,
@@ -186,16 +187,21 @@ class SimNode:
         await self._launchd.lose_power()
         self._fifo.close()
 
-    async def _start_again(self) -> None:
+    def _restart(self, unlocked: bool) -> None:  # noqa: FBT001 (a callback)
+        """As `shutdown -r` and `fdesetup authrestart` do."""
+        if self._restarting is None or self._restarting.done():
+            self._restarting = asyncio.get_running_loop().create_task(self._reboot(unlocked=unlocked))
+
+    async def _start_again(self, *, unlocked: bool = False) -> None:
         await asyncio.sleep(BOOT_SECONDS * self._base.throttle_scale)
-        if self.tree.said("filevault") == "On":
+        if self.tree.said("filevault") == "On" and not unlocked:
             self.power = "locked"  # nothing of ours runs, and SSH is not there, until somebody unlocks it
         else:
             await self._boot()
 
-    async def _reboot(self) -> None:
+    async def _reboot(self, *, unlocked: bool = False) -> None:
         await self.stop()
-        await self._start_again()
+        await self._start_again(unlocked=unlocked)
 
     async def _panic(self) -> None:
         self._door.cut()

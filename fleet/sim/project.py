@@ -24,7 +24,7 @@ USER_KEY = "keys/id_ed25519"
 COMMANDS = (
     "launchctl", "plutil", "sysctl", "pmset", "sudo", "visudo", "vm_stat", "notifyutil", "sw_vers", "fdesetup",
     "xcode-select", "lsof", "shasum", "openssl", "log", "ioreg", "systemsetup", "dscl", "df", "date", "netstat",
-    "defaults", "socketfilterfw",
+    "defaults", "socketfilterfw", "shutdown",
 )  # fmt: skip
 
 API_MODELS: dict[str, dict[str, Any]] = {

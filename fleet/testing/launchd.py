@@ -135,14 +135,23 @@ class FakeMac:
         self.answers: dict[str, Answer] = {}
         self.errands: dict[str, Callable[[], object]] = {}
         self.typed: list[tuple[str, ...]] = []
+        self.fed: bytes | None = None
         self.fuse = Fuse()
         self._last_pid = 100
 
     # Host
 
-    def run(self, words: tuple[str, ...], *, timeout_seconds: float = 30.0, user: str | None = None) -> Ran:  # noqa: ARG002
+    def run(
+        self,
+        words: tuple[str, ...],
+        *,
+        timeout_seconds: float = 30.0,  # noqa: ARG002
+        user: str | None = None,  # noqa: ARG002
+        feed: bytes | None = None,
+    ) -> Ran:
         """A command, by the last part of its path; anything in `programs` by its whole path."""
         self.typed.append(words)
+        self.fed = self.fed if feed is None else feed
         if words[0] in self.programs:
             with self.fuse.around():
                 return self.programs[words[0]](words)

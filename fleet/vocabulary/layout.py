@@ -34,6 +34,7 @@ _MACOS_COMMANDS = {
     "notifyutil": "/usr/bin/notifyutil",
     "sw_vers": "/usr/bin/sw_vers",
     "fdesetup": "/usr/bin/fdesetup",
+    "shutdown": "/sbin/shutdown",
     "xcode-select": "/usr/bin/xcode-select",
     "lsof": "/usr/sbin/lsof",
     "shasum": "/usr/bin/shasum",

@@ -25,6 +25,8 @@ from fleet.control.playbook.tasks import GatewayDaemon
 from fleet.control.supply.secrets import SecretStore
 from fleet.errors import FleetError, NodeError, ProtocolError, SupplyError, Unreachable
 from fleet.vocabulary.contracts.gateway_admin import (
+    DoorReport,
+    DoorRequest,
     ExplainRequest,
     Explanation,
     IntentRequest,
@@ -122,6 +124,11 @@ class AdminDoor:
     def want(self, asked: IntentRequest) -> NodeIntent:
         """Change what is wanted."""
         return self._post("/admin/intent", asked, NodeIntent)
+
+    def door(self, asked: DoorRequest | None = None) -> DoorReport:
+        """Whether the gateway itself takes new requests; with a wish: open or close it."""
+        path = "/admin/door"
+        return self._get(path, DoorReport) if asked is None else self._post(path, asked, DoorReport)
 
     def _get(self, path: str, kind: type[T]) -> T:
         return self._answer(lambda: http.get(*self._way(path), headers=self._headers, timeout=self._timeout), kind)

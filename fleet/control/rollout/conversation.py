@@ -10,7 +10,7 @@ from typing import TypeVar
 from fleet.control.link.frames import FrameReader, MagicMissing, write_frame
 from fleet.control.link.protocol import Channel, Session
 from fleet.control.supply.filepart import FilePart
-from fleet.errors import FleetError, NodeError, NotAdopted, ProtocolError, SupplyError
+from fleet.errors import FleetError, NodeError, NotAdopted, ProtocolError, SupplyError, Unreachable
 from fleet.vocabulary.argv import Argv
 from fleet.vocabulary.contracts.desired import DesiredState
 from fleet.vocabulary.contracts.sync import (
@@ -35,8 +35,12 @@ from fleet.vocabulary.contracts.sync import (
     Missing,
     Observed,
     Progress,
+    Prove,
+    Proved,
     ReadAudit,
     ReadHistory,
+    Reboot,
+    Rebooting,
     Recall,
     Recalled,
     Staged,
@@ -48,13 +52,29 @@ from fleet.vocabulary.layout import NodeLayout
 from fleet.vocabulary.names import NodeName, RunId
 from fleet.vocabulary.secret import Secret
 
-Frame = TypeVar("Frame", Hello, Held, Observed, Staged, Collected, Confirmed, AuditLines, History, Recalled, Verified)
+Frame = TypeVar(
+    "Frame",
+    Hello,
+    Held,
+    Observed,
+    Staged,
+    Collected,
+    Confirmed,
+    AuditLines,
+    History,
+    Recalled,
+    Verified,
+    Rebooting,
+    Proved,
+)
 Content = bytes | Path | FilePart | Secret
 """Where a blob's bytes are. A secret's leave the laptop in frames only."""
 
 _CHUNK_BYTES = 1 << 20
 _ANSWER_SECONDS = 60.0
 _STAGE_SECONDS = 600.0
+_PROOF_SECONDS = 660.0
+_LAST_WORDS_SECONDS = 20.0
 _STEAL_SECONDS = 360.0
 _WALK_SECONDS = 1800.0
 
@@ -206,6 +226,23 @@ class Conversation:
         """Let the node walk and hash everything that its live release stands on. Ends the conversation."""
         self._write(Verify())
         return self._expect(Verified, wait_seconds=_WALK_SECONDS)
+
+    def reboot(self, wish: Reboot) -> Rebooting:
+        """Let the machine restart. What is heard then is nothing, or why it does not: that raises NodeRefusal."""
+        self._write(wish)
+        going = self._expect(Rebooting, wait_seconds=_STAGE_SECONDS)
+        try:
+            frame = self._next(_LAST_WORDS_SECONDS)
+        except (Unreachable, ProtocolError):
+            return going
+        if isinstance(frame, Failed):
+            raise NodeRefusal(frame, node=self._node)
+        return going
+
+    def prove(self) -> Proved:
+        """The gates of the live release, passed once more. Raises NodeRefusal."""
+        self._write(Prove())
+        return self._expect(Proved, wait_seconds=_PROOF_SECONDS)
 
     def bye(self) -> None:
         """End without a change."""

@@ -38,8 +38,15 @@ class Answer:
 class Host(Protocol):
     """Commands, processes, ports and loopback HTTP of the node."""
 
-    def run(self, words: tuple[str, ...], *, timeout_seconds: float = 30.0, user: str | None = None) -> Ran:
-        """Run a command to its end, without a shell, with a minimal environment. Never raises."""
+    def run(
+        self,
+        words: tuple[str, ...],
+        *,
+        timeout_seconds: float = 30.0,
+        user: str | None = None,
+        feed: bytes | None = None,
+    ) -> Ran:
+        """Run a command to its end, without a shell, with a minimal environment; `feed` is its input. Never raises."""
         ...
 
     def uptime_seconds(self) -> float:

@@ -9,6 +9,7 @@ from fleet.node.sync.journal import read_events
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.pending import pending_run
 from fleet.node.sync.problem import Problem
+from fleet.node.sync.reboot import prove
 from fleet.node.sync.verify import verify
 from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.sync import (
@@ -17,6 +18,8 @@ from fleet.vocabulary.contracts.sync import (
     Confirmed,
     History,
     KeptRelease,
+    Prove,
+    Proved,
     ReadAudit,
     ReadHistory,
     Recall,
@@ -27,8 +30,8 @@ from fleet.vocabulary.contracts.sync import (
 
 
 def answer(
-    machine: Machine, question: Confirm | ReadAudit | ReadHistory | Verify
-) -> Confirmed | AuditLines | History | Verified:
+    machine: Machine, question: Confirm | ReadAudit | ReadHistory | Verify | Prove
+) -> Confirmed | AuditLines | History | Verified | Proved:
     """The answer. Raises Problem."""
     match question:
         case Confirm():
@@ -39,6 +42,8 @@ def answer(
             return history(machine)
         case Verify():
             return verify(machine)
+        case Prove():
+            return prove(machine)
 
 
 def confirm(machine: Machine, run_id: str) -> Confirmed:

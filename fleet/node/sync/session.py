@@ -26,6 +26,7 @@ from fleet.node.sync.pending import hand_over, pending_run
 from fleet.node.sync.problem import Problem
 from fleet.node.sync.prune import prune
 from fleet.node.sync.questions import answer, recall
+from fleet.node.sync.reboot import reboot
 from fleet.node.sync.receipt import write_receipt
 from fleet.node.sync.safety import check_state
 from fleet.node.sync.stage import Stage
@@ -48,6 +49,7 @@ from fleet.vocabulary.contracts.sync import (
     Hold,
     Lease,
     Observed,
+    Reboot,
     Recall,
     RunRequest,
     Staged,
@@ -121,6 +123,9 @@ class Session:
                 self._plan(frame.state)
             case Collect():
                 self._collect(dry_run=frame.dry_run)
+            case Reboot():
+                self._take(Hold(holder=frame.operator or "a restart"))
+                reboot(self.machine, frame, run_id=self.run_id, told=self.wire.send)
             case BlobPart() | Commit():
                 raise Problem(f"{frame.kind} comes too early", code="protocol")
             case _:

@@ -21,8 +21,15 @@ _BODY_LIMIT_BYTES = 1 << 20
 class SystemHost:
     """The machine's own commands, processes and ports."""
 
-    def run(self, words: tuple[str, ...], *, timeout_seconds: float = 30.0, user: str | None = None) -> Ran:
-        """Run a command to its end, without a shell, with a minimal environment. Never raises.
+    def run(
+        self,
+        words: tuple[str, ...],
+        *,
+        timeout_seconds: float = 30.0,
+        user: str | None = None,
+        feed: bytes | None = None,
+    ) -> Ran:
+        """Run a command to its end, without a shell, with a minimal environment; `feed` is its input. Never raises.
 
         `user` matters to root only: anybody else runs it as themselves. At the deadline its whole process group
         is killed.
@@ -35,7 +42,7 @@ class SystemHost:
         try:
             child = subprocess.Popen(
                 words,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd="/",
@@ -55,7 +62,7 @@ class SystemHost:
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return Ran(code=127, err=f"{words[0]}: {error}")
         try:
-            out, err = child.communicate(timeout=timeout_seconds)
+            out, err = child.communicate(feed, timeout=timeout_seconds)
         except subprocess.TimeoutExpired:
             try:
                 os.killpg(child.pid, signal.SIGKILL)

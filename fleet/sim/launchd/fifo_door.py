@@ -19,12 +19,23 @@ READ_BYTES = 64 * 1024
 
 
 class FifoDoor:
-    """Serves one launchd's FIFO on the running event loop."""
+    """Serves one launchd's FIFO on the running event loop.
 
-    def __init__(self, run_dir: Path, launchd: Launchd, *, is_root: Callable[[int], bool]) -> None:
+    `restart` is called for `reboot`, once it was answered; whether past FileVault's lock is its argument.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        launchd: Launchd,
+        *,
+        is_root: Callable[[int], bool],
+        restart: Callable[[bool], None] = lambda _: None,
+    ) -> None:
         self._dir = run_dir
         self._launchd = launchd
         self._is_root = is_root
+        self._restart = restart
         self._descriptor: int | None = None
         self._rest = b""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -65,6 +76,12 @@ class FifoDoor:
     async def _serve(self, line: str) -> None:
         pid, tty, *words = line.split("\t")
         if not pid.isdigit():
+            return
+        if words[:1] == ["reboot"]:
+            allowed = self._is_root(int(pid))
+            self._reply(self._dir / f"reply.{pid}", Answer(0) if allowed else Answer(1, err="reboot: Not privileged\n"))
+            if allowed:
+                self._restart(words[1:] == ["unlocked"])
             return
         try:
             answer = await self._launchd.call(words, privileged=self._is_root(int(pid)), tty=tty == "tty")

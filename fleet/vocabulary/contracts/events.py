@@ -16,6 +16,7 @@ class Phase(StrEnum):
     STAGE = "stage"
     DRAIN = "drain"
     APPLY = "apply"
+    REBOOT = "reboot"
     GATE = "gate"
     REVERT = "revert"
     DONE = "done"

@@ -28,8 +28,8 @@ come in the place of any frame of the node. `fleet-node uninstall` gives MAGIC, 
 
 In the place of Desired the laptop may ask one question; its answer ends the conversation, but for Recalled, which a
 Desired may follow: Collect/Collected, Confirm/Confirmed, ReadAudit/AuditLines, ReadHistory/History, Recall/Recalled,
-Verify/Verified. They are frames and no verbs of the helper, so a node needs no new helper for them: the laptop's own
-sync answers. `fleet-node confirm RUN_ID` is there for hands, too.
+Verify/Verified, Reboot/Rebooting, Prove/Proved. They are frames and no verbs of the helper, so a node needs no new
+helper for them: the laptop's own sync answers. `fleet-node confirm RUN_ID` is there for hands, too.
 """
 
 from __future__ import annotations
@@ -371,6 +371,42 @@ class Verified:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reboot:
+    """Restart the machine. `password` is for `fdesetup authrestart`: it goes to that command's input and nowhere else.
+
+    Answered by Rebooting, or by Failed; after Rebooting a Failed says that it does not restart after all.
+    """
+
+    kind: ClassVar[str] = "reboot"
+    operator: str = ""
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rebooting:
+    """The machine restarts now; `boot_id` is that of the boot which ends."""
+
+    kind: ClassVar[str] = "rebooting"
+    boot_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prove:
+    """Pass the gates of the live release once more."""
+
+    kind: ClassVar[str] = "prove"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proved:
+    """The gates that passed. A node without a release has none."""
+
+    kind: ClassVar[str] = "proved"
+    state_id: str | None = None
+    passed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bye:
     """The laptop is done."""
 
@@ -471,8 +507,24 @@ FromNode = (
     | History
     | Recalled
     | Verified
+    | Rebooting
+    | Proved
 )
-ToNode = Desired | Hold | BlobPart | Commit | Bye | Collect | Confirm | ReadAudit | ReadHistory | Recall | Verify
+ToNode = (
+    Desired
+    | Hold
+    | BlobPart
+    | Commit
+    | Bye
+    | Collect
+    | Confirm
+    | ReadAudit
+    | ReadHistory
+    | Recall
+    | Verify
+    | Reboot
+    | Prove
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,7 +86,6 @@ show-rolling: $(VENV)/.dev ## deploy 4: every sidecar and gateway of 3 nodes rep
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -q -s tests/integration/test_rolling_upgrade.py
 
 .PHONY: show-rolling show-auth
-# Deploy ("can be trusted with fifty Macs"), its promises by number.
 
 show-properties: $(VENV)/.dev ## deploy 3: plan(apply(x)) is empty and undone is as before, for every kind; two operators; cuts and crashes anywhere
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -v --hypothesis-show-statistics --timeout 900 tests/node/sync/test_every_kind.py tests/node/sync/test_any_release.py tests/node/sync/test_two_operators.py tests/node/sync/test_cut_anywhere.py tests/node/sync/test_recovery.py tests/node/sync/test_confirm.py tests/node/sync/test_node_audit.py tests/node/sync/test_leases.py

@@ -21,7 +21,7 @@ from fleet.control.rollout.nodejob import NodeJob, NodeResult, failed, refuse_ch
 from fleet.control.rollout.plan import NodePlan, idle_plan, node_plan
 from fleet.control.rollout.telling import Telling
 from fleet.control.rollout.terms import Terms
-from fleet.errors import FleetError, NodeError, ProtocolError, Unreachable
+from fleet.errors import FleetError, HostKeyError, NodeError, ProtocolError, Unreachable
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import Outcome, Phase
 from fleet.vocabulary.contracts.sync import Commit, Facts, Hello, Hold, Observed, Progress
@@ -32,7 +32,9 @@ NOTHING_LIVE = "-"
 
 _CONNECT_SECONDS = 15.0
 _FIRST_WORD_SECONDS = 60.0
+_CONFIRM_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 _SENT_UNASKED_BYTES = 256 * 1024
+_CONFIRM_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 _SENT_UNASKED_BYTES = 256 * 1024
 
 FactsSeen = Callable[[NodeName, Facts], None]
@@ -251,7 +253,18 @@ class NodeTalk:
         return self._connect()
 
     def _confirm(self, run_id: RunId) -> None:
-        """Over a connection of its own: that it can be had is what is to be proved."""
+        """Over a connection of its own: that it can be had is what is to be proved. One that fails is tried again."""
+        for wait_seconds in _CONFIRM_WAITS:
+            try:
+                self._confirm_once(run_id)
+                return
+            except HostKeyError:
+                raise
+            except (Unreachable, ProtocolError):
+                self._clock.sleep(wait_seconds)
+        self._confirm_once(run_id)
+
+    def _confirm_once(self, run_id: RunId) -> None:
         session = self._link.connect(self.job.target, deadline_seconds=_CONNECT_SECONDS)
         try:
             Conversation(session, node=self.job.name, helper=self.job.helper, sync=self._sync).confirm(run_id)

@@ -15,6 +15,7 @@ from fleet.vocabulary.contracts.sync import AuditLines, ReadAudit, RunRequest
 
 _FILE_BYTES = 1 << 20
 _FILES = 5
+_MAKE_LIVE = frozenset({"deploy", "rollback"})
 _NAME = re.compile(r"[0-9]{12}\.jsonl")
 
 
@@ -73,7 +74,8 @@ def read_audit(machine: Machine, wish: ReadAudit) -> AuditLines:
 def made_live(machine: Machine) -> dict[str, AuditLine]:
     """By state id: the last run that made it live."""
     lines, _ = _all(machine)
-    return {line.after: line for line in lines if line.outcome == "committed" and line.after}
+    made = (line for line in lines if line.outcome == "committed" and line.action in _MAKE_LIVE)
+    return {line.after: line for line in made if line.after}
 
 
 def _last(machine: Machine, names: list[str]) -> AuditLine | None:

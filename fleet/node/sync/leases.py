@@ -22,6 +22,8 @@ from fleet.node.sync.problem import Problem
 from fleet.vocabulary.contracts.codec import ContractError, canonical, decode
 from fleet.vocabulary.contracts.sync import Hold, Lease
 
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 5.0, 3600.0
+
 
 class Stolen(Problem):
     """Somebody else has taken the node over."""
@@ -67,6 +69,7 @@ class Leases:
             holder = self._shown(last) if last is not None and other else self._handed_over(run_id)
             if holder is not None and not wish.steal:
                 raise busy(holder)
+            seconds = min(max(wish.seconds, _SHORTEST_SECONDS), _LONGEST_SECONDS)
             fence = 1 + max(last.fence if last else 0, holder.fence if holder else 0)
             self._write(
                 Held(
@@ -76,8 +79,8 @@ class Leases:
                     key_fingerprint=wish.key_fingerprint,
                     since_seconds=self.machine.clock.now().timestamp(),
                     boot_id=boot_id(self.machine),
-                    seconds=wish.seconds,
-                    until=self.machine.host.uptime_seconds() + wish.seconds,
+                    seconds=seconds,
+                    until=self.machine.host.uptime_seconds() + seconds,
                 )
             )
             return fence, holder

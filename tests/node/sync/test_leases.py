@@ -96,6 +96,14 @@ def test_a_restart_makes_a_lease_void_even_when_the_boot_cannot_be_told(node: No
     assert leases(node).held() is None
 
 
+@pytest.mark.parametrize(("asked", "given"), [(0.0, 5), (-1.0, 5), (1e9, 3600), (60.0, 60)])
+def test_no_laptop_may_hold_a_node_for_ever_or_for_no_time(node: Node, asked: float, given: float) -> None:
+    leases(node).take("r1", replace(ANN, seconds=asked))
+    held = leases(node).held()
+    assert held is not None
+    assert held.expires_in_seconds == given
+
+
 def test_the_fence_rises_over_ends_thefts_restarts_and_a_spoilt_record(node: Node) -> None:
     seen = [leases(node).take("r1", ANN)[0]]
     leases(node).end(seen[-1])

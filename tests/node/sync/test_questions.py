@@ -10,14 +10,18 @@ from sync_kit import Node, adopted
 from test_session import a_release, deploy, frame, of, talk
 
 from fleet.node.sync import releases
+from fleet.node.sync.leases import Leases
 from fleet.node.sync.unpack import MANIFEST
 from fleet.vocabulary.contracts.desired import Tree, TreeFile
 from fleet.vocabulary.contracts.sync import (
+    Bye,
     Commit,
     Desired,
     Done,
     Failed,
+    Held,
     History,
+    Hold,
     Observed,
     ReadHistory,
     Recall,
@@ -37,6 +41,9 @@ def test_history_shows_the_live_release_first_and_who_made_each_live(node: Node)
     one, two, three = (a_release(node, text) for text in ("one", "two", "three"))
     for number, release in enumerate((one, two, three, one), 1):
         assert of(Done, deploy(node, release, f"r{number}")).outcome == "committed"
+    theft = Hold(holder="bob", steal=True)
+    Leases(machine=node.machine).take("gone", Hold(holder="ann"))
+    assert of(Held, talk(node, frame(theft) + frame(Bye()))).stolen_from is not None
     bad = node.release().daemon("agent", program="/nowhere")
     assert of(Done, deploy(node, bad, "r5")).outcome == "reverted"
     kept = of(History, talk(node, frame(ReadHistory()))).releases

@@ -34,6 +34,7 @@ from fleet.vocabulary.units import bytes_text
     help="Trust what every node shows now; the fingerprints are printed.",
 )
 @click.option("--rekey", is_flag=True, help="Ask about a key that is no longer the pinned one.")
+@click.option("--downgrade", is_flag=True, help="Also over what a newer fleet adopted.")
 @click.option("--ask-sudo-password", is_flag=True, help="Ask for sudo's password (or set FLEET_SUDO_PASSWORD).")
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @click.pass_context
@@ -45,6 +46,7 @@ def adopt(
     accept: str | None,
     yes: bool,
     rekey: bool,
+    downgrade: bool,
     ask_sudo_password: bool,
     as_json: bool,
 ) -> None:
@@ -71,6 +73,7 @@ def adopt(
         propose=_Proposals(yes=yes),
         password=Secret(password) if password else None,
         rekey=rekey,
+        downgrade=downgrade,
     )
     try:
         adoptions = adopter.adopt(nodes)

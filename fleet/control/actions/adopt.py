@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from fleet import __version__
 from fleet.control.actions.adopt_carrier import Propose, reach, shown_key
 from fleet.control.actions.adopt_install import Installation, Installed, installation, parse_installed
 from fleet.control.actions.adopt_probe import Probe, Problem, parse_probe, probe_command, problems_of
@@ -21,6 +22,7 @@ from fleet.control.inventory import Node, Project
 from fleet.control.inventory.edit import pin_node
 from fleet.control.link.hostkeys import fingerprint, same_key
 from fleet.control.link.protocol import Link, Session, Target, target_of
+from fleet.control.rollout.guard import is_older
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.interpreters import fetch_interpreter
 from fleet.control.supply.nodepart import sync_zipapp
@@ -80,6 +82,7 @@ class Adopter:
     propose: Propose = lambda node, why: False  # noqa: ARG005 (nobody to ask)
     password: Secret | None = None
     rekey: bool = False
+    downgrade: bool = False
 
     def adopt(self, nodes: Sequence[Node]) -> tuple[Adoption, ...]:
         """Every node, in the given order. Questions are asked one after the other, the work is done side by side."""
@@ -133,6 +136,8 @@ class Adopter:
                 probe = self._probe(session, node, interpreter)
                 result = replace(result, probe=probe, problems=problems_of(node, probe))
                 _refuse_serious(node, result.problems)
+                if not self.downgrade:
+                    _refuse_older(node, probe)
                 installed = self._install(session, node, probe, interpreter)
             finally:
                 session.close()
@@ -210,6 +215,17 @@ def _refuse_serious(node: Node, problems: Sequence[Problem]) -> None:
             node=node.name,
             detail="\n".join(problem.what for problem in serious[1:]),
             hint=serious[0].advice,
+        )
+
+
+def _refuse_older(node: Node, probe: Probe) -> None:
+    """An older fleet never replaces a newer one's helper, apply job and records by mistake."""
+    if probe.adopted_by is not None and is_older(__version__, than=probe.adopted_by):
+        purpose = f"or go back on purpose: fleet adopt --downgrade {node.name}"
+        raise NodeError(
+            f"a newer fleet adopted it: {probe.adopted_by}, this is {__version__}",
+            node=node.name,
+            hint=f"install fleet {probe.adopted_by} or later here\n{purpose}",
         )
 
 

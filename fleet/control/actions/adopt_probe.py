@@ -16,6 +16,8 @@ from fleet.control.actions.probing import (
 )
 from fleet.control.inventory import Node
 from fleet.vocabulary.argv import posix
+from fleet.vocabulary.contracts.codec import ContractError, decode
+from fleet.vocabulary.contracts.sync import Adopted
 from fleet.vocabulary.macos.disks import parse_df_kp
 from fleet.vocabulary.macos.lsof import Listener, parse_listeners
 from fleet.vocabulary.macos.pmset import parse_pmset
@@ -39,7 +41,8 @@ class Probe:
     """What the node said. Unknown is None.
 
     `sudo`: none (not needed), free (no password), password (one is needed), missing. `ports` are listeners on our
-    ports that are not ours. `way_to_root` and `way_to_interpreter` are the names from `/` down to them.
+    ports that are not ours. `adopted_by` is the version of the fleet that adopted the node last. `way_to_root` and
+    `way_to_interpreter` are the names from `/` down to them.
     """
 
     user: str | None = None
@@ -60,6 +63,7 @@ class Probe:
     way_to_root: tuple[Place, ...] = ()
     way_to_interpreter: tuple[Place, ...] = ()
     has_build: bool = False
+    adopted_by: str | None = None
     complete: bool = False
 
 
@@ -110,6 +114,7 @@ def parse_probe(text: str, *, root: str) -> Probe:
         way_to_root=parse_places(out.get("way.root", "")),
         way_to_interpreter=parse_places(out.get("way.interpreter", "")),
         has_build=_ended_well(blocks, "build") is True,
+        adopted_by=_adopted_by(out.get("adopted", "")),
         complete="end" in blocks,
     )
 
@@ -245,6 +250,13 @@ def _power(probe: Probe) -> list[Problem]:
     return (
         [Problem(f"power settings: {', '.join(wrong)}", "the `pmset` task of the playbook sets them")] if wrong else []
     )
+
+
+def _adopted_by(text: str) -> str | None:
+    try:
+        return decode(text, Adopted).fleet_version
+    except ContractError:
+        return None
 
 
 def _ended_well(blocks: dict[str, tuple[str, str]], name: str) -> bool | None:

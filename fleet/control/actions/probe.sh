@@ -62,6 +62,7 @@ case $PYTHON in
     ;;
 *) run python python_version "$PYTHON" ;;
 esac
+[ ! -f "$ROOT/state/adopted.json" ] || run adopted cat "$ROOT/state/adopted.json"
 run way.root way "$ROOT"
 [ -z "$PYTHON" ] || run way.interpreter way "$PYTHON"
 [ -z "$PYTHON_DIGEST" ] || run build test -x "$ROOT/python/$PYTHON_DIGEST/bin/python3"

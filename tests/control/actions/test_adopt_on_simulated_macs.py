@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet import __version__
 from fleet.control.actions.adopt import Adopter, Adoption, Stranger
 from fleet.control.desired.supplies import InterpreterNeed
 from fleet.control.inventory import find_project, load_inventory
@@ -43,7 +44,9 @@ class Bench:
 
     def adopt(self, *, accept: Callable[[Stranger], bool] = lambda _: True, **changes: object) -> Adoption:
         project = find_project(str(self.inventory))
-        overrides = [f"{key}={value}" for key, value in changes.items() if key not in {"password", "rekey"}]
+        overrides = [
+            f"{key}={value}" for key, value in changes.items() if key not in {"password", "rekey", "downgrade"}
+        ]
         inventory = load_inventory(project, overrides=overrides)
 
         def ask(stranger: Stranger) -> bool:
@@ -58,6 +61,7 @@ class Bench:
             notify=lambda node, text: None,
             password=changes.get("password"),  # type: ignore[arg-type]
             rekey=bool(changes.get("rekey")),
+            downgrade=bool(changes.get("downgrade")),
         )
         return adopter.adopt([inventory.node("mac-1")])[0]
 
@@ -327,3 +331,17 @@ def test_the_record_names_layout_interpreter_and_sync(bench: Bench) -> None:
         fleet_version="",
         label_prefix=layout.label_prefix,
     )
+
+
+def test_an_older_fleet_does_not_replace_a_newer_one_unless_that_is_typed(bench: Bench) -> None:
+    bench.ready()
+    record = bench.tree.root / "state" / "adopted.json"
+    newer = record.read_text().replace(f'"fleet_version":"{__version__}"', '"fleet_version":"99.0.0"')
+    record.write_text(newer)
+    refused = bench.adopt()
+    assert refused.error is not None
+    assert "a newer fleet adopted it: 99.0.0" in refused.error.text
+    assert "fleet adopt --downgrade mac-1" in refused.error.text
+    assert record.read_text() == newer
+    bench.ready(downgrade=True)
+    assert __version__ in record.read_text()

@@ -91,14 +91,26 @@ class Run:
         return self.plans
 
     def leave_refused(self) -> None:
-        """Nodes that a guard refuses are left alone: they have failed, and are no part of the plan any more."""
+        """Nodes that a guard refuses are left alone: they have failed, and are no part of the plan any more.
+
+        Where the very state failed before, the whole release is in doubt: then no node is changed.
+        """
+        doubted: NodeName | None = None
         for node, plan in list(self.plans.items()):
             bad = (failed_before(plan.bad),) if plan.bad and not plan.idle and not self._terms.force else ()
             refusals = (*plan.refusals, *bad)
             if refusals:
-                del self.plans[node]
-                self._talks[node].close()
-                self._finish(failed(node, refused(node, refusals)))
+                self._leave(failed(node, refused(node, refusals)))
+                doubted = doubted or (node if bad else None)
+        for node, plan in list(self.plans.items()) if doubted else ():
+            if not plan.idle:
+                detail = f"not started: what failed on {doubted} before is not tried elsewhere"
+                self._leave(NodeResult(name=node, outcome=Outcome.SKIPPED, detail=detail))
+
+    def _leave(self, result: NodeResult) -> None:
+        del self.plans[result.name]
+        self._talks[result.name].close()
+        self._finish(result)
 
     def take_up(self, walk: Walk, before: Mapping[NodeName, str]) -> Mapping[NodeName, NodePlan]:
         """Like `check`, for a run whose laptop went away: nodes that have the run are followed later, by `apply`."""

@@ -437,9 +437,11 @@ def test_a_run_is_taken_up_where_its_laptop_left_it(tmp_path: Path) -> None:
 
 
 def test_a_state_that_failed_before_is_refused_unless_it_is_forced(tmp_path: Path) -> None:
-    node = Node()
+    node, other = Node(), Node()
     node.bad = "the gate did not pass\nlast words"
-    run = deploy({NODES[0]: node}, tmp_path, [], refuse=True)
+    run = deploy({NODES[0]: node, NODES[1]: other}, tmp_path, [], refuse=True)
+    assert run.results[NODES[1]].outcome is Outcome.SKIPPED
+    assert other.received == {}
     error = run.results[NODES[0]].error
     assert error is not None
     assert (error.title, error.detail) == ("this very state failed here before: the gate did not pass", "last words")

@@ -62,7 +62,7 @@ def _show(one: Swept, *, dry_run: bool) -> None:
     free = f", {bytes_text(one.collected.free_bytes)} free on disk" if one.collected.free_bytes is not None else ""
     places = "1 place" if count == 1 else f"{count} places"
     what = f"{verb} {bytes_text(one.freed_bytes)} in {places}" if count else "nothing to remove"
-    click.echo(f"{one.node}: {what}; {kept} releases kept{free}")
+    click.echo(f"{one.node}: {what}; {kept} release{'' if kept == 1 else 's'} kept{free}")
     for dropped in one.collected.dropped:
         click.secho(_harmless(f"  {bytes_text(dropped.size_bytes):>10}  {dropped.path}  ({dropped.why})"), dim=True)
     for problem in one.collected.problems:

@@ -11,11 +11,12 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from fleet.cli.asking import AskingView
 from fleet.cli.context import narrate, print_json
 from fleet.cli.hang import hang
 from fleet.cli.lines import names_text
 from fleet.cli.planview import nothing_to_do, plan_json, print_plan
-from fleet.cli.runview import RunView, run_view
+from fleet.cli.runview import run_view
 from fleet.control.actions.deploy import Deployer, Prepared, run_batches, verdict
 from fleet.control.rollout.batches import Batch
 from fleet.control.rollout.drive import Aids
@@ -52,18 +53,17 @@ def carry_out(
         if not as_json:
             tell_untold(console, run)
         if order:
-            if not yes and not _agreed(plans):
+            if not yes and any(not plan.idle for plan in plans.values()) and not _agreed(plans):
                 run.release()
                 narrate("nothing was changed")
                 ctx.exit(1)
-            view = run_view(console, [node for batch in order for node in batch.nodes], json=as_json)
-            last: dict[str, RunEvent] = {}
-            run.show_with(partial(_remember_and_show, last, view))
+            asking = AskingView(partial(run_view, console, json=as_json), order)
+            run.show_with(asking.show)
             try:
-                with view, Awake(platform=sys.platform, pid=os.getpid(), spawn=spawn):
-                    _apply(deployer, prepared, run, order)
+                with asking, Awake(platform=sys.platform, pid=os.getpid(), spawn=spawn):
+                    _apply(deployer, prepared, run, order, asking)
             except KeyboardInterrupt:
-                narrate(_left_alone(last))
+                narrate(_left_alone(asking.last))
                 ctx.exit(_STOPPED)
         else:
             deployer.recorder(prepared, run, run.walk(())).close()
@@ -77,13 +77,13 @@ def carry_out(
         narrate(f"{them} should be, {changed} changed" if changed else nothing_to_do(plans))
 
 
-def _apply(deployer: Deployer, prepared: Prepared, run: Run, order: Sequence[Batch]) -> None:
+def _apply(deployer: Deployer, prepared: Prepared, run: Run, order: Sequence[Batch], asking: AskingView) -> None:
     """Change the nodes, and keep the run's record as they do."""
     readiness = deployer.readiness(prepared, run.plans)
     left = prepared.wanted.resume
     walk = run.goes_on(left.walk, readiness.capacity()) if left else run.walk(order, readiness.capacity())
     recorder = deployer.recorder(prepared, run, walk)
-    run.apply(walk, Aids(finish=recorder.finish, save=recorder.save, look=readiness.look, ask=_go_on))
+    run.apply(walk, Aids(finish=recorder.finish, save=recorder.save, look=readiness.look, ask=asking.ask))
     recorder.close()
 
 
@@ -114,17 +114,6 @@ def _agreed(plans: Mapping[NodeName, NodePlan]) -> bool:
         raise click.UsageError("nobody to ask: stdin is not a terminal. --yes deploys without asking")
     nodes = sum(not one.idle for one in plans.values())
     return click.confirm(f"Change {nodes} node{'s' if nodes != 1 else ''}?", err=True)
-
-
-def _go_on(batch: int) -> bool | None:
-    """Whether a pause is over; None when there is nobody to say so."""
-    return click.confirm(f"Go on with batch {batch}?", err=True) if sys.stdin.isatty() else None
-
-
-def _remember_and_show(last: dict[str, RunEvent], view: RunView, event: RunEvent) -> None:
-    if event.node:
-        last[event.node] = event
-    view.show(event)
 
 
 def _left_alone(last: Mapping[str, RunEvent]) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from fleet.cli.asking import AskingView
 from fleet.cli.main import main
 from fleet.control.playbook.strategy import Pace
 from fleet.control.rollout.batches import batches
@@ -15,7 +18,7 @@ from fleet.control.rollout.journal import Journal
 from fleet.control.rollout.runrecord import RunRecord, RunStore
 from fleet.control.rollout.walk import Walk
 from fleet.testing.clock import FakeClock
-from fleet.vocabulary.contracts.events import Outcome, Phase
+from fleet.vocabulary.contracts.events import Outcome, Phase, RunEvent
 from fleet.vocabulary.names import NodeName, RunId
 
 NODES = [NodeName("mini-1"), NodeName("mini-2"), NodeName("mini-3")]
@@ -155,6 +158,53 @@ def test_a_run_that_is_live_is_not_resumed(store: RunStore, capsys: pytest.Captu
     assert run("deploy", "--resume", "last") == 2
     assert "fleet attach" in capsys.readouterr().err
     journal.close()
+
+
+def test_the_guide_names_every_word_of_an_event() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "runs.md").read_text()
+    fields = {*RunEvent.__struct_fields__} - {"schema"}
+    assert [word for word in (*fields, *Phase, *Outcome) if f"`{word}`" not in page] == []
+
+
+class Shown:
+    """A view that notes what becomes of it."""
+
+    def __init__(self, nodes: Sequence[str], said: list[str]) -> None:
+        self.nodes, self.said = ",".join(nodes), said
+
+    def show(self, event: RunEvent) -> None:
+        self.said.append(f"{event.node} in {self.nodes}")
+
+    def __enter__(self) -> Shown:
+        self.said.append(f"+{self.nodes}")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.said.append(f"-{self.nodes}")
+
+
+def test_a_question_takes_the_place_of_the_view_and_another_comes_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.confirm", lambda text, err: said.append(text) or True)
+    event = RunEvent(run_id="r1", seq=1, at="x", phase=Phase.APPLY, status="note", node="mini-2")
+    with AskingView(lambda nodes: Shown(nodes, said), ORDER) as view:
+        assert view.ask(2) is True
+        view.show(event)
+    assert said == [
+        "+mini-1,mini-2,mini-3",
+        "-mini-1,mini-2,mini-3",
+        "Go on with batch 2 of 3 (mini-2)?",
+        "+mini-2,mini-3",
+        "mini-2 in mini-2,mini-3",
+        "-mini-2,mini-3",
+    ]
+    assert view.last == {"mini-2": event}
+
+
+def test_nobody_is_asked_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert AskingView(lambda nodes: Shown(nodes, []), ORDER).ask(2) is None
 
 
 def test_a_project_without_runs_says_so(

@@ -18,6 +18,7 @@ from fleet.vocabulary.contracts.events import RunEvent
 from fleet.vocabulary.names import NodeName, RunId
 
 _POLL_SECONDS = 0.2
+_KEPT_RUNS = 300
 
 
 class Recorder:
@@ -52,6 +53,7 @@ class Recorder:
             if not (walk.waiting or walk.away or walk.undo):
                 self._record = replace(self._record, ended_at=self._clock.now().isoformat(timespec="seconds"))
             self._store.save(self._record)
+        self._store.prune(keep=_KEPT_RUNS)
 
 
 def record_of(

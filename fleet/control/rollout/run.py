@@ -115,6 +115,7 @@ class Run:
     def take_up(self, walk: Walk, before: Mapping[NodeName, str]) -> Mapping[NodeName, NodePlan]:
         """Like `check`, for a run whose laptop went away: nodes that have the run are followed later, by `apply`."""
         self.before |= before
+        self.results |= {node: NodeResult(name=node, outcome=outcome) for node, outcome in walk.ended.items()}
         for node, error in self._lost.items():
             self._finish(failed(node, error))
         self._each([node for node in sorted(walk.out) if node in self._talks], self._find_out)

@@ -80,6 +80,13 @@ class RunStore:
             part.unlink(missing_ok=True)
             raise
 
+    def prune(self, *, keep: int) -> None:
+        """Keep the files of the newest runs, and of plans beside them, and remove older ones."""
+        names = sorted({path.name.partition(".")[0] for path in self._folder.glob("[!.]*.json*")}, reverse=True)
+        for name in names[keep:]:
+            for path in (self._folder / f"{name}{_SUFFIX}", self.journal(RunId(name))):
+                path.unlink(missing_ok=True)
+
     def all(self) -> tuple[RunRecord, ...]:
         """Every run that can be read, the last one first."""
         paths = sorted(self._folder.glob(f"[!.]*{_SUFFIX}"), reverse=True)

@@ -424,6 +424,7 @@ def test_a_run_is_taken_up_where_its_laptop_left_it(tmp_path: Path) -> None:
         batches=batches([("all", Pace(max_unavailable=2), NODES)], dict.fromkeys(NODES, True)),
         out=frozenset(NODES[:2]),
         entered=True,
+        ended={NodeName("mac-0"): Outcome.CHANGED},
     )
     with run_over(nodes, tmp_path, []) as run:
         plans = run.take_up(left, {NODES[0]: "b" * 64})
@@ -431,7 +432,7 @@ def test_a_run_is_taken_up_where_its_laptop_left_it(tmp_path: Path) -> None:
         walk = run.goes_on(left, Capacity())
         assert (walk.out, walk.waiting) == ({NODES[0]}, (NODES[1], NODES[2]))
         run.apply(walk)
-    assert {name: run.results[name].outcome for name in NODES} == dict.fromkeys(NODES, Outcome.CHANGED)
+    assert {name: one.outcome for name, one in run.results.items()} == dict.fromkeys(["mac-0", *NODES], Outcome.CHANGED)
     assert [nodes[name].received for name in NODES] == [{}, {DIGEST: TEXT}, {DIGEST: TEXT}]
     assert run.before == {NODES[0]: "b" * 64, NODES[1]: "-", NODES[2]: "-"}
 

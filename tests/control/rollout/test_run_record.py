@@ -138,3 +138,15 @@ def test_the_journal_of_a_run_that_is_taken_up_goes_on_counting_behind_a_torn_li
         journal.say(Phase.APPLY, "note", "two")
         journal.close()
     assert shown == [1, 2, 3, 4]
+
+
+def test_the_oldest_runs_go_with_their_events_and_nothing_else_does(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    for number in range(5):
+        store.save(record(f"2026010{number}T000000Z-aa"))
+        store.journal(RunId(f"2026010{number}T000000Z-aa")).write_text("")
+    store.journal(RunId("20260101T120000Z-bb")).write_text("")  # of a plan: it has no record
+    store.prune(keep=3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"2026010{number}T000000Z-aa.{suffix}" for number in (2, 3, 4) for suffix in ("json", "jsonl")
+    ]

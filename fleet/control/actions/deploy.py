@@ -88,8 +88,6 @@ class Prepared:
     lost: Mapping[NodeName, FleetError] = field(default_factory=dict)
     wanted: Wanted = field(default_factory=Wanted)
     action: str = "deploy"
-    origins: Mapping[NodeName, Origin] = field(default_factory=dict)
-    """Where the states of a rollback come from; those of a deploy come from the checkout."""
 
 
 class Deployer:
@@ -170,8 +168,8 @@ class Deployer:
         return wanted
 
     def origin(self, prepared: Prepared) -> Origin:
-        """The git commit that inventory and playbook are at; nothing is known of a rollback's as a whole."""
-        if prepared.origins:
+        """The git commit that inventory and playbook are at; of a rollback each node has its own."""
+        if prepared.action != "deploy":
             return Origin()
         checkout = GitCheckout(self._project.root)
         return Origin(commit=checkout.commit, dirty=checkout.dirty)
@@ -215,7 +213,6 @@ class Deployer:
             force=wanted.force,
             steal=wanted.steal,
             checkout=checkout,
-            origins=prepared.origins,
             judge=judge,
             audit=AuditFile(self._project.state_dir / "audit.jsonl").add,
         )

@@ -14,11 +14,10 @@ from fleet.control.link.protocol import target_of
 from fleet.control.playbook import Playbook
 from fleet.control.rollout.conversation import Content, Conversation, helper_argv
 from fleet.control.rollout.nodejob import NodeJob
-from fleet.control.rollout.terms import Origin
 from fleet.control.supply.cache import Cache
 from fleet.errors import FleetError, NodeError
 from fleet.vocabulary.contracts.desired import Blob, Daemon, DesiredState, File, Tree
-from fleet.vocabulary.contracts.sync import Hello, History, KeptRelease, Missing
+from fleet.vocabulary.contracts.sync import Hello, History, Missing
 from fleet.vocabulary.names import NodeName
 
 _NAMED = 6
@@ -26,11 +25,10 @@ _NAMED = 6
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
-    """A release that a node can be brought back to, and where it came from."""
+    """A release that a node can be brought back to, and what the node would need for it."""
 
     state: DesiredState
     missing: tuple[Missing, ...]
-    made: KeptRelease | None
 
 
 def prepare_rollback(
@@ -51,8 +49,7 @@ def prepare_rollback(
     named = {node.name for play in playbook.plays for node in inventory.select(play.hosts)}
     lost: dict[NodeName, FleetError] = {}
     jobs: list[NodeJob] = []
-    origins: dict[NodeName, Origin] = {}
-    for answer in asking.each(nodes, lambda node, talk, hello: _kept(node, talk, hello, to, asking)):
+    for answer in asking.each(nodes, lambda node, talk, hello: _kept(node, talk, hello, to)):
         kept, node = answer.said, inventory.node(answer.node)
         if kept is None:
             lost[answer.node] = answer.error or NodeError("it gave no release", node=answer.node)
@@ -60,11 +57,9 @@ def prepare_rollback(
             hint = "its strategy is not known; --playbook FILE names another playbook"
             lost[answer.node] = NodeError(f"no play of {playbook.path.name} names it", node=node.name, hint=hint)
         elif gone := _gone(kept, cache):
-            lost[answer.node] = _incomplete(node.name, kept, gone)
+            lost[answer.node] = _incomplete(node, kept, gone, asking)
         else:
             jobs.append(_job(node, kept, cache=cache, base=asking.base))
-            line = kept.made.made_live if kept.made else None
-            origins[node.name] = Origin(commit=line.git_commit, dirty=line.git_dirty) if line else Origin()
     if not jobs:
         raise next(iter(lost.values()))
     order = {name: index for index, name in enumerate(inventory.nodes)}
@@ -76,20 +71,17 @@ def prepare_rollback(
         lost=lost,
         wanted=wanted,
         action="rollback",
-        origins=origins,
     )
 
 
-def _kept(node: Node, talk: Conversation, hello: Hello, to: str | None, asking: Asking) -> _Kept:
+def _kept(node: Node, talk: Conversation, hello: Hello, to: str | None) -> _Kept:
     """The wanted release as the node keeps it, and what the node would need for it."""
     if hello.active_run:
         raise NodeError(f"run {hello.active_run} is still going on there", node=node.name, hint="wait for its end")
     state = talk.recall(to)
     missing = talk.observe(state).missing
     talk.bye()
-    history: History = asking.one(node, lambda _node, other, _hello: other.history())
-    made = next((one for one in history.releases if one.state_id == state.state_id), None)
-    return _Kept(state=state, missing=missing, made=made)
+    return _Kept(state=state, missing=missing)
 
 
 def _gone(kept: _Kept, cache: Cache) -> list[str]:
@@ -97,17 +89,18 @@ def _gone(kept: _Kept, cache: Cache) -> list[str]:
     return [want.digest for want in kept.missing if not cache.has(want.digest)]
 
 
-def _incomplete(node: NodeName, kept: _Kept, gone: Sequence[str]) -> NodeError:
+def _incomplete(node: Node, kept: _Kept, gone: Sequence[str], asking: Asking) -> NodeError:
     names = [_owner(kept.state, digest) for digest in gone]
     shown = [*dict.fromkeys(names)]
     more = [f"and {len(shown) - _NAMED} more"] if len(shown) > _NAMED else []
-    made = kept.made.made_live if kept.made else None
+    history: History = asking.one(node, lambda _node, talk, _hello: talk.history())
+    made = next((one.made_live for one in history.releases if one.state_id == kept.state.state_id), None)
     commit = f"check out {made.git_commit[:12]}" if made and made.git_commit else "check out what it was deployed from"
     return NodeError(
         f"release {kept.state.state_id[:12]} cannot be brought back: contents of it are gone",
-        node=node,
+        node=node.name,
         detail="\n".join(f"gone: {name}" for name in (*shown[:_NAMED], *more)),
-        hint=f"{commit}, then: fleet deploy --force --on {node}",
+        hint=f"{commit}, then: fleet deploy --force --on {node.name}",
     )
 
 

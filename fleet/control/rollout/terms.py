@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import fleet
 from fleet.control.playbook.strategy import Pace
@@ -28,10 +28,9 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """Frozen for the whole run. `action` is the command: deploy, rollback. `steal` takes nodes over from
-    other runs.
+    """Frozen for the whole run. `action` is the command: deploy, rollback. `steal` takes nodes over from other runs.
 
-    `origins` say for single nodes where their state comes from; the others come from `checkout`.
+    The states of a deploy come from `checkout`; where those of a rollback come from, each node knows itself.
     """
 
     operator: str
@@ -39,7 +38,6 @@ class Terms:
     force: bool = False
     steal: bool = False
     checkout: Checkout | None = None
-    origins: Mapping[NodeName, Origin] = field(default_factory=dict)
     judge: Judge | None = None
     audit: Callable[[AuditLine], None] | None = None
 
@@ -54,7 +52,7 @@ class Terms:
 
     def commit(self, plan: NodePlan, *, run_id: RunId, pace: Pace) -> Commit:
         """What the node is told when it is to begin. It refuses when it is not what the plan was made against."""
-        origin = self.origins.get(plan.node) or self._here()
+        origin = self._here() if self.action == "deploy" else Origin()
         return Commit(
             run_id=run_id,
             operator=self.operator,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import fleet
 from fleet.node.sync import releases
-from fleet.node.sync.audit import record
+from fleet.node.sync.audit import made_live, record
 from fleet.node.sync.blobs import Blobs
 from fleet.node.sync.facts import boot_id, collect_facts
 from fleet.node.sync.frames import Wire
@@ -268,6 +268,9 @@ class Session:
         self.wire.send(done)
 
     def _request(self, seen: _Seen, commit: Commit) -> RunRequest:
+        # What is gone back to comes from where it came from then: of a rollback only the node knows that.
+        back = commit.action == "rollback" and commit.git_commit is None
+        made = made_live(self.machine).get(seen.state.state_id) if back else None
         return RunRequest(
             run_id=self.run_id,
             state_id=seen.state.state_id,
@@ -282,8 +285,8 @@ class Session:
             expect_current=commit.expect_current,
             action=commit.action,
             plan=digest_of(seen.todo),
-            git_commit=commit.git_commit,
-            git_dirty=commit.git_dirty,
+            git_commit=made.git_commit if made else commit.git_commit,
+            git_dirty=made.git_dirty if made else commit.git_dirty,
             key_fingerprint=commit.key_fingerprint,
             fleet_version=commit.fleet_version,
         )

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import pytest
 from sync_kit import GROUP, USER, Node, Release, adopted
+from test_moved_since_shown import deploy
 
 from fleet.cli import drift as drift_verb
 from fleet.cli import history as history_verb
@@ -28,7 +29,7 @@ from fleet.testing.clock import FakeClock
 from fleet.testing.inventories import inventory_of
 from fleet.testing.link import FakeLink, FakeSession
 from fleet.vocabulary.contracts.desired import Blob, Command, File, Pmset, Tree
-from fleet.vocabulary.contracts.sync import History
+from fleet.vocabulary.contracts.sync import Commit, History
 
 INVENTORY = inventory_of("all: {hosts: {mini-1: {host_key: ssh-ed25519 AAAA, edge_key: x}, mini-2: {host_key: k}}}")
 PLAYBOOK = Playbook(path=Path("site.yml"), plays=(Play(name="all", hosts="all", place="site.yml:1:1"),))
@@ -209,3 +210,16 @@ def test_a_content_that_only_the_laptop_still_has_is_sent(node: Node, asking: As
     assert node.deploy(a_release(node, "two")) == "committed"
     (job,) = going_back(asking, tmp_path, to=release.state.state_id).jobs
     assert dict(job.contents) == {blob.digest: cache.blob_path(blob.digest)}
+
+
+def test_a_release_that_is_gone_back_to_comes_from_where_it_came_from(node: Node, asking: Asking) -> None:
+    for run, text in (("a", "one"), ("b", "two")):
+        deploy(node, a_release(node, text), None, Commit(run_id=run, git_commit=run * 40, git_dirty=run == "a"))
+    deploy(node, a_release(node, "one"), None, Commit(run_id="c", action="rollback", operator="me@here"))
+    hello = asking.one(INVENTORY.node("mini-1"), lambda _node, _talk, hello: hello)
+    assert (hello.git_commit, hello.git_dirty) == ("a" * 40, True)
+    (answer,) = histories([INVENTORY.node("mini-1")], asking)
+    live = history_verb.lines(answer)[1]
+    assert "rollback" in live
+    assert "me@here" in live
+    assert f"git {'a' * 12} with changes" in live

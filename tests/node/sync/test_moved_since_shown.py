@@ -47,7 +47,7 @@ def frame(value: ToNode, raw: bytes = b"") -> bytes:
     return b"%d\n%b\n%b" % (len(text), text, raw)
 
 
-def deploy(node: Node, release: Release, meanwhile: object) -> list[FromNode]:
+def deploy(node: Node, release: Release, meanwhile: object, commit: Commit | None = None) -> list[FromNode]:
     """A whole conversation, with `meanwhile` called after everything was shown and sent."""
     node.watch(release)
     parts = [
@@ -55,10 +55,11 @@ def deploy(node: Node, release: Release, meanwhile: object) -> list[FromNode]:
         for digest, content in release.contents.items()
         if not Path(node.layout.content(digest.split(":")[1])).exists()
     ]
-    said = [frame(Desired(state=release.state)), *parts, frame(Commit(run_id="r1"))]
+    commit = commit or Commit(run_id="r1")
+    said = [frame(Desired(state=release.state)), *parts, frame(commit)]
     out = io.BytesIO()
     reading = io.BufferedReader(Laptop(said, meanwhile), 1)
-    Session(machine=node.machine, wire=Wire(reading, out), state_id="-", run_id="r1").run()
+    Session(machine=node.machine, wire=Wire(reading, out), state_id="-", run_id=commit.run_id).run()
     text = out.getvalue()[len(MAGIC) :]
     found: list[FromNode] = []
     while text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from sync_kit import Node, Release, sha
 
 from fleet.vocabulary.contracts.desired import Pmset
 
+SHOW = bool(os.environ.get("FLEET_SHOW"))
 NAMES = ("a", "b", "c")
 SERVICES = ("agent", "gateway", "sidecar.x")
 
@@ -89,7 +91,7 @@ def meddle(node: Node, drift: str) -> None:
             plists[-1].unlink()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200 if SHOW else 40, deadline=None)
 @given(first=shapes, second=shapes, drift=drifts)
 def test_a_node_becomes_any_release_from_any_other(first: Shape, second: Shape, drift: list[str]) -> None:
     with tempfile.TemporaryDirectory() as place:
@@ -112,7 +114,7 @@ def test_a_node_becomes_any_release_from_any_other(first: Shape, second: Shape, 
         assert list(Path(node.layout.daemons_dir).glob("*.new")) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200 if SHOW else 40, deadline=None)
 @given(first=shapes, second=shapes, drift=drifts)
 def test_a_release_that_fails_gives_any_release_back_whole(first: Shape, second: Shape, drift: list[str]) -> None:
     with tempfile.TemporaryDirectory() as place:

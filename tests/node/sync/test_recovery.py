@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +15,13 @@ from sync_kit import Node, Release, sha
 from fleet.node.sync import releases
 from fleet.node.sync.apply import apply
 from fleet.node.sync.disk import Disk
-from fleet.node.sync.pending import pending_run
+from fleet.node.sync.leases import Leases
+from fleet.node.sync.pending import hand_over, pending_run, read_request
 from fleet.testing.launchd import Crash, FaultyDisk, Fuse
 from fleet.vocabulary.contracts.desired import File, Pmset
+from fleet.vocabulary.contracts.sync import Hold
+
+SHOW = bool(os.environ.get("FLEET_SHOW"))
 
 
 def old_release(node: Node) -> Release:
@@ -72,7 +77,13 @@ def prepare(place: Path, scenario: Scenario) -> tuple[Node, Release | None, Rele
             node.mac.watched[item.label] = [*item.inputs, *item.reload]
             node.mac.ports[item.label] = list(item.ports)
     node.stage(new)
-    node.request(new)
+    run_id = node.request(new)
+    request = read_request(node.machine, run_id)
+    assert request is not None
+    leases = Leases(machine=node.machine)
+    fence, _ = leases.take(run_id, Hold(holder="ann@desk"))
+    hand_over(node.machine, replace(request, fence=fence))
+    leases.hand_over(fence)
     return node, old, new
 
 
@@ -92,6 +103,7 @@ def attempt(node: Node, after: int | None) -> str | None:
 def assert_whole(node: Node, old: Release | None, new: Release) -> None:
     """The live release is one of the two, and all of it: on the disk, in launchd and in what processes have read."""
     assert pending_run(node.machine) is None
+    assert Leases(machine=node.machine).held() is None
     live_id = releases.current_id(node.machine)
     known = {release.state.state_id: release for release in (new, old) if release}
     if live_id is None:
@@ -115,7 +127,7 @@ def assert_whole(node: Node, old: Release | None, new: Release) -> None:
     assert [path for path in Path(node.layout.root, "etc").iterdir() if path.suffix == ".new"] == []
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=200 if SHOW else 50, deadline=None)
 @given(
     scenario=st.sampled_from(SCENARIOS),
     first=st.integers(0, 220),
@@ -185,7 +197,7 @@ class Flaw(Fuse):
             raise OSError(28, "No space left on device")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200 if SHOW else 25, deadline=None)
 @given(scenario=st.sampled_from(SCENARIOS), at=st.integers(0, 150))
 def test_a_disk_error_anywhere_ends_old_or_new(scenario: Scenario, at: int) -> None:
     with tempfile.TemporaryDirectory() as place:

@@ -67,6 +67,9 @@ is_run() {
 # Whether the file's SHA-256 is that digest.
 is_digest() {
     [ -f "$2" ] && [ ! -L "$2" ] || return 1
+    if [ -x "$OPENSSL" ]; then
+        sum=$("$OPENSSL" dgst -sha256 -r <"$2" 2>/dev/null) && [ "${sum%% *}" = "$1" ] && return 0
+    fi
     sum=$("$SHASUM" -a 256 <"$2" 2>/dev/null) || return 1
     [ "${sum%% *}" = "$1" ]
 }

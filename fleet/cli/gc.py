@@ -14,6 +14,7 @@ from fleet.control.supply.nodepart import sync_zipapp
 from fleet.errors import UsageError
 from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.contracts.codec import plain
+from fleet.vocabulary.contracts.sync import Collect
 from fleet.vocabulary.units import bytes_text
 
 
@@ -40,23 +41,24 @@ def gc(ctx: click.Context, names: tuple[str, ...], on: str | None, dry_run: bool
         raise UsageError(f"no node fits {on!r}", hint="fleet inventory list shows the nodes")
     digest, content = sync_zipapp()
     sync = SyncPart(digest=digest, content=content)
-    link = link_of(ctx)
+    link, wish = link_of(ctx), Collect(dry_run=dry_run)
     swept: list[Swept] = []
     try:
-        for one in collect(nodes, link=link, base=project.root, sync=sync, clock=SystemClock(), dry_run=dry_run):
+        for one in collect(nodes, link=link, base=project.root, sync=sync, clock=SystemClock(), wish=wish):
             swept.append(one)
             if one.error is not None:
                 narrate(one.error.text)
             elif not as_json:
-                _show(one, dry_run=dry_run)
+                show_swept(one, dry_run=dry_run)
     finally:
         link.close()
     if as_json:
-        print_json([_document(one) for one in swept])
-    ctx.exit(_exit_code(swept))
+        print_json([swept_document(one) for one in swept])
+    ctx.exit(exit_code(swept))
 
 
-def _show(one: Swept, *, dry_run: bool) -> None:
+def show_swept(one: Swept, *, dry_run: bool) -> None:
+    """How it went on one node, for a person."""
     verb = "would free" if dry_run else "freed"
     count, kept = len(one.collected.dropped), len(one.collected.kept)
     free = f", {bytes_text(one.collected.free_bytes)} free on disk" if one.collected.free_bytes is not None else ""
@@ -64,23 +66,25 @@ def _show(one: Swept, *, dry_run: bool) -> None:
     what = f"{verb} {bytes_text(one.freed_bytes)} in {places}" if count else "nothing to remove"
     click.echo(f"{one.node}: {what}; {kept} release{'' if kept == 1 else 's'} kept{free}")
     for dropped in one.collected.dropped:
-        click.secho(_harmless(f"  {bytes_text(dropped.size_bytes):>10}  {dropped.path}  ({dropped.why})"), dim=True)
+        click.secho(harmless(f"  {bytes_text(dropped.size_bytes):>10}  {dropped.path}  ({dropped.why})"), dim=True)
     for problem in one.collected.problems:
-        narrate(_harmless(f"{one.node}: could not remove {problem}"))
+        narrate(harmless(f"{one.node}: could not remove {problem}"))
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Without what could steer a terminal: names of files are in it."""
     return "".join(one if one.isprintable() else "?" for one in text)
 
 
-def _document(one: Swept) -> dict[str, Any]:
+def swept_document(one: Swept) -> dict[str, Any]:
+    """The same for programs."""
     if one.error is not None:
         return {"node": one.node, "error": one.error.text}
     return {"node": one.node, "freed_bytes": one.freed_bytes, **plain(one.collected)}
 
 
-def _exit_code(swept: list[Swept]) -> int:
+def exit_code(swept: list[Swept]) -> int:
+    """Done, something left, some nodes failed, or none was reached."""
     errors = [one.error for one in swept if one.error is not None]
     if errors:
         return errors[0].exit_code if len(errors) == len(swept) else 3

@@ -127,6 +127,10 @@ class NodeLayout:
         """The folder of a model's weights."""
         return f"{self.root}/models/{name.replace('/', '--')}@{digest[:16]}"
 
+    def model_folder(self, name: str) -> str:
+        """The folder of weights by its own name, NAME@DIGEST."""
+        return f"{self.root}/models/{name}"
+
     def content(self, digest: str) -> str:
         """The kept content of a plist or file, by its digest without the algorithm's name."""
         return f"{self.root}/files/{digest}"

@@ -14,7 +14,7 @@ from fleet.control.rollout.conversation import Conversation, SyncPart, helper_ar
 from fleet.control.rollout.journal import new_run_id
 from fleet.errors import FleetError
 from fleet.vocabulary.clock import Clock
-from fleet.vocabulary.contracts.sync import Collected
+from fleet.vocabulary.contracts.sync import Collect, Collected
 from fleet.vocabulary.names import NodeName
 
 
@@ -33,7 +33,7 @@ class Swept:
 
 
 def collect(
-    nodes: Sequence[Node], *, link: Link, base: Path, sync: SyncPart, clock: Clock, dry_run: bool
+    nodes: Sequence[Node], *, link: Link, base: Path, sync: SyncPart, clock: Clock, wish: Collect
 ) -> Iterator[Swept]:
     """Ask every node at once; answers in the order in which they come."""
 
@@ -44,7 +44,7 @@ def collect(
             helper = helper_argv(node.settings.layout(), sudo=node.settings.sudo)
             talk = Conversation(session, node=node.name, helper=helper, sync=sync)
             talk.open(state_id="-", run_id=new_run_id(clock.now()))
-            return Swept(node=node.name, collected=talk.collect(dry_run=dry_run))
+            return Swept(node=node.name, collected=talk.collect(wish))
         finally:
             session.close()
 

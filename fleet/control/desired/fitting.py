@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fleet.control.desired.expand import NodePlaybook
-from fleet.control.desired.fit import Fit, SidecarLoad, fit, gpu_limit, kv_reserve
+from fleet.control.desired.fit import Fit, GpuLimit, SidecarLoad, fit, gpu_limit, kv_reserve
 from fleet.control.desired.roster import Roster, Sidecar
 from fleet.errors import PlaybookError
 from fleet.vocabulary.contracts.model import ModelManifest
@@ -20,16 +20,28 @@ def node_fit(
     """Whether the node's sidecars fit it; None when it has none. Raises FitError."""
     if not own.sidecars:
         return None
-    settings = book.node.settings
+    loads = [load(sidecar, manifests.get(sidecar.model)) for sidecar in own.sidecars]
+    return fit(book.node.name, loads, node_limit(book, sysctls))
+
+
+def node_limit(book: NodePlaybook, sysctls: Mapping[str, str]) -> GpuLimit | None:
+    """How much the GPU of the node may wire; None when it cannot be known."""
     set_mb = sysctls.get(WIRED_LIMIT, "")
-    limit = gpu_limit(
-        stated_mb=settings.wired_limit_mb,
+    return gpu_limit(
+        stated_mb=book.node.settings.wired_limit_mb,
         set_mb=int(set_mb) if set_mb.isdigit() else None,
         observed_mb=book.facts.wired_limit_mb if book.facts else None,
         memory_bytes=memory_bytes(book),
     )
-    loads = [load(sidecar, manifests.get(sidecar.model)) for sidecar in own.sidecars]
-    return fit(book.node.name, loads, limit)
+
+
+def settings_of(book: NodePlaybook, kind: str) -> dict[str, str]:
+    """What the `pmset` or `sysctl` tasks of a node set; the last one wins."""
+    found: dict[str, str] = {}
+    for task in book.tasks:
+        if task.kind == kind:
+            found |= {name: str(value) for name, value in book.fill(task).items()}
+    return found
 
 
 def memory_bytes(book: NodePlaybook) -> int | None:

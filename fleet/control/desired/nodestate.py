@@ -11,7 +11,7 @@ from fleet.control.desired.daemonitem import daemon_item
 from fleet.control.desired.daemonjobs import sysctl_job
 from fleet.control.desired.expand import NodePlaybook
 from fleet.control.desired.files import NodeFiles
-from fleet.control.desired.fitting import node_fit
+from fleet.control.desired.fitting import node_fit, settings_of
 from fleet.control.desired.gates import gates_of
 from fleet.control.desired.jobs import render_job
 from fleet.control.desired.keeping import keep_of
@@ -128,11 +128,7 @@ class NodeCompiler:
         return type(task.action) is type(last.action) and task is not last
 
     def _settings(self, kind: str) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for task in self._book.tasks:
-            if task.kind == kind:
-                found |= {name: str(value) for name, value in self._book.fill(task).items()}
-        return found
+        return settings_of(self._book, kind)
 
     def _setting(self, task: Task) -> Pmset | Sysctl:
         if self._book.layout.domain != "system":

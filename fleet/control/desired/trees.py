@@ -13,6 +13,7 @@ from fleet.control.inventory.nearest import did_you_mean
 from fleet.errors import PlaybookError
 from fleet.vocabulary.contracts.desired import Blob, Tree, TreeFile
 from fleet.vocabulary.contracts.model import ModelManifest
+from fleet.vocabulary.layout import NodeLayout
 
 PYTHON = "bin/python3"
 
@@ -57,16 +58,7 @@ def trees_of(book: NodePlaybook, supplies: Supplies, project: Project) -> Trees:
     manifests: dict[str, ModelManifest] = {}
     for task, model in model_tasks(book):
         manifest = supplies.models[model_need(model, project)]
-        tree = Tree(
-            task=task.name,
-            role="model",
-            name=model.name,
-            path=book.layout.model(model.name, manifest.digest),
-            files=tuple(
-                TreeFile(path=file.path, blob=Blob(digest=f"sha256:{file.sha256}", size=file.size_bytes))
-                for file in sorted(manifest.files, key=lambda file: file.path)
-            ),
-        )
+        tree = weights_tree(model.name, manifest, book.layout, task=task.name)
         _only_one(models, model.name, tree, what="model", place=task.place)
         manifests[model.name] = manifest
     app = Tree(
@@ -79,6 +71,20 @@ def trees_of(book: NodePlaybook, supplies: Supplies, project: Project) -> Trees:
         interpreter=interpreter,
     )
     return Trees(interpreter=interpreter, python=python, app=app, envs=envs, models=models, manifests=manifests)
+
+
+def weights_tree(name: str, manifest: ModelManifest, layout: NodeLayout, *, task: str) -> Tree:
+    """The weights of a model as a node keeps them."""
+    return Tree(
+        task=task,
+        role="model",
+        name=name,
+        path=layout.model(name, manifest.digest),
+        files=tuple(
+            TreeFile(path=file.path, blob=Blob(digest=f"sha256:{file.sha256}", size=file.size_bytes))
+            for file in sorted(manifest.files, key=lambda file: file.path)
+        ),
+    )
 
 
 def _python(book: NodePlaybook, supplies: Supplies) -> tuple[Tree | None, str]:

@@ -12,7 +12,7 @@ from fleet.control.link.protocol import Channel, Session
 from fleet.control.supply.filepart import FilePart
 from fleet.errors import FleetError, NodeError, NotAdopted, ProtocolError, SupplyError, Unreachable
 from fleet.vocabulary.argv import Argv
-from fleet.vocabulary.contracts.desired import DesiredState
+from fleet.vocabulary.contracts.desired import DesiredState, Tree
 from fleet.vocabulary.contracts.sync import (
     PROTOCOL,
     AuditLines,
@@ -32,7 +32,9 @@ from fleet.vocabulary.contracts.sync import (
     Hello,
     History,
     Hold,
+    ListModels,
     Missing,
+    Models,
     Observed,
     Progress,
     Prove,
@@ -43,7 +45,11 @@ from fleet.vocabulary.contracts.sync import (
     Rebooting,
     Recall,
     Recalled,
+    Seal,
     Staged,
+    Stow,
+    Stowed,
+    Stowing,
     ToNode,
     Verified,
     Verify,
@@ -66,6 +72,9 @@ Frame = TypeVar(
     Verified,
     Rebooting,
     Proved,
+    Models,
+    Stowed,
+    Stowing,
 )
 Content = bytes | Path | FilePart | Secret
 """Where a blob's bytes are. A secret's leave the laptop in frames only."""
@@ -190,10 +199,25 @@ class Conversation:
                 case _:
                     raise ProtocolError(f"a {frame.kind} frame in the middle of a journal", node=self._node)
 
-    def collect(self, *, dry_run: bool) -> Collected:
+    def collect(self, wish: Collect) -> Collected:
         """Let the node remove what no kept release needs, or say what would go. Ends the conversation."""
-        self._write(Collect(dry_run=dry_run))
+        self._write(wish)
         return self._expect(Collected, wait_seconds=600.0)
+
+    def models(self) -> Models:
+        """Which weights the node has. Ends the conversation."""
+        self._write(ListModels())
+        return self._expect(Models)
+
+    def stow(self, trees: tuple[Tree, ...], *, holder: str) -> Stowing:
+        """Weights are to be there ahead of a deploy: what the node lacks of them. `send` and `seal` follow."""
+        self._write(Stow(trees=trees, holder=holder))
+        return self._expect(Stowing)
+
+    def seal(self) -> Stowed:
+        """All weights are sent: they get their places. Ends the conversation."""
+        self._write(Seal())
+        return self._expect(Stowed, wait_seconds=600.0)
 
     def confirm(self, run_id: RunId) -> Confirmed:
         """Tell the run that waits for it that the node can still be reached: only over a session of its own.

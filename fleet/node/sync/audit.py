@@ -78,6 +78,13 @@ def made_live(machine: Machine) -> dict[str, AuditLine]:
     return {line.after: line for line in made if line.after}
 
 
+def left_live(machine: Machine) -> dict[str, float]:
+    """By state id: when another release took its place the last time."""
+    lines, _ = _all(machine)
+    left = (line for line in lines if line.outcome == "committed" and line.before and line.before != line.after)
+    return {line.before: line.at_seconds for line in left if line.before}
+
+
 def _last(machine: Machine, names: list[str]) -> AuditLine | None:
     """The last line that can be read: the newest file may hold none yet."""
     for name in reversed(names):

@@ -9,6 +9,8 @@ from fleet.vocabulary.contracts.desired import Keep
 
 _DAY_SECONDS = 86400.0
 _PART_DAYS = 7.0
+PULLED_DAYS = 7.0
+"""Weights that were brought ahead of a deploy are spared for so long."""
 _KEPT_OF = {"run": 20, "sync": 3, "mark": 20}
 """Of these the newest stay."""
 
@@ -30,7 +32,10 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """Something that fleet put there. `kind`: tree, content, blob, run, sync, mark, or rubbish (half-removed)."""
+    """Something that fleet put there.
+
+    `kind`: tree, content, blob, run, sync, mark, pulled, or rubbish (half-removed).
+    """
 
     path: str
     kind: str
@@ -116,6 +121,8 @@ def _by_themselves(entries: Collection[Entry], now_seconds: float) -> Iterator[t
     for entry in entries:
         if entry.kind == "rubbish":
             yield entry, "its removal was cut off"
+        elif entry.kind == "pulled" and now_seconds - entry.changed_at_seconds > PULLED_DAYS * _DAY_SECONDS:
+            yield entry, f"the pull was more than {PULLED_DAYS:g} days ago"
         elif entry.kind == "blob" and now_seconds - entry.changed_at_seconds > _PART_DAYS * _DAY_SECONDS:
             yield entry, f"it arrived more than {_PART_DAYS:g} days ago and was never used"
     for kind, count in _KEPT_OF.items():

@@ -7,12 +7,14 @@ crash leaves rubbish that the next round removes, never half a tree under its ad
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from fleet.node.sync import releases
-from fleet.node.sync.keeping import Entry, Found, Record, decide
+from fleet.node.sync.keeping import Entry, Found, Record, Verdict, decide
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.pending import pending_run, read_request
 from fleet.node.sync.problem import Problem
+from fleet.node.sync.pulled import spared_until
 from fleet.vocabulary.contracts.codec import ContractError, decode
 from fleet.vocabulary.contracts.desired import Daemon, DesiredState, File, Keep, Tree
 from fleet.vocabulary.contracts.sync import Adopted, Collected, Dropped
@@ -28,6 +30,7 @@ _OURS = {
     "runs": ("run", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
     "sync": ("sync", rf"{_DIGEST}\.(pyz|[a-z0-9-]+\.zip(\.[0-9]+)?)"),
     "state/bad": ("mark", rf"{_DIGEST}"),
+    "state/pulled": ("pulled", r".+@[0-9a-f]{16}"),
 }
 """Folder below the root -> what fleet puts there and how it is named. Anything else there is nobody's to remove."""
 _RUBBISH = re.compile(r"(\.(removed|new))+$")
@@ -45,8 +48,12 @@ def prune(
 
     `sparing` is a state about to be staged: what is here of it stays.
     """
-    disk = machine.disk
     verdict = decide(survey(machine, sparing=sparing), machine.clock.now().timestamp(), keep)
+    return _removed(machine, verdict, dry_run=dry_run, measure=measure)
+
+
+def _removed(machine: Machine, verdict: Verdict, *, dry_run: bool, measure: bool) -> Collected:
+    disk = machine.disk
     dropped: list[Dropped] = []
     problems: list[str] = []
     for path, why in verdict.doomed.items():
@@ -61,7 +68,16 @@ def prune(
     return Collected(dropped=tuple(dropped), kept=verdict.kept, free_bytes=free, problems=tuple(problems))
 
 
-def survey(machine: Machine, *, sparing: DesiredState | None = None) -> Found:
+def prune_models(machine: Machine, *, dry_run: bool = False, pulled_too: bool = False) -> Collected:
+    """Remove weights that no release on the node refers to; `pulled_too`: also those that a pull brought lately."""
+    found = survey(machine, sparing_pulled=not pulled_too)
+    verdict = decide(found, machine.clock.now().timestamp(), Keep(releases=0, days=0, bytes_limit=0))
+    folder = f"{machine.layout.root}/models/"
+    doomed = {path: why for path, why in verdict.doomed.items() if path.startswith(folder)}
+    return _removed(machine, replace(verdict, doomed=doomed), dry_run=dry_run, measure=True)
+
+
+def survey(machine: Machine, *, sparing: DesiredState | None = None, sparing_pulled: bool = True) -> Found:
     """Everything of fleet's below the root that may age. A folder that is a link leads elsewhere: it is left alone."""
     layout, disk = machine.layout, machine.disk
     folder = f"{layout.root}/releases"
@@ -80,6 +96,8 @@ def survey(machine: Machine, *, sparing: DesiredState | None = None) -> Found:
     if sparing is not None:
         landed = [layout.blob(blob.hex) for blob in sparing.blobs.values()]
         in_use |= {*_refers(machine, sparing), *landed, *(f"{path}.part" for path in landed)}
+    if sparing_pulled:
+        in_use |= {layout.model_folder(name) for name in spared_until(machine)}
     entries = [entry for kind in _OURS for entry in _entries(machine, kind)]
     return Found(
         records=records,

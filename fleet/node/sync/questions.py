@@ -7,6 +7,7 @@ from fleet.node.sync.audit import made_live, read_audit
 from fleet.node.sync.blobs import Blobs
 from fleet.node.sync.journal import read_events
 from fleet.node.sync.machine import Machine
+from fleet.node.sync.models import list_models
 from fleet.node.sync.pending import pending_run
 from fleet.node.sync.problem import Problem
 from fleet.node.sync.reboot import prove
@@ -18,6 +19,8 @@ from fleet.vocabulary.contracts.sync import (
     Confirmed,
     History,
     KeptRelease,
+    ListModels,
+    Models,
     Prove,
     Proved,
     ReadAudit,
@@ -30,8 +33,8 @@ from fleet.vocabulary.contracts.sync import (
 
 
 def answer(
-    machine: Machine, question: Confirm | ReadAudit | ReadHistory | Verify | Prove
-) -> Confirmed | AuditLines | History | Verified | Proved:
+    machine: Machine, question: Confirm | ReadAudit | ReadHistory | Verify | Prove | ListModels
+) -> Confirmed | AuditLines | History | Verified | Proved | Models:
     """The answer. Raises Problem."""
     match question:
         case Confirm():
@@ -44,6 +47,8 @@ def answer(
             return verify(machine)
         case Prove():
             return prove(machine)
+        case ListModels():
+            return list_models(machine)
 
 
 def confirm(machine: Machine, run_id: str) -> Confirmed:

@@ -24,13 +24,14 @@ from fleet.node.sync.observe import observe
 from fleet.node.sync.observed import ObservedNode
 from fleet.node.sync.pending import hand_over, pending_run
 from fleet.node.sync.problem import Problem
-from fleet.node.sync.prune import prune
+from fleet.node.sync.prune import prune, prune_models
 from fleet.node.sync.questions import answer, recall
 from fleet.node.sync.reboot import reboot
 from fleet.node.sync.receipt import write_receipt
 from fleet.node.sync.safety import check_state
 from fleet.node.sync.stage import Stage
 from fleet.node.sync.steps import steps
+from fleet.node.sync.stow import stow, stowage
 from fleet.node.sync.tail import Tail, give_up, kick, services
 from fleet.node.sync.texts import last_writes, live_texts
 from fleet.vocabulary.contracts.audit import AuditLine
@@ -52,8 +53,11 @@ from fleet.vocabulary.contracts.sync import (
     Reboot,
     Recall,
     RunRequest,
+    Seal,
     Staged,
     Step,
+    Stow,
+    Stowing,
 )
 
 _RECORD = Step(
@@ -122,11 +126,13 @@ class Session:
             case Desired():
                 self._plan(frame.state)
             case Collect():
-                self._collect(dry_run=frame.dry_run)
+                self._collect(frame)
+            case Stow():
+                self._stow(frame)
             case Reboot():
                 self._take(Hold(holder=frame.operator or "a restart"))
                 reboot(self.machine, frame, run_id=self.run_id, told=self.wire.send)
-            case BlobPart() | Commit():
+            case BlobPart() | Commit() | Seal():
                 raise Problem(f"{frame.kind} comes too early", code="protocol")
             case _:
                 self.wire.send(answer(self.machine, frame))
@@ -157,12 +163,35 @@ class Session:
             )
         )
 
-    def _collect(self, *, dry_run: bool) -> None:
+    def _collect(self, wish: Collect) -> None:
         """Housekeeping alone, by the limits of the live release. Never beside a run."""
         self._take(Hold(holder="housekeeping"))
         live = releases.load(self.machine, releases.current_id(self.machine))
         keep = (live.keep if live else None) or Keep()
-        self.wire.send(prune(self.machine, keep, dry_run=dry_run, measure=True))
+        if wish.models_only:
+            self.wire.send(prune_models(self.machine, dry_run=wish.dry_run, pulled_too=wish.pulled_too))
+        else:
+            self.wire.send(prune(self.machine, keep, dry_run=wish.dry_run, measure=True))
+
+    def _stow(self, wish: Stow) -> None:
+        """Weights ahead of a deploy: they get their places, and nothing else changes."""
+        state = stowage(self.machine, wish)
+        blobs, roomy = Blobs(machine=self.machine, state=state), False
+        missing = blobs.missing()
+        free = self.machine.disk.free_bytes(self.machine.layout.root)
+        self.wire.send(Stowing(missing=missing, needed_bytes=blobs.needed_bytes(missing), free_bytes=free))
+        while not isinstance(frame := self.wire.receive(), Bye | None):
+            if not isinstance(frame, BlobPart | Seal):
+                raise Problem(f"{frame.kind} comes too late", code="protocol")
+            if self._holding.fence is None:
+                self._take(Hold(holder=wish.holder))
+            if isinstance(frame, Seal):
+                stowed = stow(self.machine, state, proceed=self._holding.require)
+                self._holding.close()  # whoever hears of it may come back at once
+                self.wire.send(stowed)
+                return
+            self._receive(frame, state, blobs, roomy=roomy)
+            roomy = True
 
     def _plan(self, state: DesiredState) -> None:
         check_state(self.machine, state)
@@ -200,13 +229,8 @@ class Session:
                 case Hold() as wish:
                     self.wire.send(self._take(wish))
                 case BlobPart() as part:
-                    if self._holding.fence is None:
-                        self._take(Hold())
-                    self._holding.require()
-                    if not roomy:
-                        self._make_room(state, blobs)
-                        roomy = True
-                    blobs.receive(part, self.wire.reading)
+                    self._receive(part, state, blobs, roomy=roomy)
+                    roomy = True
                 case Commit() as commit:
                     self._commit(seen, commit)
                     return
@@ -216,6 +240,14 @@ class Session:
                     return
                 case frame:
                     raise Problem(f"{frame.kind} comes too late", code="protocol")
+
+    def _receive(self, part: BlobPart, state: DesiredState, blobs: Blobs, *, roomy: bool) -> None:
+        if self._holding.fence is None:
+            self._take(Hold())
+        self._holding.require()
+        if not roomy:
+            self._make_room(state, blobs)
+        blobs.receive(part, self.wire.reading)
 
     def _make_room(self, state: DesiredState, blobs: Blobs) -> None:
         """See that there is space. Before a run is refused, every release goes but the live one and the one before."""

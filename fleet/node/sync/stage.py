@@ -45,6 +45,13 @@ class Stage:
         self.proceed()
         releases.save(self.machine, self.state)
 
+    def weights(self) -> None:
+        """Put the trees alone in place. Raises Problem."""
+        missing = Blobs(machine=self.machine, state=self.state).missing()
+        if missing:
+            raise Problem(f"{len(missing)} blobs are still missing", code="protocol", detail=missing[0].digest)
+        self._trees()
+
     def _contents(self) -> None:
         layout, disk = self.machine.layout, self.machine.disk
         disk.directory(f"{layout.root}/files", mode=0o700)

@@ -28,8 +28,9 @@ come in the place of any frame of the node. `fleet-node uninstall` gives MAGIC, 
 
 In the place of Desired the laptop may ask one question; its answer ends the conversation, but for Recalled, which a
 Desired may follow: Collect/Collected, Confirm/Confirmed, ReadAudit/AuditLines, ReadHistory/History, Recall/Recalled,
-Verify/Verified, Reboot/Rebooting, Prove/Proved. They are frames and no verbs of the helper, so a node needs no new
-helper for them: the laptop's own sync answers. `fleet-node confirm RUN_ID` is there for hands, too.
+Verify/Verified, Reboot/Rebooting, Prove/Proved, ListModels/Models, Stow/Stowing (which BlobParts and Seal/Stowed
+follow). They are frames and no verbs of the helper, so a node needs no new helper for them: the laptop's own sync
+answers. `fleet-node confirm RUN_ID` is there for hands, too.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fleet.vocabulary.contracts.audit import AuditLine
-from fleet.vocabulary.contracts.desired import DesiredState
+from fleet.vocabulary.contracts.desired import DesiredState, Tree
 
 PROTOCOL = 1
 MAGIC = b"FLEET-SYNC/1\n"
@@ -253,10 +254,90 @@ class Commit:
 
 @dataclass(frozen=True, kw_only=True)
 class Collect:
-    """Remove what no kept release refers to, by the limits of the live release; or only say what would go."""
+    """Remove what no kept release refers to, by the limits of the live release; or only say what would go.
+
+    `models_only`: nothing but weights goes, and every release that is there counts as kept. `pulled_too`: also weights
+    that were brought ahead of a deploy and that no release has taken up yet.
+    """
 
     kind: ClassVar[str] = "collect"
     dry_run: bool = False
+    models_only: bool = False
+    pulled_too: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stow:
+    """Weights are to be here ahead of a deploy: trees of the role `model`. No release is made, no daemon is touched.
+
+    Answered by Stowing; then come BlobPart for what is missing, and Seal, answered by Stowed. The first of them takes
+    the node for `holder`.
+    """
+
+    kind: ClassVar[str] = "stow"
+    trees: tuple[Tree, ...] = ()
+    holder: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stowing:
+    """What the node lacks of the weights, what they take, and what is free."""
+
+    kind: ClassVar[str] = "stowing"
+    missing: tuple[Missing, ...] = ()
+    needed_bytes: int = 0
+    free_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seal:
+    """All blobs of a Stow are sent."""
+
+    kind: ClassVar[str] = "seal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stowed:
+    """The weights are in their places. Housekeeping spares them for `kept_days`, and while a release refers to them."""
+
+    kind: ClassVar[str] = "stowed"
+    paths: tuple[str, ...] = ()
+    kept_days: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListModels:
+    """Which weights are here."""
+
+    kind: ClassVar[str] = "list_models"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredModel:
+    """Weights on a node. `name` is NAME@DIGEST, the folder's; slashes of the model's own name are `--` in it.
+
+    `releases` are the kept ones that refer to it, the live one first; `live` says whether that is among them.
+    `loaded_by` are the running daemons that stand on it. `used_seconds`: when a release with it was live last (now,
+    while it is); None = not known, or never. `spared_seconds`: until when housekeeping spares it though no release
+    refers to it.
+    """
+
+    name: str
+    size_bytes: int
+    releases: tuple[str, ...] = ()
+    live: bool = False
+    loaded_by: tuple[str, ...] = ()
+    used_seconds: float | None = None
+    spared_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """The weights on a node, by name."""
+
+    kind: ClassVar[str] = "models"
+    models: tuple[StoredModel, ...] = ()
+    free_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -509,6 +590,9 @@ FromNode = (
     | Verified
     | Rebooting
     | Proved
+    | Stowing
+    | Stowed
+    | Models
 )
 ToNode = (
     Desired
@@ -524,6 +608,9 @@ ToNode = (
     | Verify
     | Reboot
     | Prove
+    | Stow
+    | Seal
+    | ListModels
 )
 
 

@@ -16,7 +16,7 @@ from fleet.errors import NodeError, NotAdopted, Unreachable
 from fleet.testing.clock import FakeClock
 from fleet.testing.inventories import inventory_of
 from fleet.testing.link import FakeLink, FakeSession
-from fleet.vocabulary.contracts.sync import MAGIC, Collected, Dropped, Failed, FromNode, Hello
+from fleet.vocabulary.contracts.sync import MAGIC, Collect, Collected, Dropped, Failed, FromNode, Hello
 from fleet.vocabulary.names import NodeName
 
 INVENTORY = inventory_of("all: {hosts: {mini-1: {host_key: ssh-ed25519 AAAA, edge_key: x}, mini-2: {}}}")
@@ -39,7 +39,7 @@ def swept(tmp_path: Path, answer: FromNode, *names: str, dry_run: bool = False) 
     link = FakeLink({"mini-1": FakeSession(serve, node="mini-1")})
     nodes = [INVENTORY.node(name) for name in names or ("mini-1",)]
     sync = SyncPart(digest="0" * 64, content=b"")
-    found = collect(nodes, link=link, base=tmp_path, sync=sync, clock=FakeClock(), dry_run=dry_run)
+    found = collect(nodes, link=link, base=tmp_path, sync=sync, clock=FakeClock(), wish=Collect(dry_run=dry_run))
     return {one.node: one for one in found}, heard
 
 
@@ -63,13 +63,15 @@ def test_exit_codes_tell_done_from_not_all_and_none() -> None:
     well = Swept(node=NodeName("a"))
     stuck = Swept(node=NodeName("b"), collected=Collected(problems=("/opt/fleet/envs/x: not permitted",)))
     gone = Swept(node=NodeName("c"), error=Unreachable("cannot reach it", node="c"))
-    codes = [verb._exit_code(list(some)) for some in ((well,), (well, stuck), (well, gone), (gone,))]
+    codes = [verb.exit_code(list(some)) for some in ((well,), (well, stuck), (well, gone), (gone,))]
     assert codes == [0, 1, 3, 4]
 
 
 def test_what_a_node_says_does_not_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     evil = Dropped(path="/opt/fleet/envs/\x1b]0;owned\x07", why="\x1b[2Jgone", size_bytes=1)
-    verb._show(Swept(node=NodeName("a"), collected=Collected(dropped=(evil,), problems=("\x1b[2J",))), dry_run=False)
+    verb.show_swept(
+        Swept(node=NodeName("a"), collected=Collected(dropped=(evil,), problems=("\x1b[2J",))), dry_run=False
+    )
     said = capsys.readouterr()
     assert "/opt/fleet/envs/?]0;owned?" in said.out
     assert "\x1b]" not in said.out

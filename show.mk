@@ -85,13 +85,18 @@ show-auth: $(VENV)/.dev ## deploy 5: agent, IdentityAgent, certificates, wrong k
 show-rolling: $(VENV)/.dev ## deploy 4: every sidecar and gateway of 3 nodes replaced under streams longer than ExitTimeOut: none failed, none cut
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -q -s tests/integration/test_rolling_upgrade.py
 
-.PHONY: show-rolling show-auth
+show-failures: $(VENV)/.dev ## deploy 2: the ten failures of a deploy and what else goes wrong, in the simulation and over OpenSSH's sshd
+	@$(BIN)/python -m pytest -v tests/integration/test_ten_failures.py
+	@grep -o '`[a-z/_]*\.py::[a-z_0-9]*`' tests/integration/FAILURES.md | tr -d '`' | grep -v test_ten_failures.py | sort -u | xargs $(BIN)/python -m pytest -q
+
+.PHONY: show-failures show-rolling show-auth
 
 show-properties: $(VENV)/.dev ## deploy 3: plan(apply(x)) is empty and undone is as before, for every kind; two operators; cuts and crashes anywhere
-	@FLEET_SHOW=1 $(BIN)/python -m pytest -v --hypothesis-show-statistics --timeout 900 tests/node/sync/test_every_kind.py tests/node/sync/test_any_release.py tests/node/sync/test_two_operators.py tests/node/sync/test_cut_anywhere.py tests/node/sync/test_recovery.py tests/node/sync/test_confirm.py tests/node/sync/test_node_audit.py tests/node/sync/test_leases.py
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v --hypothesis-show-statistics --timeout 900 tests/node/sync/test_every_kind.py tests/node/sync/test_any_release.py tests/node/sync/test_two_operators.py tests/node/sync/test_stolen_anywhere.py tests/node/sync/test_cut_anywhere.py tests/node/sync/test_recovery.py tests/node/sync/test_confirm.py tests/node/sync/test_node_audit.py tests/node/sync/test_leases.py
 
 show-secret: $(VENV)/.dev ## deploy 6: secrets of every kind, by runs that pass and runs that fail: found nowhere but in 0600 files
 	@$(BIN)/python -m pytest -v tests/integration/test_secrets_are_found_nowhere.py tests/control/supply/test_secret_references.py tests/control/supply/test_secret_digests.py tests/control/supply/test_secret_rotation.py
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v tests/integration/test_keys_are_changed.py
 
 .PHONY: show-properties show-secret
 .PHONY: show-faults show-routing show-readings show-doctor show-prometheus show-complaints show-streams show-relay-speed show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme

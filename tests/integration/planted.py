@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import os
 import secrets
@@ -80,14 +79,14 @@ class Laptop:
 
     @property
     def references(self) -> dict[str, str]:
-        """A reference of every kind that this machine has."""
-        found = {
+        """A reference of every kind."""
+        return {
             "env": "env:PLANTED",
             "file": f"file:{self.vault / 'file'}",
             "op": "op://Private/hub/token",
             "sops": f"sops:{self.folder / 'encrypted.yml'}#hub.token",
+            "keyring": "keyring:fleet/hub",
         }
-        return {**found, "keyring": "keyring:fleet/hub"} if importlib.util.find_spec("keyring") else found
 
     def plant(self, kind: str) -> None:
         """A new value of that kind."""

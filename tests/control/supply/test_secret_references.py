@@ -206,7 +206,7 @@ def test_op_keeps_the_vaults_apart(desk: Desk) -> None:
 @pytest.fixture
 def keyring() -> Iterator[object]:
     """The keyring with a backend that lives in this process."""
-    keyring = pytest.importorskip("keyring")
+    import keyring
     from keyring.backend import KeyringBackend
 
     class InMemory(KeyringBackend):  # type: ignore[misc]

@@ -15,10 +15,13 @@ import paramiko
 from fleet.control.link.hostkeys import known_keys
 from fleet.control.link.identities import Identities
 from fleet.control.link.protocol import Target
+from fleet.control.link.sshconfig import SshConfig, usual_files
 from fleet.control.link.tcp import FAMILIES
 from fleet.errors import UsageError
 
 _HOP = re.compile(r"(?:(?P<user>[^@]+)@)?(?P<host>\[[^]]+\]|[^:@]+)(?::(?P<port>\d+))?")
+
+_UNREADABLE = "ssh -G HOST checks it; where ssh can read it, `link: openssh` beside the node leaves it to ssh"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +79,12 @@ class Places:
         """Fabric's configuration, read once. Raises UsageError."""
         with self._lock:
             if self._config is None:
+                files = usual_files(self._home) if self._ssh_config is None else (self._ssh_config,)
                 try:
-                    given = None if self._ssh_config is None else paramiko.SSHConfig.from_path(str(self._ssh_config))
-                    config = fabric.Config(ssh_config=given, user_ssh_path=str(self._home / ".ssh/config"), lazy=True)
+                    config = fabric.Config(ssh_config=SshConfig.of(files), lazy=True)
                     config.load_ssh_config()
                 except (OSError, paramiko.SSHException) as error:
-                    raise UsageError(f"ssh_config cannot be read: {error}", hint="ssh -G HOST checks it") from None
+                    raise UsageError(f"ssh_config cannot be read: {error}", hint=_UNREADABLE) from None
                 self._config = config
             return self._config
 
@@ -89,9 +92,9 @@ class Places:
         """Where a target is. A jump host without a pin is checked against the user's known_hosts. Raises UsageError."""
         config = self.fabric_config()
         try:
-            found: dict[str, Any] = dict(config.base_ssh_config.lookup(target.address))
+            found = config.base_ssh_config.said_of(target.address)
         except paramiko.SSHException as error:
-            raise UsageError(f"ssh_config cannot be read: {error}", hint="ssh -G HOST checks it") from None
+            raise UsageError(f"ssh_config cannot be read: {error}", hint=_UNREADABLE, node=target.node) from None
         host = str(found.get("hostname", target.address))
         port = target.port or int(found.get("port", 22))
         user = target.user or str(found.get("user", config.user))

@@ -247,6 +247,26 @@ def test_an_ssh_that_is_not_there_is_said_so(open_door: OpenDoor, temp: Path) ->
     assert list(temp.iterdir()) == []
 
 
+def test_a_person_is_told_once_that_a_security_key_waits_for_a_touch(
+    open_door: OpenDoor, home: Path, temp: Path
+) -> None:
+    key = f"debug1: Server accepts key: id_ed25519_sk ED25519-SK SHA256:{'k' * 43} authenticator"
+    program = home / "ssh"
+    program.write_text(f"#!/bin/sh\nprintf '{key}\\nsign_and_send\\n' >&2\nread go <'{home}/touched'\n")
+    program.chmod(0o755)
+    os.mkfifo(home / "touched")
+    told: list[tuple[str, str]] = []
+
+    def tell(node: str, text: str) -> None:
+        told.append((node, text))
+        (home / "touched").write_text("go\n")
+
+    with pytest.raises(Unreachable):
+        OpenSshLink(program=str(program), tell=tell).connect(open_door().target())
+    assert told == [("mini-1", "touch the security key (id_ed25519_sk)")]
+    assert list(temp.iterdir()) == []
+
+
 def test_a_proxy_command_of_the_users_ssh_config_carries_the_session_and_ends_with_it(
     ssh: OpenSshLink, open_door: OpenDoor, home: Path
 ) -> None:

@@ -92,15 +92,15 @@ def _open(path: Path, body: bytes, *, streams: int, deadline: Deadline) -> Opene
             raise Refused("the control master speaks another protocol")
         control.sendall(_framed(body))
         ours = []
-        for _ in range(streams):
-            mine, lent = socket.socketpair()
-            undo.enter_context(mine)
-            with lent:
+        with ExitStack() as lending:  # kept until they have arrived: macOS minds when one in flight is closed
+            for _ in range(streams):
+                mine, lent = map(undo.enter_context, socket.socketpair())
+                lending.callback(lent.close)
                 for end in (mine, lent):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
                 socket.send_fds(control, [b"\0"], [lent.fileno()])
-            ours.append(mine)
-        kind, rest = _message(control, deadline)
+                ours.append(mine)
+            kind, rest = _message(control, deadline)
         if kind != _OPENED:
             raise Refused(_reason(rest) if kind in (_DENIED, _FAILURE) else f"message {kind:#x}")
         undo.pop_all()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet.control.actions.asking import Answer, Asking
 from fleet.control.inventory import Node
@@ -65,6 +65,9 @@ def drifts(nodes: Sequence[Node], asking: Asking, *, verify: bool) -> Iterator[A
         found = drifted(state, talk.observe(state))
         talk.bye()
         walked = asking.one(node, lambda _node, other, _hello: other.verify()) if verify else None
+        if walked is not None:  # what is told already is not told twice
+            told = {one.key for one in found}
+            walked = replace(walked, flaws=tuple(flaw for flaw in walked.flaws if flaw.key not in told))
         return Drifted(release=hello.release, root=state.layout.root, drifts=found, verified=walked)
 
     return asking.each(nodes, look)

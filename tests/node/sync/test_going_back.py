@@ -140,6 +140,8 @@ def test_verify_reads_what_no_deploy_reads(node: Node, asking: Asking) -> None:
     assert answer.said is not None
     assert not answer.said.clean
     assert any(f"{tree}/a.py changed" in line for line in drift_verb.lines(answer))
+    Path(node.layout.etc("a")).write_text("by hand")
+    assert "2 things drifted" in drift_verb.lines(look(asking, verify=True))[0]  # each once
 
 
 def test_history_names_each_release_the_live_one_first(node: Node, asking: Asking) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from sync_kit import Node, Release, adopted
 from test_session import frame, frames
@@ -222,6 +222,7 @@ def test_any_interleaving_of_two_runs_equals_a_serial_one(
         for each in pair:
             done = [frame.outcome for frame in each.said() if isinstance(frame, Done)]
             failed = [frame.code for frame in each.said() if isinstance(frame, Failed)]
+            event(f"{done[0] if done else failed[0] if failed else 'left'}{', who steals' if each.steals else ''}")
             assert done in ([], ["committed"], ["reverted"])
             assert set(failed) <= {"busy", "stolen", "moved"}, each.said()
             if done == ["committed"]:

@@ -74,6 +74,7 @@ class Laptop:
             "PYTHON_KEYRING_BACKEND": "planted_keyring.FromVault",
             "VAULT": str(self.vault),
             "TMPDIR": str(self.folder / "tmp"),
+            "FLEET_CACHE": str(self.folder / "cache"),
             "PLANTED": self.values["env"],
         }
 

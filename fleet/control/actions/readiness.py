@@ -6,7 +6,7 @@ is no part of the run counts as serving when it can be reached at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from fleet.control.actions.spread import on_each
@@ -91,20 +91,23 @@ class Readiness:
         """Copies, who serves them now, and who takes what away."""
         if not self.takes:
             return Capacity(copies=self.copies)
-        return Capacity(copies=self.copies, takes=self.takes, up=self.look())
+        return Capacity(copies=self.copies, takes=self.takes, up=self.look(), watched=True)
 
-    def look(self) -> Serving:
-        """Who serves which model now. A model with one copy needs nobody to be asked: its node says it all."""
+    def look(self, well: frozenset[NodeName] = frozenset()) -> Serving:
+        """Who serves which model now; `well` came back from their change. A single copy needs nobody to be asked."""
         taken = {model for models in self.takes.values() for model in models}
         mates = {node for model in taken if len(self.copies.get(model, ())) > 1 for node in self.copies[model]}
         if not mates:
-            return self.ran
+            return self._with(well)
         reports = self.ask()
         reached = set() if reports else self._reachable([node for node in self.others if node.name in mates])
-        models = {*self.ran, *self.copies}
+        return seen_by_fronts(reports, self._with(well | reached))
+
+    def _with(self, more: Set[NodeName]) -> Serving:
+        """Who was seen to run a model, and who of `more` ought to serve it."""
         none: frozenset[NodeName] = frozenset()
-        serving = {model: self.ran.get(model, none) | (self.copies.get(model, none) & reached) for model in models}
-        return seen_by_fronts(reports, serving)
+        models = {*self.ran, *self.copies}
+        return {model: self.ran.get(model, none) | (self.copies.get(model, none) & more) for model in models}
 
     def _reachable(self, nodes: Sequence[Node]) -> set[NodeName]:
         def reach(node: Node) -> tuple[NodeName, bool]:

@@ -21,19 +21,23 @@ class Capacity:
     """`copies` ought to serve a model, over the whole inventory; `up` do, as far as it is known.
 
     `takes` are the models that a node's change takes away for a while: none, when neither its gateway nor a sidecar
-    is stopped or restarted.
+    is stopped or restarted. `watched`: somebody can look, so a node that was away counts again when it was seen to.
     """
 
     copies: Serving = field(default_factory=dict)
     up: Serving = field(default_factory=dict)
     takes: Mapping[NodeName, frozenset[str]] = field(default_factory=dict)
+    watched: bool = False
 
-    def short(self, node: NodeName, away: Iterable[NodeName], pace: Pace) -> tuple[str, ...]:
-        """The models that would fall below their floor if the node went away beside those that are away already."""
+    def short(self, node: NodeName, away: Iterable[NodeName], pace: Pace, *, unproved: bool = False) -> tuple[str, ...]:
+        """The models that would fall below their floor if the node went away beside those that are away already.
+
+        A node that serves nothing costs nothing; an `unproved` one may serve, though nobody has seen it yet.
+        """
         found = []
         for model in sorted(self.takes.get(node, ())):
             serving = self.serving(model, away)
-            if node in serving and len(serving) - 1 < self.need(model, pace):
+            if (unproved or node in serving) and len(serving - {node}) < self.need(model, pace):
                 found.append(model)
         return tuple(found)
 
@@ -52,6 +56,10 @@ class Capacity:
         """Those of the models that a `last_copy: refuse` never lets go."""
         refuses = pace.last_copy is LastCopy.REFUSE
         return tuple(model for model in models if refuses and len(self.copies.get(model, ())) <= pace.floor)
+
+    def unproved(self, node: NodeName) -> bool:
+        """Whether a node that comes back has to be seen before it counts: a front routes to it after a moment only."""
+        return self.watched and bool(self.takes.get(node))
 
     def stands(self, node: NodeName, *, serves: bool) -> Capacity:
         """The same after a node's change ended: it serves everything that it should, or nothing."""

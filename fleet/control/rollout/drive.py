@@ -18,6 +18,7 @@ from fleet.control.playbook.strategy import Pace
 from fleet.control.rollout.capacity import Serving
 from fleet.control.rollout.journal import Journal
 from fleet.control.rollout.moves import (
+    GOOD,
     Begun,
     Command,
     End,
@@ -67,14 +68,15 @@ class Crew(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Aids:
-    """What a drive is told and asked through. `ask` says whether batch number N may begin, None when nobody is there.
+    """What a drive is told and asked through. `finish` hears of every node's end.
 
-    `look` says who serves which model now, None when that cannot be known. `finish` hears of every node's end.
+    `look` says who serves which model now, told who came back well; None when that cannot be known. `ask` says whether
+    batch number N may begin, None when nobody is there.
     """
 
     finish: Callable[[NodeResult], None] = lambda _: None
     save: Callable[[Walk], None] = lambda _: None
-    look: Callable[[], Serving | None] = lambda: None
+    look: Callable[[frozenset[NodeName]], Serving | None] = lambda _: None
     ask: Callable[[int], bool | None] = lambda _: None
 
 
@@ -155,7 +157,8 @@ class Drive:
             self._journal.say(Phase.APPLY, "note", f"{names}: waits, {command.why}")
         else:
             self._clock.sleep(_LOOK_SECONDS)
-        up = self._aids.look()
+        well = frozenset(node for node, outcome in self._walk.ended.items() if outcome in (*GOOD, Outcome.REVERTED))
+        up = self._aids.look(well)
         patience = self._walk.batch_of(command.nodes[0]).pace.give_up_after_seconds
         left = up is not None and self._clock.monotonic() - self._looking_since < patience
         return Seen(up=self._walk.capacity.up if up is None else up, patience=left)

@@ -136,6 +136,7 @@ class Run:
                 copies=capacity.copies or old.copies,
                 takes={**old.takes, **capacity.takes},
                 up=capacity.up if capacity.takes else old.up,
+                watched=capacity.watched or old.watched,
             ),
         )
 

@@ -33,12 +33,15 @@ from fleet.control.rollout.moves import (
 from fleet.vocabulary.contracts.events import Outcome
 from fleet.vocabulary.names import NodeName
 
+_LOST = frozenset({Outcome.UNREACHABLE, Outcome.FAILED})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Walk:
     """Where a run stands. `ended` holds what is settled, from before the walk too (nodes that did not answer).
 
-    `undo` are the nodes that have yet to go back. `cause` is the failure that stopped the run, if one did.
+    `unproved` are back and have to be seen to serve. `undo` are the nodes that have yet to go back. `cause` is the
+    failure that stopped the run, if one did.
     """
 
     batches: tuple[Batch, ...]
@@ -47,6 +50,7 @@ class Walk:
     out: frozenset[NodeName] = frozenset()
     undoing: frozenset[NodeName] = frozenset()
     mixed: frozenset[NodeName] = frozenset()
+    unproved: frozenset[NodeName] = frozenset()
     at: int = 0
     entered: bool = False
     rested: bool = True
@@ -70,7 +74,12 @@ class Walk:
 
     def may_go(self, node: NodeName) -> bool:
         """Whether the node may go away now, beside those that are."""
-        return self.has_room(node) and not self.capacity.short(node, self.away, self.batch_of(node).pace)
+        return self.has_room(node) and not self.short(node)
+
+    def short(self, node: NodeName) -> tuple[str, ...]:
+        """The models whose floor keeps the node."""
+        pace = self.batch_of(node).pace
+        return self.capacity.short(node, self.away, pace, unproved=node in self.unproved)
 
     def has_room(self, node: NodeName) -> bool:
         """Whether `max_unavailable` lets another node of its play go. One that goes back minds only who is away."""
@@ -99,39 +108,44 @@ def _heard(walk: Walk, event: WalkEvent) -> Walk:
         case Ended():
             return _ended(walk, event)
         case Undone():
-            capacity = walk.capacity
-            if event.outcome not in (Outcome.UNREACHABLE, Outcome.FAILED):
-                capacity = capacity.stands(event.node, serves=True)
+            back = _back(walk, event.node) if event.outcome not in _LOST else walk
             return replace(
-                walk,
+                back,
                 undoing=walk.undoing - {event.node},
                 mixed=walk.mixed - {event.node} if event.outcome is Outcome.REVERTED else walk.mixed,
                 ended={**walk.ended, event.node: event.outcome},
-                capacity=capacity,
             )
         case Rested():
             return replace(walk, rested=True, stopped="" if event.go_on else "the run was ended in the pause before")
         case Seen():
-            known = walk.away | walk.mixed | frozenset(walk.ended)
+            known = (walk.away | walk.mixed | frozenset(walk.ended)) - walk.unproved
             return replace(walk, capacity=walk.capacity.seen(event.up, keep=known))
 
 
 def _ended(walk: Walk, event: Ended) -> Walk:
     node, outcome = event.node, event.outcome
-    capacity = walk.capacity
     if event.mixed or outcome is Outcome.UNREACHABLE:
-        capacity = capacity.stands(node, serves=False)
-    elif outcome in GOOD:
-        capacity = capacity.stands(node, serves=True)
+        walk = replace(walk, capacity=walk.capacity.stands(node, serves=False))
+    elif outcome not in _LOST:
+        walk = _back(walk, node)
     bad = outcome not in GOOD
     return replace(
         walk,
         out=walk.out - {node},
         ended={**walk.ended, node: outcome},
         mixed=walk.mixed | {node} if event.mixed else walk.mixed,
-        capacity=capacity,
         stopped=walk.stopped or (f"{node} {outcome}" if bad else ""),
         cause=walk.cause or (node if bad else None),
+    )
+
+
+def _back(walk: Walk, node: NodeName) -> Walk:
+    """The node is back: it serves, or has to be seen first."""
+    unproved = walk.capacity.unproved(node)
+    return replace(
+        walk,
+        capacity=walk.capacity.stands(node, serves=not unproved),
+        unproved=walk.unproved | {node} if unproved else walk.unproved,
     )
 
 
@@ -195,19 +209,18 @@ def _blocked(walk: Walk, node: NodeName, *, patience: bool) -> str:
     if not walk.has_room(node):
         gone = sorted(one for one in batch.own if walk.ended.get(one) is Outcome.UNREACHABLE or one in walk.mixed)
         return f"{', '.join(gone)} cannot be reached, and max_unavailable is {batch.at_once}"
-    short = walk.capacity.short(node, walk.away, batch.pace)
-    if walk.capacity.hopeless(short, batch.pace) or not patience:
+    if walk.capacity.hopeless(walk.short(node), batch.pace) or not patience:
         return _short_words(walk, node)
     return ""
 
 
 def _short_words(walk: Walk, node: NodeName) -> str:
     """Why the floor keeps a node."""
-    pace = walk.batch_of(node).pace
-    model = walk.capacity.short(node, walk.away, pace)[0]
+    model = walk.short(node)[0]
     serving = sorted(walk.capacity.serving(model, walk.away))
     copies = len(walk.capacity.copies.get(model, ()))
-    return f"{model} has {copies} {'copy' if copies == 1 else 'copies'}, and only {', '.join(serving)} serves it now"
+    now = f"only {', '.join(serving)} serves it now" if serving else "nobody was seen to serve it yet"
+    return f"{model} has {copies} {'copy' if copies == 1 else 'copies'}, and {now}"
 
 
 def _going_back(walk: Walk, *, patience: bool) -> tuple[Walk, tuple[Command, ...]]:

@@ -61,6 +61,13 @@ def test_without_a_front_a_mate_that_can_be_reached_counts_and_one_that_cannot_d
     assert readiness(down=("mini-2",)).look()["chat"] == {ONE, THREE}
 
 
+def test_who_came_back_well_serves_unless_a_front_says_otherwise() -> None:
+    well = frozenset({TWO})
+    assert readiness(ran=(), down=("mini-2", "mini-3")).look(well)["chat"] == {TWO}
+    assert readiness(front(mini_2="unknown"), ran=()).look(well)["chat"] == {TWO}
+    assert readiness(front(mini_2="down"), ran=()).look(well)["chat"] == set()
+
+
 def test_nobody_is_asked_about_a_single_copy_nor_for_a_change_that_stops_nothing() -> None:
     def ask() -> tuple[RouteReports, ...]:
         raise AssertionError("asked")

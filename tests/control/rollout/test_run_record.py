@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.control.playbook.strategy import LastCopy, OnFailure, Order, Pace
@@ -49,6 +49,7 @@ def record(run_id: str, walk: Walk | None = None, **outcomes: Outcome) -> RunRec
     )
 
 
+@settings(max_examples=50, deadline=None)  # it writes to a disk that others use too
 @given(
     PACES,
     SOME,

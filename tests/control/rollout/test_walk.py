@@ -195,6 +195,22 @@ def test_a_node_that_has_nothing_to_go_back_to_stays_changed() -> None:
     assert walk.ended == {NODES[0]: CHANGED, NODES[1]: REVERTED}
 
 
+def test_one_that_may_serve_though_nobody_saw_it_yet_does_not_go_back_before_its_mate_serves() -> None:
+    """mac-1 changed well; mac-2 is neither new nor old. Both go back, and never both at once."""
+    capacity = replace(serving("chat", NODES[:2]), watched=True)
+    order = rollout(Pace(max_unavailable=2, on_failure=OnFailure.REVERT_ALL), NODES[:2])
+    walk, _ = step(Walk(batches=order, capacity=capacity), w.Begun())
+    walk, _ = step(walk, w.Ended(node=NODES[0], outcome=CHANGED))
+    walk, commands = step(walk, w.Seen(up=capacity.up))
+    assert commands == (w.Start(node=NODES[1]),)
+    walk, commands = step(walk, w.Ended(node=NODES[1], outcome=FAILED, mixed=True))
+    assert [type(one) for one in commands] == [w.Undo]
+    walk, commands = step(walk, w.Undone(node=NODES[1], outcome=REVERTED))
+    assert [type(one) for one in commands] == [w.Look]
+    walk, commands = step(walk, w.Seen(up=capacity.up))
+    assert commands == (w.Undo(node=NODES[0]),)
+
+
 PACES = st.builds(
     Pace,
     canary=st.integers(0, 2),
@@ -238,12 +254,13 @@ def test_whatever_happens_the_promises_hold(data: st.DataObject) -> None:
             for model in takes[node]:
                 have, still = after.capacity.up.get(model, frozenset()), after.capacity.serving(model, after.away)
                 few = len(copies[model]) <= pace.floor and pace.last_copy is LastCopy.ALLOW
-                assert node not in have or len(still) >= (max(0, len(copies[model]) - 1) if few else pace.floor)
+                counts = node in have or node in before.unproved
+                assert not counts or len(still) >= (max(0, len(copies[model]) - 1) if few else pace.floor)
         assert not set(before.ended) - set(after.ended)
 
     walk = Walk(
         batches=order,
-        capacity=Capacity(copies=copies, up=up, takes=takes),
+        capacity=Capacity(copies=copies, up=up, takes=takes, watched=data.draw(st.booleans(), "watched")),
         ended=dict.fromkeys(lost, UNREACHABLE),
     )
     played = Played(

@@ -32,9 +32,9 @@ PLAYBOOK = """\
     - {name: weights, model: {name: tiny, manifest: tiny.json}}
 - name: edges
   hosts: mlx
-  strategy: {max_unavailable: 1}
+  strategy: {max_unavailable: 1, last_copy: LAST_COPY}
   tasks:
-    - name: sidecar
+SOLO_TASK    - name: sidecar
       daemon: {service: sidecar, name: chat, env: mlx, model: tiny, port: "{{ vars.sidecar_port }}", kv_reserve: 2GiB,
                environment: {SHOW: "RELEASE"}}
     - {name: edge, daemon: {service: gateway, role: edge, env: node, environment: {SHOW: "RELEASE"}}}
@@ -54,8 +54,18 @@ PLAYBOOK = """\
 """
 
 
-def two_fronts(folder: Path) -> Room:
-    """Three simulated Macs, all with a copy of one model: two fronts, and an edge that both send work to. Deployed."""
+SOLO = """\
+    - name: single copy
+      daemon: {service: sidecar, name: solo, env: mlx, model: tiny, serves: solo, port: SOLO_PORT, kv_reserve: 2GiB,
+               environment: {SHOW: "RELEASE"}}
+"""
+
+
+def two_fronts(folder: Path, *, solo_port: int | None = None) -> Room:
+    """Three simulated Macs, all with a copy of one model: two fronts, and an edge that both send work to. Deployed.
+
+    With a port the edge serves a second model, which nobody else has.
+    """
     room = Room(folder)
     room.sim("up", "--nodes", "3", "--models", "tiny", "--throttle-scale", "0.1", "--exit-scale", str(EXIT_SCALE))
     path = folder / "inventory" / "fleet.yml"
@@ -66,17 +76,19 @@ def two_fronts(folder: Path) -> Room:
         groups["front"].get("vars", {}).pop(name, None)
     groups["front"].setdefault("vars", {}).update(groups["mlx"].get("vars", {}))
     path.write_text(yaml.safe_dump(data, sort_keys=False))
-    release(room, "one")
+    release(room, "one", solo_port=solo_port)
     room.fleet("adopt", "--all", "--yes")
     room.fleet("deploy", "--yes", timeout=400)
     return room
 
 
-def release(room: Room, name: str) -> None:
+def release(room: Room, name: str, *, solo_port: int | None = None, last_copy: str = "allow") -> None:
     """The playbook of a release: every sidecar and every gateway is another one than in any other release."""
+    solo = "" if solo_port is None else SOLO.replace("SOLO_PORT", str(solo_port))
     path = room.folder / "playbooks" / "site.yml"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(PLAYBOOK.replace("RELEASE", name))
+    text = PLAYBOOK.replace("SOLO_TASK", solo).replace("LAST_COPY", last_copy)
+    path.write_text(text.replace("RELEASE", name))
 
 
 @dataclass

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import Room
+from tests.integration.edgefleet import free_ports
 from tests.integration.rolling import EXIT_SCALE, FRONTS, NODES, clients_of, longest_seconds, release, two_fronts
 from tests.integration.streams import told, until
 
@@ -64,3 +65,33 @@ async def test_no_client_notices_a_rolling_upgrade_of_everything_that_serves_it(
         f"{longest_seconds(load):.1f} s; {len(emptied)} services replaced; {sum(one.again for one in people)} times a "
         "client asked the other front; 0 failed, 0 cut"
     )
+
+
+@pytest.mark.skipif(not SHOW, reason="a second fleet: make show-rolling")
+async def test_a_model_with_a_single_copy_is_left_serving_until_it_may_go(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    room = Room(tmp_path)
+    try:
+        two_fronts(tmp_path, solo_port=port)
+        before = room.pids()
+        async with clients_of(room, clients=CLIENTS, model="tiny", tokens=TOKENS) as (load, _):
+            async with clients_of(room, clients=2, model="solo", tokens=TOKENS) as (only, _):
+                await until(lambda: len(load.running()) == CLIENTS and len(only.running()) == 2)
+                release(room, "two", solo_port=port, last_copy="refuse")
+                refused = await asyncio.to_thread(room.fleet, "deploy", "--yes", timeout=600, expect=3)
+                assert "mac-3: · skipped" in refused.stdout, refused.stdout
+            assert only.troubles() == {}
+            assert {key: pid for key, pid in room.pids().items() if key[0] == "mac-3"} == {
+                key: pid for key, pid in before.items() if key[0] == "mac-3"
+            }
+            release(room, "three", solo_port=port)
+            await asyncio.to_thread(room.fleet, "deploy", "--yes", timeout=600)
+        assert load.troubles() == {}
+        assert not set(before.values()) & {
+            pid for (_, label), pid in room.pids().items() if not label.endswith("agent")
+        }
+        told(
+            f"{len(only.streams)} streams from the single copy and {len(load.streams)} from the others: 0 failed, 0 cut"
+        )
+    finally:
+        room.sim("down")

@@ -59,7 +59,7 @@ class Contents:
             return False
         salt = self._salt.encode()
         wanted: dict[int, set[bytes]] = {}
-        for blob in (sealed.blob for sealed in self.secret.values()):
+        for blob in (one.blob for one in self.secret.values() if not one.sealed.derived):
             if blob.size >= _SHORTEST_SECRET:
                 wanted.setdefault(blob.size, set()).add(bytes.fromhex(blob.hex))
         windows = {

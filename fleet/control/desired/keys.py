@@ -127,14 +127,17 @@ def key_ring(roster: Roster, secrets: Mapping[str, Secret], *, agent: bool) -> S
             unique.setdefault(key.sha256, key)
         return _ring(unique.values())
 
-    return Sealed(recipe=f"keys of {node.name}, agent {agent}", references=(*fleet, *clients), make=make)
+    return Sealed(recipe=f"keys of {node.name}, agent {agent}", references=(*fleet, *clients), derived=True, make=make)
 
 
 def token_of(own: Roster, secrets: Mapping[str, Secret]) -> Sealed:
     """The token of a node's agent, which follows from the fleet key."""
     reference, name = reference_of(own.node, "fleet_key"), own.node.name
     return Sealed(
-        recipe=f"agent of {name}", references=(reference,), make=lambda: agent_token(secrets[reference], name)
+        recipe=f"agent of {name}",
+        references=(reference,),
+        derived=True,
+        make=lambda: agent_token(secrets[reference], name),
     )
 
 

@@ -19,12 +19,14 @@ from fleet.vocabulary.secret import Secret
 class Sealed:
     """A secret content by its `recipe` and the references that go into it; `make` learns them and makes it.
 
-    `held_against` are references that it must not be equal to: they do not go into it.
+    `held_against` are references that it must not be equal to: they do not go into it. `derived` is what only fleet
+    makes of secrets (a token, a ring of hashes): nobody could have written it down anywhere.
     """
 
     recipe: str
     references: tuple[str, ...]
     held_against: tuple[str, ...] = ()
+    derived: bool = False
     make: Callable[[], Secret] = field(repr=False, compare=False)
 
 

@@ -15,4 +15,7 @@ bench-agent-here: $(VENV)/.dev ## what the agent costs on this machine, a Mac to
 bench-poll: $(VENV)/.dev ## 100 nodes polled over SSH by fleet, by bare HTTP and by stock paramiko
 	@$(BIN)/python -m bench.poll.run
 
-.PHONY: bench-agent bench-agent-here bench-cancel bench-gateway bench-poll
+bench-deploy: $(VENV)/.dev ## fleet deploy beside pyinfra, Ansible and ssh itself: 1, 8, 32 nodes, near and 20 ms away (wants root, Linux; QUICK=1)
+	@$(BIN)/python -m bench.deploy.run $(if $(QUICK),--quick,)
+
+.PHONY: bench-deploy bench-agent bench-agent-here bench-cancel bench-gateway bench-poll

@@ -89,7 +89,9 @@ show-failures: $(VENV)/.dev ## deploy 2: the ten failures of a deploy and what e
 	@$(BIN)/python -m pytest -v tests/integration/test_ten_failures.py
 	@grep -o '`[a-z/_]*\.py::[a-z_0-9]*`' tests/integration/FAILURES.md | tr -d '`' | grep -v test_ten_failures.py | sort -u | xargs $(BIN)/python -m pytest -q
 
-.PHONY: show-failures show-rolling show-auth
+show-deploy-speed: bench-deploy ## deploy 1: the table of docs/performance.md, with its peers, in one run
+
+.PHONY: show-deploy-speed show-failures show-rolling show-auth
 
 show-properties: $(VENV)/.dev ## deploy 3: plan(apply(x)) is empty and undone is as before, for every kind; two operators; cuts and crashes anywhere
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -v --hypothesis-show-statistics --timeout 900 tests/node/sync/test_every_kind.py tests/node/sync/test_any_release.py tests/node/sync/test_two_operators.py tests/node/sync/test_stolen_anywhere.py tests/node/sync/test_cut_anywhere.py tests/node/sync/test_recovery.py tests/node/sync/test_confirm.py tests/node/sync/test_node_audit.py tests/node/sync/test_leases.py

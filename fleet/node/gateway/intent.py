@@ -60,8 +60,13 @@ def apply(wishes: Wishes, request: IntentRequest, *, sidecars: Iterable[str], no
 
 
 def _rank(by: str) -> int:
-    """Whose wish it is: whoever ranks higher takes a wish over."""
-    return _AGENT if by.startswith(AGENT) else _DEPLOY if by.startswith(DEPLOY) else _OPERATOR
+    """Whose wish it is: whoever ranks higher takes a wish over.
+
+    A gateway that did not know deploys yet took them for the agent, and wrote so: the upgrade that drained it resumes.
+    """
+    if by.removeprefix(AGENT).lstrip().startswith(DEPLOY):
+        return _DEPLOY
+    return _AGENT if by.startswith(AGENT) else _OPERATOR
 
 
 def seen(wish: Wish | None, *, in_flight: int) -> Intent:

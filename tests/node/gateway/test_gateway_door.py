@@ -13,7 +13,7 @@ from gateway_operated import AGENT_KEY, operated
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.node.gateway.intent import apply, report
+from fleet.node.gateway.intent import Wish, apply, report
 from fleet.vocabulary.contracts.gateway_admin import IntentRequest
 from fleet.vocabulary.names import Intent
 
@@ -51,6 +51,12 @@ def test_a_deploy_frees_a_sidecar_that_its_own_release_took_away() -> None:
 def test_what_a_deploy_drained_is_the_agents_when_the_agent_wants_it_drained_too() -> None:
     both = [IntentRequest(intent=Intent.DRAINING, sidecar="a", by=by) for by in ("deploy: r", "agent: it is hung")]
     assert drained([*both, IntentRequest(intent=Intent.SERVING, by="deploy: r")]) == {"a": "agent: it is hung"}
+
+
+def test_the_upgrade_of_a_gateway_that_knew_no_deploys_resumes_what_it_drained() -> None:
+    """The older one had taken the deploy for the agent, and kept it so on the disk."""
+    older = {"a": Wish(intent=Intent.DRAINING, since_seconds=1.0, by="agent: deploy: run-1")}
+    assert apply(older, IntentRequest(intent=Intent.SERVING, by="deploy: run-1"), sidecars=NAMES, now=2.0) == {}
 
 
 async def test_a_closed_door_refuses_new_requests_and_finishes_those_that_run(tmp_path: Path, mlx: Any) -> None:

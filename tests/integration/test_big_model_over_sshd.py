@@ -1,0 +1,138 @@
+"""A large model to several nodes at once over real sshd: no process grows with it, and a cut costs what was under way.
+
+FLEET_SHOW=1 makes it 2 GB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.sshd import SshdRoom, needs_sshd, sshd_room
+
+pytestmark = [pytest.mark.sshd, needs_sshd, pytest.mark.xdist_group("sshd"), pytest.mark.timeout(600)]
+
+MIB = 1024 * 1024
+BIG_BYTES = 2048 * MIB if os.environ.get("FLEET_SHOW") else 64 * MIB
+MOST_GROWTH_BYTES = 64 * MIB
+CUT_BYTES = 50 * MIB
+
+
+@pytest.fixture(scope="module")
+def macs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshdRoom]:
+    with sshd_room(tmp_path_factory.mktemp("big"), nodes=3) as room:
+        yield room
+
+
+def a_model(room: SshdRoom, name: str, size_bytes: int, *, content: bytes = b"") -> Path:
+    """Locked weights of that size: a hole but for their beginning."""
+    folder = room.folder / "weights" / name
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(content or name.encode())
+    os.truncate(weights, size_bytes)
+    room.fleet("model", "lock", f"file:{folder}", "--name", name)
+    return weights
+
+
+def tree_bytes(process: psutil.Process) -> int:
+    """The memory of a process and everything below it, what they share counted once for each."""
+    total = 0
+    for one in (process, *process.children(recursive=True)):
+        try:
+            total += one.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def trees(room: SshdRoom, laptop: int) -> Mapping[str, int]:
+    """By name: the laptop's command, and each node's sshd with its sessions and the sync in them."""
+    found = {"laptop": tree_bytes(psutil.Process(laptop))}
+    for name, door in room.doors.items():
+        found[name] = tree_bytes(psutil.Process(int((door.log.parent / "sshd.pid").read_text())))
+    return found
+
+
+class Scales:
+    """How much each process tree grows from the first `weigh` on, looked at all the time."""
+
+    def __init__(self, room: SshdRoom, laptop: int) -> None:
+        self._room = room
+        self._laptop = laptop
+        self._first: Mapping[str, int] = {}
+        self._most: dict[str, int] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def weigh(self) -> None:
+        """Take what there is now as the beginning, unless it was taken."""
+        if not self._first:
+            self._first = trees(self._room, self._laptop)
+            self._thread.start()
+
+    def stop(self) -> dict[str, int]:
+        """The most that each tree had more than at the beginning."""
+        self._over.set()
+        self._thread.join()
+        return {name: size - self._first[name] for name, size in self._most.items()}
+
+    def _look(self) -> None:
+        while not self._over.wait(0.02):
+            try:
+                now = trees(self._room, self._laptop)
+            except psutil.NoSuchProcess:
+                return
+            self._most = {name: max(size, self._most.get(name, 0)) for name, size in now.items()}
+
+
+def test_a_big_model_to_three_nodes_at_once_grows_no_process_tree(macs: SshdRoom) -> None:
+    a_model(macs, "big", BIG_BYTES)
+    macs.playbook({"name": "big", "model": {"name": "big"}})
+    sending: set[str] = set()
+    with macs.deploying("--json") as deploy:
+        scales = Scales(macs, deploy.pid)
+        assert deploy.stdout
+        for line in deploy.stdout:
+            event = json.loads(line) if line.startswith("{") else {}
+            if event.get("phase") == "send" and event["status"] == "start":
+                sending.add(event["node"])
+                scales.weigh()
+        deploy.wait(60)
+        growth = scales.stop()
+    assert deploy.returncode == 0
+    assert len(sending) == 3
+    print({name: f"{size / MIB:.0f} MB more" for name, size in growth.items()})  # noqa: T201 (shown)
+    assert set(growth) == {"laptop", *macs.doors}
+    assert all(size <= MOST_GROWTH_BYTES for size in growth.values()), growth
+    for name in macs.doors:
+        (weights,) = (macs.root(name) / "models").glob("big@*/model.safetensors")
+        assert weights.stat().st_size == BIG_BYTES
+
+
+def test_a_pull_of_fifty_megabytes_that_was_cut_goes_on_where_it_stopped(macs: SshdRoom) -> None:
+    weights = a_model(macs, "cut", CUT_BYTES, content=os.urandom(CUT_BYTES))
+    with macs.wire("mac-1") as wire:
+        wire.cut_at = CUT_BYTES // 2
+        assert "the connection was lost" in macs.fleet("model", "pull", "cut", "mac-1", expect=4).stderr
+        here = sum(part.stat().st_size for part in (macs.root("mac-1") / "blobs").glob("*.part"))
+        assert CUT_BYTES // 4 < here < CUT_BYTES
+        assert not list((macs.root("mac-1") / "models").glob("cut@*"))
+        wire.reset()
+        macs.fleet("model", "pull", "cut", "mac-1")
+        assert CUT_BYTES - here < wire.sent_bytes < CUT_BYTES - here + 512 * 1024
+    (there,) = (macs.root("mac-1") / "models").glob("cut@*/model.safetensors")
+    assert there.read_bytes() == weights.read_bytes()
+    assert "was there" in macs.fleet("model", "pull", "cut", "mac-1").stdout
+    listed = macs.fleet("model", "ls", "mac-1").stdout
+    assert "cut@" in listed
+    assert "pulled; spared until" in listed
+    assert "cut@" in macs.fleet("model", "gc", "mac-1", "--pulled").stdout
+    assert not there.exists()

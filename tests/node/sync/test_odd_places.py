@@ -45,6 +45,16 @@ def test_once_it_is_moved_away_the_same_deploy_goes_well(tmp_path: Path) -> None
     assert node.plan(release_of(node, "two")) == ()
 
 
+@pytest.mark.parametrize("days", [24.9, 49.8, 200.0])
+def test_a_machine_that_is_up_for_months_is_deployed_to_as_any_other(tmp_path: Path, days: float) -> None:
+    """A count of milliseconds in 32 bits comes round after 49.7 days, a signed one after 24.8."""
+    node = Node(tmp_path)
+    assert node.deploy(release_of(node, "one")) == "committed"
+    node.clock.sleep(days * 86400 - 5)
+    assert node.deploy(release_of(node, "two")) == "committed"
+    assert node.plan(release_of(node, "two")) == ()
+
+
 @pytest.mark.parametrize("verb", ["bootstrap", "bootout", "print", "kill", "kickstart"])
 def test_a_launchctl_that_hangs_ends_the_run_in_words_and_old_or_new(tmp_path: Path, verb: str) -> None:
     """Every command has a deadline: what hangs is a command that ends with 124."""

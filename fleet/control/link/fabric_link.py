@@ -36,6 +36,16 @@ _LOGINS = 2
 """Connections on which keys are offered; more would be punished by an sshd that counts (PerSourcePenalties)."""
 
 
+class OwnConnection(fabric.Connection):  # type: ignore[misc] # fabric is not typed
+    """Fabric's, with the one attribute that it does not declare.
+
+    Setting it would write to the configuration that all connections share, which is empty for a moment while it is
+    merged again: with many threads, one of them finds nothing in it.
+    """
+
+    inline_ssh_env: bool | None = None
+
+
 class FabricSession:
     """One authenticated connection."""
 
@@ -250,7 +260,7 @@ class FabricLink:
             transports.append(tuned(raw, key_types=key_types(place.pins), deadline=deadline))
             return transports[0]
 
-        connection = fabric.Connection(
+        connection = OwnConnection(
             place.host,
             user=place.user,
             port=place.port,

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.demand import judge
 from bench.deploy import tools
@@ -153,14 +154,14 @@ class _Leg:
             flush=True,
         )
 
-    def _run(self, tool: str, addresses: Sequence[str]) -> dict[str, object]:
+    def _run(self, tool: str, addresses: Sequence[str]) -> dict[str, Any]:
         chosen = self._tools[tool](addresses)
         command = [*self._rig.prefix, sys.executable, "-m", "bench.deploy.timed", *chosen.command]
         environment = tools.environment(chosen)
         environment["PYTHONPATH"] = str(ROOT)
         done = subprocess.run(command, cwd=chosen.cwd, env=environment, capture_output=True, text=True, check=False)
         try:
-            found: dict[str, object] = json.loads(done.stdout)
+            found: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
             raise Broken(f"{tool}: {done.stderr[-600:]}") from None
         if found["code"]:

@@ -93,6 +93,7 @@ class Drive:
         self._happened: queue.SimpleQueue[WalkEvent] = queue.SimpleQueue()
         self._sleep = SleepWatch(clock)
         self._looking_since: float | None = None
+        self._told = False
 
     def run(self) -> Walk:
         """To the end of the walk, or to a pause with nobody there to end it. Nodes that are out are attached to."""
@@ -151,11 +152,12 @@ class Drive:
 
     def _look(self, command: Look) -> Seen:
         now = self._clock.monotonic()
-        if self._looking_since is None:
-            self._looking_since = now
-            names = ", ".join(command.nodes)
-            self._journal.say(Phase.APPLY, "note", f"{names}: waits, {command.why}")
+        if self._looking_since is None:  # the first look often ends it: then there is nothing to tell
+            self._looking_since, self._told = now, False
         else:
+            if not self._told:
+                self._journal.say(Phase.APPLY, "note", f"{', '.join(command.nodes)}: waits, {command.why}")
+                self._told = True
             self._clock.sleep(_LOOK_SECONDS)
         well = frozenset(node for node, outcome in self._walk.ended.items() if outcome in (*GOOD, Outcome.REVERTED))
         up = self._aids.look(well)

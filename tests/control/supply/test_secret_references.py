@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -119,6 +122,25 @@ def test_a_tool_that_does_not_answer_is_ended_at_its_deadline(desk: Desk) -> Non
         tool.ask([], about="secret x", environ=desk.environ)
 
 
+def test_what_a_tool_asks_a_person_reaches_the_terminal_and_its_other_words_do_not(desk: Desk) -> None:
+    desk.program("asks", f"echo a warning >&2; printf 'password for the vault: ' >&2; echo {VALUE}")
+    code = (
+        "import os; from fleet.control.supply.secrets.tool import Tool\n"
+        "tool = Tool(name='asks', install='', advice={}, deadline_seconds=30)\n"
+        "tool.ask([], about='secret x', environ=os.environ)"
+    )
+    terminal, end = pty.openpty()
+    try:
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, **desk.environ}, stderr=end, check=True)
+        shown = os.read(terminal, 4096).decode()
+    finally:
+        os.close(end)
+        os.close(terminal)
+    assert "password for the vault:" in shown
+    assert "warning" not in shown
+    assert VALUE not in shown
+
+
 # --- 1Password --------------------------------------------------------------------------------------------------------
 
 OP = f"""
@@ -204,8 +226,9 @@ def test_op_keeps_the_vaults_apart(desk: Desk) -> None:
 
 
 @pytest.fixture
-def keyring() -> Iterator[object]:
-    """The keyring with a backend that lives in this process."""
+def keyring(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """The keyring with a backend that lives in this process; the system's own is not even looked for."""
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     import keyring
     from keyring.backend import KeyringBackend
 

@@ -1,6 +1,6 @@
 """Every node asked at once whether it is idle, by states that are remembered: a connection and an exec each, no more.
 
-Either all of them say so within a few seconds, or nothing was said: then the long way looks, compiles and tells.
+Either all of them say so, each within a few seconds, or nothing was said: then the long way looks and tells.
 Imports little: connections are begun before the SSH library is loaded.
 """
 
@@ -28,7 +28,8 @@ _WIDTH = 64
 
 def all_idle(remembered: Remembered, run_id: str, *, memory: Callable[[], KeyMemory]) -> bool:
     """Whether every node says that it is what it should be. `memory` is asked for once connections are on their way."""
-    deadline = Deadline.after(_SECONDS)
+    turns = -(-len(remembered.nodes) // _WIDTH)
+    deadline = Deadline.after(_SECONDS * turns)
     early = Early(((node.place.host, node.place.port) for node in remembered.nodes), seconds=_SECONDS)
     try:
         direct.load()
@@ -82,19 +83,19 @@ class _Asked:
         return self._ended.wait(self._deadline.left_seconds) and self._well and not self._open
 
     def _ask(self, node: RememberedNode) -> bool:
-        place = node.place
-        sock = self._early.take(place.host, place.port, deadline=self._deadline, node=place.node)
-        session = direct.DirectSession(place, sock, memory=self._memory, deadline=self._deadline)
+        place, deadline = node.place, Deadline.after(_SECONDS)
+        sock = self._early.take(place.host, place.port, deadline=deadline, node=place.node)
+        session = direct.DirectSession(place, sock, memory=self._memory, deadline=deadline)
         try:
             words = f"sync {_PROTOCOL} {node.state_id} {self._run_id} {self._sync}"
-            channel = session.exec(f"{node.helper} {words}", deadline=self._deadline)
+            channel = session.exec(f"{node.helper} {words}", deadline=deadline)
             noise = 0
-            while not (line := channel.read_line(within_seconds=self._deadline.left_seconds)).endswith(_MAGIC):
+            while not (line := channel.read_line(within_seconds=deadline.left_seconds)).endswith(_MAGIC):
                 noise += len(line)
                 if noise > _NOISE_BYTES:
                     return False
-            size = int(channel.read_line(limit=16, within_seconds=self._deadline.left_seconds))
-            return is_idle(channel.read_exactly(size, within_seconds=self._deadline.left_seconds), node.state_id)
+            size = int(channel.read_line(limit=16, within_seconds=deadline.left_seconds))
+            return is_idle(channel.read_exactly(size, within_seconds=deadline.left_seconds), node.state_id)
         finally:
             session.close()
 

@@ -53,7 +53,7 @@ def connect(
 
 
 def tune(sock: socket.socket) -> None:
-    """No Nagle (43 ms a connection, bench/ssh section 0.4); a dead peer is noticed within 35 s, in mid-upload in 60 s."""
+    """No Nagle (43 ms a connection, bench/ssh section 0.4); a dead peer is noticed in 35 s, in mid-upload in 60."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE:

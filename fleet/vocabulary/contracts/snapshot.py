@@ -95,8 +95,8 @@ class SidecarReading(msgspec.Struct, frozen=True, kw_only=True):
 
     `served_at_seconds`: when the node's gateway last had a whole answer of it (then no probe is needed). Its pace comes
     from the gateway; `baseline` is what is usual for this model on this node, `pace_ratio` the one by the other, like
-    with like (as many requests at once), and `recent_pace_ratio` that of the last seconds: routing goes by it, and it is
-    unknown while nothing is answered. `golden_ok`: the long prompt with the known answer, where one is set.
+    with like (as many requests at once), and `recent_pace_ratio` that of the last seconds: routing goes by it, and it
+    is unknown while nothing is answered. `golden_ok`: the long prompt with the known answer, where one is set.
     """
 
     name: str

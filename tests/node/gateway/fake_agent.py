@@ -28,7 +28,9 @@ def short_of_room(headroom_bytes: int = 0) -> dict[str, Any]:
 
 def at_pace(ratio: float | None, *, model: str = "smol", port: int = 1, **changes: Any) -> dict[str, Any]:
     """Changes of a sample: so fast is its sidecar, as part of what is usual for it."""
-    car = SidecarReading(name="sidecar.smol", model=model, port=port, pace_ratio=ratio, recent_pace_ratio=ratio, in_flight=1)
+    car = SidecarReading(
+        name="sidecar.smol", model=model, port=port, pace_ratio=ratio, recent_pace_ratio=ratio, in_flight=1
+    )
     return {"sidecars": (msgspec.structs.replace(car, **changes),)}
 
 

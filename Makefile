@@ -54,7 +54,7 @@ demo-down: ## Stop the demo's Macs and leave nothing behind
 # --- proving ----------------------------------------------------------------------------------------------------------
 
 test: $(VENV)/.dev ## The whole suite
-	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup --no-loadscope-reorder $(PYTEST)
+	@$(BIN)/python -m pytest -q -n 4 --dist loadgroup --no-loadscope-reorder $(PYTEST)
 
 test-mac: $(VENV)/.dev ## The suite for a real Mac (docs/mac-acceptance.md)
 	@$(BIN)/python -m pytest -q -m mac tests/mac $(PYTEST)

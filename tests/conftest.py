@@ -20,8 +20,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Over several processes the tests of a file stay together: what they share is brought up once.
 
-    Stories over whole fleets go first: none of them is left to be waited for at the end.
+    Stories over whole fleets go first: none of them is left to be waited for at the end. `long` ones have a target of
+    their own, `make show-...`.
     """
+    if not os.environ.get("FLEET_SHOW"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
     if config.getoption("dist", "no") != "loadgroup":
         return
     for item in items:

@@ -88,10 +88,14 @@ class Room:
 
     def without_routes(self) -> None:
         """Take the simulation's routes away: they name a model, which not every playbook of a test serves."""
+        self.without("routes", "default_route")
+
+    def without(self, *names: str) -> None:
+        """Take variables out of the inventory, wherever they are set for groups."""
         path = self.folder / "inventory" / "fleet.yml"
         data = yaml.safe_load(path.read_text())
         for group in (data["all"], *data["all"]["children"].values()):
-            for name in ("routes", "default_route"):
+            for name in names:
                 group.get("vars", {}).pop(name, None)
         path.write_text(yaml.safe_dump(data, sort_keys=False))
 

@@ -61,7 +61,8 @@ LEAN = """\
 
 
 def lean(room: Room) -> Path:
-    """Give the room the playbook that needs no models; where it is."""
+    """Give the room the playbook that needs no models, nor the wired limit of those; where it is."""
+    room.without("wired_limit_mb")
     path = room.folder / "playbooks" / "site.yml"
     path.write_text(LEAN)
     return path

@@ -94,6 +94,7 @@ def prometheus(fleet: EdgeFleet, written: str) -> Iterator[Prometheus]:
         process = subprocess.Popen([binary, *words], stdout=file, stderr=file)
     try:
         running = Prometheus(f"http://127.0.0.1:{port}", log)
+        until(lambda: answers(f"{running.url}/-/ready"), running)
         until(lambda: up(running) == set(NODES), running)
         until(lambda: running.vector("count by (node) (rate(fleet_in_flight[1m]))"), running)  # scraped twice
         yield running
@@ -102,19 +103,24 @@ def prometheus(fleet: EdgeFleet, written: str) -> Iterator[Prometheus]:
         process.wait(20)
 
 
-def up(prometheus: Prometheus) -> set[str]:
+def answers(url: str) -> bool:
+    """Whether it says 200; while it starts, Prometheus refuses connections and then says 503."""
     try:
-        return {node for node, value in prometheus.vector("up").items() if value == 1}
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return bool(answer.status == 200)
     except OSError:
-        return set()
+        return False
+
+
+def up(prometheus: Prometheus) -> set[str]:
+    return {node for node, value in prometheus.vector("up").items() if value == 1}
 
 
 def until(ready: Callable[[], object], prometheus: Prometheus) -> None:
     ends = time.monotonic() + 60
     while not ready():
         if time.monotonic() > ends:
-            targets = prometheus.ask("targets")["activeTargets"]
-            raise AssertionError([(one["labels"], one["lastError"]) for one in targets])
+            raise AssertionError(prometheus.log.read_text()[-2000:])
         time.sleep(0.1)
 
 

@@ -18,7 +18,7 @@ from tests.integration.edgefleet import free_ports
 from tests.integration.rolling import EXIT_SCALE, FRONTS, NODES, clients_of, longest_seconds, release, two_fronts
 from tests.integration.streams import told, until
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.model, pytest.mark.long, pytest.mark.timeout(900)]
 
 SHOW = bool(os.environ.get("FLEET_SHOW"))
 CLIENTS, TOKENS = (12, (900, 1200, 1500)) if SHOW else (4, (500, 700))
@@ -67,7 +67,6 @@ async def test_no_client_notices_a_rolling_upgrade_of_everything_that_serves_it(
     )
 
 
-@pytest.mark.skipif(not SHOW, reason="a second fleet: make show-rolling")
 async def test_a_model_with_a_single_copy_is_left_serving_until_it_may_go(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     room = Room(tmp_path)

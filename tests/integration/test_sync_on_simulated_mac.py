@@ -59,6 +59,7 @@ from fleet.vocabulary.contracts.sync import (
     FromNode,
     Hello,
     Observed,
+    Progress,
     Staged,
 )
 from fleet.vocabulary.layout import NodeLayout
@@ -224,7 +225,8 @@ class Talk:
             content = self.contents[missing.digest][missing.offset :]
             self.write(BlobPart(digest=missing.digest, offset=missing.offset, size=len(content)), content)
         self.write(Commit(run_id=self.run_id))
-        staged = self.read()
+        while isinstance(staged := self.read(), Progress):
+            assert 0 <= staged.done <= staged.total
         assert isinstance(staged, Staged), staged
 
     def end(self) -> tuple[list[Event], Done]:

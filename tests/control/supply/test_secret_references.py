@@ -132,7 +132,10 @@ def test_what_a_tool_asks_a_person_reaches_the_terminal_and_its_other_words_do_n
     terminal, end = pty.openpty()
     try:
         subprocess.run([sys.executable, "-c", code], env={**os.environ, **desk.environ}, stderr=end, check=True)
-        shown = os.read(terminal, 4096).decode()
+        os.write(end, b"[all]")  # a read that finds nothing would wait for ever
+        shown = ""
+        while "[all]" not in shown:
+            shown += os.read(terminal, 4096).decode()
     finally:
         os.close(end)
         os.close(terminal)

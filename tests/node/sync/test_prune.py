@@ -30,11 +30,16 @@ def a_release(node: Node, number: int) -> Release:
 
 def deploy(node: Node, *numbers: int) -> None:
     for number in numbers:
-        assert node.deploy(a_release(node, number)) == "committed"
-        state_id = releases.current_id(node.machine)
-        node.clock.advance(3600)
-        at = node.clock.now().timestamp()
-        os.utime(node.layout.release(state_id or ""), (at, at))
+        deploy_one(node, a_release(node, number))
+
+
+def deploy_one(node: Node, release: Release) -> None:
+    """Its record is as old as the node's clock says: the disk would give it the time of the machine of the test."""
+    assert node.deploy(release) == "committed"
+    state_id = releases.current_id(node.machine)
+    node.clock.advance(3600)
+    at = node.clock.now().timestamp()
+    os.utime(node.layout.release(state_id or ""), (at, at))
 
 
 def children(node: Node, kind: str) -> set[str]:
@@ -154,7 +159,7 @@ def test_the_apply_jobs_log_is_put_aside_and_its_writer_goes_on(node: Node) -> N
 
 def test_before_a_run_is_refused_for_room_old_releases_go_but_nothing_that_it_uses_again(node: Node) -> None:
     oldest = a_release(node, 0).tree("large", {"weights": b"w" * 5000})
-    assert node.deploy(oldest) == "committed"
+    deploy_one(node, oldest)
     deploy(node, 1, 2)
     shared, large = (Path(item.path) for item in oldest.state.items if isinstance(item, Tree))
 

@@ -54,9 +54,9 @@ class Tool:
                 detail=_tail(said.text(), b""),
                 hint=self.waited,
             ) from None
-        content = answer.text()
+        content, words_said = answer.text(), said.text()  # both are waited for: what it asks must be on the terminal
         if status:
-            detail = _tail(said.text(), content)
+            detail = _tail(words_said, content)
             raise SupplyError(f"{about}: {self.name} ended with {status}", detail=detail, hint=self._advice(detail))
         return content
 

@@ -8,13 +8,11 @@ from typing import Any
 
 import click
 
-from fleet.cli.context import link_of, narrate, overrides_of, print_json, project_of, selected
+from fleet.cli.context import narrate, print_json
+from fleet.cli.nodewords import asking_of, exit_code_of, harmless
+from fleet.cli.place import Place
 from fleet.cli.span import Span
 from fleet.control.actions.audit import LAPTOP, Entry, Trail, laptop_trail, merged, node_trails
-from fleet.control.inventory import load_inventory
-from fleet.control.rollout.conversation import SyncPart
-from fleet.control.supply.nodepart import sync_zipapp
-from fleet.errors import UsageError
 from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.contracts.codec import plain
 from fleet.vocabulary.units import seconds_text
@@ -37,29 +35,19 @@ def audit(
 
     Exit code: 0 whole; 1 a chain is broken; 3 some nodes failed; 4 none was reached.
     """
-    if names and on is not None:
-        raise UsageError("either nodes by name or --on")
-    project = project_of(ctx)
-    inventory = load_inventory(project, overrides=overrides_of(ctx))
-    nodes = [inventory.node(name) for name in dict.fromkeys(names)] if names else selected(project, inventory, on)
-    if not nodes:
-        raise UsageError(f"no node fits {on!r}", hint="fleet inventory list shows the nodes")
-    clock = SystemClock()
-    trails = [laptop_trail(project)]
+    place = Place.of(ctx, names, on)
+    nodes, clock = place.nodes, SystemClock()
+    trails = [laptop_trail(place.project)]
     if not offline:
-        digest, content = sync_zipapp()
-        sync, link = SyncPart(digest=digest, content=content), link_of(ctx)
-        try:
-            trails += node_trails(nodes, link=link, base=project.root, sync=sync, clock=clock)
-        finally:
-            link.close()
+        with asking_of(ctx, place.project) as asking:
+            trails += node_trails(nodes, asking)
     after = None if since is None else clock.now().timestamp() - since
     entries = merged(trails, nodes=[node.name for node in nodes], since_seconds=after)
     if as_json:
         print_json({"entries": [_document(one) for one in entries], "places": [_place(one) for one in trails]})
     else:
         for one in entries:
-            click.echo(_harmless(_row(one)))
+            click.echo(harmless(_row(one)))
     for trail in trails:
         if trail.error is not None:
             narrate(trail.error.text)
@@ -100,13 +88,6 @@ def _whose(trail: Trail) -> str:
     return "this laptop" if trail.place == LAPTOP else trail.place
 
 
-def _harmless(text: str) -> str:
-    """Without what could steer a terminal: it comes from files of others."""
-    return "".join(one if one.isprintable() else "?" for one in text)
-
-
 def _exit_code(trails: Sequence[Trail], *, asked: int) -> int:
-    errors = [trail.error for trail in trails if trail.error is not None]
-    if errors:
-        return errors[0].exit_code if len(errors) == asked else 3
-    return int(any(trail.broken is not None for trail in trails))
+    failed = exit_code_of([trail.error for trail in trails if trail.error is not None], asked=asked)
+    return failed or int(any(trail.broken is not None for trail in trails))

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from fleet.cli.context import narrate, overrides_of, print_json, project_of
-from fleet.cli.nodewords import asking_of, exit_code_of, harmless, named_nodes
+from fleet.cli.context import narrate, print_json
+from fleet.cli.nodewords import asking_of, exit_code_of, harmless
+from fleet.cli.place import Place
 from fleet.control.actions.asking import Answer
 from fleet.control.actions.drift import Drift, Drifted, drifts, shown_as
-from fleet.control.inventory import load_inventory
 from fleet.control.rollout.plan import named
 from fleet.vocabulary.contracts.codec import plain
 from fleet.vocabulary.units import bytes_text
@@ -35,18 +35,17 @@ def drift(
 
     Exit code: 0 done; 5 something drifted (--exit-code); 3 some nodes failed; 4 none was reached.
     """
-    project = project_of(ctx)
-    inventory = load_inventory(project, overrides=overrides_of(ctx))
-    nodes = named_nodes(project, inventory, names, on)
-    found: dict[str, Answer[Drifted]] = {}
+    place = Place.of(ctx, names, on)
+    nodes = place.nodes
+    found: list[Answer[Drifted]] = []
     if verify:
         narrate("reading every file of the live releases: that takes minutes where models are large")
-    with asking_of(ctx, project) as asking:
+    with asking_of(ctx, place.project) as asking:
         for answer in drifts(nodes, asking, verify=verify):
-            found[answer.node] = answer
+            found.append(answer)
             if verify and answer.said is not None:
                 narrate(f"{answer.node}: done, {len(found)} of {len(nodes)}")
-    answers = [found[node.name] for node in nodes]
+    answers = place.in_order(found)
     if as_json:
         print_json([_document(one) for one in answers])
     for answer in answers:

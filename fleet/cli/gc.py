@@ -6,13 +6,10 @@ from typing import Any
 
 import click
 
-from fleet.cli.context import link_of, narrate, overrides_of, print_json, project_of, selected
+from fleet.cli.context import narrate, print_json
+from fleet.cli.nodewords import asking_of, exit_code_of, harmless
+from fleet.cli.place import Place
 from fleet.control.actions.gc import Swept, collect
-from fleet.control.inventory import load_inventory
-from fleet.control.rollout.conversation import SyncPart
-from fleet.control.supply.nodepart import sync_zipapp
-from fleet.errors import UsageError
-from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.contracts.codec import plain
 from fleet.vocabulary.contracts.sync import Collect
 from fleet.vocabulary.units import bytes_text
@@ -32,26 +29,15 @@ def gc(ctx: click.Context, names: tuple[str, ...], on: str | None, dry_run: bool
 
     Exit code: 0 done; 1 something could not be removed; 3 some nodes failed; 4 none was reached.
     """
-    if names and on is not None:
-        raise UsageError("either nodes by name or --on")
-    project = project_of(ctx)
-    inventory = load_inventory(project, overrides=overrides_of(ctx))
-    nodes = [inventory.node(name) for name in dict.fromkeys(names)] if names else selected(project, inventory, on)
-    if not nodes:
-        raise UsageError(f"no node fits {on!r}", hint="fleet inventory list shows the nodes")
-    digest, content = sync_zipapp()
-    sync = SyncPart(digest=digest, content=content)
-    link, wish = link_of(ctx), Collect(dry_run=dry_run)
+    place = Place.of(ctx, names, on)
     swept: list[Swept] = []
-    try:
-        for one in collect(nodes, link=link, base=project.root, sync=sync, clock=SystemClock(), wish=wish):
+    with asking_of(ctx, place.project) as asking:
+        for one in collect(place.nodes, asking, Collect(dry_run=dry_run)):
             swept.append(one)
             if one.error is not None:
                 narrate(one.error.text)
             elif not as_json:
                 show_swept(one, dry_run=dry_run)
-    finally:
-        link.close()
     if as_json:
         print_json([swept_document(one) for one in swept])
     ctx.exit(exit_code(swept))
@@ -71,11 +57,6 @@ def show_swept(one: Swept, *, dry_run: bool) -> None:
         narrate(harmless(f"{one.node}: could not remove {problem}"))
 
 
-def harmless(text: str) -> str:
-    """Without what could steer a terminal: names of files are in it."""
-    return "".join(one if one.isprintable() else "?" for one in text)
-
-
 def swept_document(one: Swept) -> dict[str, Any]:
     """The same for programs."""
     if one.error is not None:
@@ -85,7 +66,5 @@ def swept_document(one: Swept) -> dict[str, Any]:
 
 def exit_code(swept: list[Swept]) -> int:
     """Done, something left, some nodes failed, or none was reached."""
-    errors = [one.error for one in swept if one.error is not None]
-    if errors:
-        return errors[0].exit_code if len(errors) == len(swept) else 3
-    return int(any(one.collected.problems for one in swept))
+    failed = exit_code_of([one.error for one in swept if one.error is not None], asked=len(swept))
+    return failed or int(any(one.collected.problems for one in swept))

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from fleet.cli.context import narrate, overrides_of, print_json, project_of
-from fleet.cli.nodewords import asking_of, exit_code_of, harmless, named_nodes
+from fleet.cli.context import narrate, print_json
+from fleet.cli.nodewords import asking_of, exit_code_of, harmless
+from fleet.cli.place import Place
 from fleet.control.actions.asking import Answer
 from fleet.control.actions.history import histories
-from fleet.control.inventory import load_inventory
 from fleet.vocabulary.contracts.codec import plain
 from fleet.vocabulary.contracts.sync import History, KeptRelease
 
@@ -28,12 +28,9 @@ def history(ctx: click.Context, names: tuple[str, ...], on: str | None, as_json:
 
     Exit code: 0 done; 3 some nodes failed; 4 none was reached.
     """
-    project = project_of(ctx)
-    inventory = load_inventory(project, overrides=overrides_of(ctx))
-    nodes = named_nodes(project, inventory, names, on)
-    with asking_of(ctx, project) as asking:
-        found = {answer.node: answer for answer in histories(nodes, asking)}
-    answers = [found[node.name] for node in nodes]
+    place = Place.of(ctx, names, on)
+    with asking_of(ctx, place.project) as asking:
+        answers = place.in_order(histories(place.nodes, asking))
     if as_json:
         print_json([_document(one) for one in answers])
     for answer in answers:
@@ -42,7 +39,7 @@ def history(ctx: click.Context, names: tuple[str, ...], on: str | None, as_json:
         elif not as_json:
             for line in lines(answer):
                 click.echo(harmless(line))
-    ctx.exit(exit_code_of([one.error for one in answers if one.error], asked=len(nodes)))
+    ctx.exit(exit_code_of([one.error for one in answers if one.error], asked=len(answers)))
 
 
 def lines(answer: Answer[History]) -> list[str]:

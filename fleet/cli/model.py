@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import click
 import msgspec
 
-from fleet.cli.context import link_of, narrate, print_json, project_of
+from fleet.cli.context import narrate, print_json, project_of
 from fleet.cli.gc import exit_code, show_swept, swept_document
 from fleet.cli.modelview import fit_lines, listing, listing_document
+from fleet.cli.nodewords import asking_of, exit_code_of
 from fleet.cli.place import Place
 from fleet.cli.tenths import Tenths
 from fleet.control.actions.gc import Swept, collect
@@ -19,10 +19,8 @@ from fleet.control.actions.modellist import list_models
 from fleet.control.actions.modelnames import model_book
 from fleet.control.actions.modelpull import Pulled, Puller
 from fleet.control.desired.modelfit import Terms, would_fit
-from fleet.control.rollout.conversation import SyncPart
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.models import lock_folder, lock_hub, manifest_text
-from fleet.control.supply.nodepart import sync_zipapp
 from fleet.errors import FleetError, UsageError
 from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.contracts.sync import Collect
@@ -78,14 +76,12 @@ def ls(ctx: click.Context, names: tuple[str, ...], on: str | None, playbook: str
     """Show which weights are on which node, how large, who uses them, and when they were live last."""
     place = Place.of(ctx, names, on)
     known = model_book(place.project, place.inventory, playbook).names()
-    clock = SystemClock()
-    with closing(link_of(ctx)) as link:
-        asked = list_models(place.nodes, link=link, base=place.project.root, sync=_sync(), clock=clock)
-        answers = place.in_order(asked)
+    with asking_of(ctx, place.project) as asking:
+        answers = place.in_order(list_models(place.nodes, asking))
     if as_json:
         print_json(listing_document(answers, known))
     else:
-        for line in listing(answers, known, now_seconds=clock.now().timestamp()):
+        for line in listing(answers, known, now_seconds=SystemClock().now().timestamp()):
             click.echo(line)
         for one in answers:
             if one.error is None and not one.models.models:
@@ -174,16 +170,8 @@ def pull(ctx: click.Context, name: str, names: tuple[str, ...], on: str | None, 
         raise UsageError(f"playbook {playbook} gives {name!r} to no node", hint="name the nodes, or --on")
     manifests = {node.name: book.manifest(name, node.name) for node in nodes}
     steps = Tenths(narrate)
-    with closing(link_of(ctx)) as link:
-        puller = Puller(
-            project=place.project,
-            link=link,
-            sync=_sync(),
-            cache=Cache(),
-            clock=SystemClock(),
-            notify=narrate,
-            progress=steps.tell,
-        )
+    with asking_of(ctx, place.project) as asking:
+        puller = Puller(project=place.project, asking=asking, cache=Cache(), notify=narrate, progress=steps.tell)
         pulled = []
         for one in puller.pull(name, nodes, manifests):
             pulled.append(one)
@@ -207,10 +195,8 @@ def gc(ctx: click.Context, names: tuple[str, ...], on: str | None, dry_run: bool
     place = Place.of(ctx, names, on)
     wish = Collect(dry_run=dry_run, models_only=True, pulled_too=pulled)
     swept: list[Swept] = []
-    with closing(link_of(ctx)) as link:
-        for one in collect(
-            place.nodes, link=link, base=place.project.root, sync=_sync(), clock=SystemClock(), wish=wish
-        ):
+    with asking_of(ctx, place.project) as asking:
+        for one in collect(place.nodes, asking, wish):
             swept.append(one)
             if one.error is not None:
                 narrate(one.error.text)
@@ -221,19 +207,12 @@ def gc(ctx: click.Context, names: tuple[str, ...], on: str | None, dry_run: bool
     ctx.exit(exit_code(swept))
 
 
-def _sync() -> SyncPart:
-    digest, content = sync_zipapp()
-    return SyncPart(digest=digest, content=content)
-
-
 def _told(errors: Sequence[FleetError | None], *, as_json: bool) -> int:
     """Tell the errors; the exit code."""
     bad = [error for error in errors if error is not None]
     for error in () if as_json else bad:
         narrate(error.text)
-    if not bad:
-        return 0
-    return bad[0].exit_code if len(bad) == len(errors) else 3
+    return exit_code_of(bad, asked=len(errors))
 
 
 def _pulled(one: Pulled) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Which nodes a command is about, and how their sync is asked: what history, drift and rollback share."""
+"""How the sync of nodes is asked in a call, and how it is told what came of it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,13 @@ from contextlib import contextmanager
 
 import click
 
-from fleet.cli.context import link_of, selected
+from fleet.cli.context import link_of
 from fleet.control.actions.asking import Asking
-from fleet.control.inventory import Inventory, Node
 from fleet.control.inventory.project import Project
 from fleet.control.rollout.conversation import SyncPart
 from fleet.control.supply.nodepart import sync_zipapp
-from fleet.errors import FleetError, UsageError
+from fleet.errors import FleetError
 from fleet.vocabulary.clock import SystemClock
-
-
-def named_nodes(project: Project, inventory: Inventory, names: tuple[str, ...], on: str | None) -> tuple[Node, ...]:
-    """The nodes by name, else those that the selector means. Raises UsageError."""
-    if names and on is not None:
-        raise UsageError("either nodes by name or --on")
-    nodes = tuple(inventory.node(name) for name in dict.fromkeys(names)) or selected(project, inventory, on)
-    if not nodes:
-        raise UsageError(f"no node fits {on!r}", hint="fleet inventory list shows the nodes")
-    return nodes
 
 
 @contextmanager

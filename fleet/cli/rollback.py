@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from fleet.cli.carryout import carry_out
-from fleet.cli.context import narrate, overrides_of, project_of
-from fleet.cli.nodewords import asking_of, named_nodes
+from fleet.cli.context import narrate, overrides_of
+from fleet.cli.nodewords import asking_of
+from fleet.cli.place import Place
 from fleet.control.actions.deploy import Deployer, Wanted
 from fleet.control.actions.playbooks import playbook_of
 from fleet.control.actions.rollback import prepare_rollback
-from fleet.control.inventory import load_inventory
 from fleet.control.supply.cache import Cache
 
 
@@ -44,14 +44,18 @@ def rollback(
         raise click.UsageError("--json needs --yes: there is nobody to ask")
     if not names and on is None:
         raise click.UsageError("which nodes? name them, or --on all")
-    project = project_of(ctx)
-    inventory = load_inventory(project, overrides=overrides_of(ctx))
-    nodes = named_nodes(project, inventory, names, on)
+    place = Place.of(ctx, names, on)
     wanted = Wanted(playbook=playbook, on=on, overrides=overrides_of(ctx), force=force)
-    with asking_of(ctx, project) as asking:
+    with asking_of(ctx, place.project) as asking:
         cache = Cache()
         prepared = prepare_rollback(
-            inventory, playbook_of(project, playbook), nodes, to=to, wanted=wanted, asking=asking, cache=cache
+            place.inventory,
+            playbook_of(place.project, playbook),
+            place.nodes,
+            to=to,
+            wanted=wanted,
+            asking=asking,
+            cache=cache,
         )
-        deployer = Deployer(project, link=asking.link, cache=cache, clock=asking.clock, notify=narrate)
+        deployer = Deployer(place.project, link=asking.link, cache=cache, clock=asking.clock, notify=narrate)
         carry_out(ctx, deployer, prepared, commands=commands, yes=yes, as_json=as_json)

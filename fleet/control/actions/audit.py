@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from fleet.control.actions.reach import require_adopted
-from fleet.control.actions.spread import on_each
+from fleet.control.actions.asking import Asking
 from fleet.control.inventory import Node
 from fleet.control.inventory.project import Project
-from fleet.control.link.protocol import Link, target_of
 from fleet.control.rollout.audit import AuditFile
-from fleet.control.rollout.conversation import Conversation, SyncPart, helper_argv
-from fleet.control.rollout.journal import new_run_id
 from fleet.errors import FleetError
-from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.audit import AuditLine
+from fleet.vocabulary.contracts.sync import AuditLines
 from fleet.vocabulary.names import NodeName
 
 LAPTOP = "laptop"
@@ -52,22 +47,11 @@ def laptop_trail(project: Project) -> Trail:
     return Trail(place=LAPTOP, lines=lines, broken=broken)
 
 
-def node_trails(nodes: Sequence[Node], *, link: Link, base: Path, sync: SyncPart, clock: Clock) -> Iterator[Trail]:
+def node_trails(nodes: Sequence[Node], asking: Asking) -> Iterator[Trail]:
     """Ask every node at once for its whole audit; answers in the order in which they come."""
-
-    def one(node: Node) -> Trail:
-        require_adopted(node)
-        session = link.connect(target_of(node, base=base))
-        try:
-            helper = helper_argv(node.settings.layout(), sudo=node.settings.sudo)
-            talk = Conversation(session, node=node.name, helper=helper, sync=sync)
-            talk.open(state_id="-", run_id=new_run_id(clock.now()))
-            answer = talk.audit()
-            return Trail(place=node.name, lines=answer.lines, broken=answer.broken)
-        finally:
-            session.close()
-
-    return on_each(nodes, one, failed=lambda node, error: Trail(place=node.name, error=error))
+    for answer in asking.each(nodes, lambda _node, talk, _hello: talk.audit()):
+        said = answer.said or AuditLines()
+        yield Trail(place=answer.node, lines=said.lines, broken=said.broken, error=answer.error)
 
 
 def merged(trails: Iterable[Trail], *, nodes: Iterable[NodeName], since_seconds: float | None = None) -> list[Entry]:

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from fleet.control.actions.asking import Asking
 from fleet.control.actions.deploy import operator_name
-from fleet.control.actions.reach import require_adopted
-from fleet.control.actions.spread import on_each
 from fleet.control.desired.trees import weights_tree
 from fleet.control.inventory import Node
 from fleet.control.inventory.project import Project
-from fleet.control.link.protocol import Link, target_of
-from fleet.control.rollout.conversation import Conversation, SyncPart, helper_argv
-from fleet.control.rollout.journal import new_run_id
+from fleet.control.rollout.conversation import Conversation
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.models import model_file
 from fleet.errors import FleetError, NodeError
-from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.model import ModelManifest
 from fleet.vocabulary.contracts.sync import Missing, Stowing
 from fleet.vocabulary.names import NodeName
@@ -43,10 +39,8 @@ class Puller:
     """Brings weights to nodes. Built without I/O."""
 
     project: Project
-    link: Link
-    sync: SyncPart
+    asking: Asking
     cache: Cache
-    clock: Clock
     notify: Callable[[str], None]
     progress: Progress = lambda node, done, total: None  # noqa: ARG005 (a default that listens to nothing)
 
@@ -55,22 +49,13 @@ class Puller:
 
         What came before a cut is kept on the node, and the next pull or deploy goes on from there.
         """
-
-        def one(node: Node) -> Pulled:
-            require_adopted(node)
-            session = self.link.connect(target_of(node, base=self.project.root))
-            try:
-                helper = helper_argv(node.settings.layout(), sudo=node.settings.sudo)
-                talk = Conversation(session, node=node.name, helper=helper, sync=self.sync)
-                return self._one(talk, node, name, manifests[node.name])
-            finally:
-                session.close()
-
-        return on_each(nodes, one, failed=lambda node, error: Pulled(node=node.name, error=error))
+        for answer in self.asking.each(
+            nodes, lambda node, talk, _hello: self._one(talk, node, name, manifests[node.name])
+        ):
+            yield answer.said or Pulled(node=answer.node, error=answer.error)
 
     def _one(self, talk: Conversation, node: Node, name: str, manifest: ModelManifest) -> Pulled:
         tree = weights_tree(name, manifest, node.settings.layout(), task="fleet model pull")
-        talk.open(state_id="-", run_id=new_run_id(self.clock.now()))
         lacking = talk.stow((tree,), holder=operator_name())
         _require_space(node.name, lacking)
         total = self._send(talk, node.name, manifest, lacking.missing)

@@ -12,6 +12,7 @@ import pytest
 
 from fleet.cli import audit as verb
 from fleet.cli.main import main
+from fleet.control.actions.asking import Asking
 from fleet.control.actions.audit import LAPTOP, Entry, Trail, merged, node_trails
 from fleet.control.link.frames import encode_frame
 from fleet.control.rollout import audit as auditfile
@@ -48,7 +49,8 @@ def test_every_node_is_asked_at_once_and_who_cannot_be_is_told(tmp_path: Path) -
     link = FakeLink({"mini-1": FakeSession(serve, node="mini-1")})
     sync = SyncPart(digest="0" * 64, content=b"")
     nodes = [INVENTORY.node("mini-1"), INVENTORY.node("mini-2")]
-    trails = {one.place: one for one in node_trails(nodes, link=link, base=tmp_path, sync=sync, clock=FakeClock())}
+    asking = Asking(link=link, base=tmp_path, sync=sync, clock=FakeClock())
+    trails = {one.place: one for one in node_trails(nodes, asking)}
     assert (trails["mini-1"].broken, len(trails["mini-1"].lines)) == ("line 1 is not it", 1)
     assert isinstance(trails["mini-2"].error, NotAdopted)
     assert [json.loads(said) for said in heard] == [{"after": 0, "kind": "read_audit", "limit": 2000}]

@@ -9,6 +9,7 @@ import pytest
 
 from fleet.cli import gc as verb
 from fleet.cli.main import main
+from fleet.control.actions.asking import Asking
 from fleet.control.actions.gc import Swept, collect
 from fleet.control.link.frames import encode_frame
 from fleet.control.rollout.conversation import SyncPart
@@ -39,7 +40,8 @@ def swept(tmp_path: Path, answer: FromNode, *names: str, dry_run: bool = False) 
     link = FakeLink({"mini-1": FakeSession(serve, node="mini-1")})
     nodes = [INVENTORY.node(name) for name in names or ("mini-1",)]
     sync = SyncPart(digest="0" * 64, content=b"")
-    found = collect(nodes, link=link, base=tmp_path, sync=sync, clock=FakeClock(), wish=Collect(dry_run=dry_run))
+    asking = Asking(link=link, base=tmp_path, sync=sync, clock=FakeClock())
+    found = collect(nodes, asking, Collect(dry_run=dry_run))
     return {one.node: one for one in found}, heard
 
 

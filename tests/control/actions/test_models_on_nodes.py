@@ -11,6 +11,7 @@ import pytest
 from fleet.cli.main import main
 from fleet.cli.modelview import fit_lines, listing, shown_name, why
 from fleet.cli.tenths import Tenths
+from fleet.control.actions.asking import Asking
 from fleet.control.actions.modellist import NodeModels, list_models
 from fleet.control.actions.modelnames import ModelBook
 from fleet.control.actions.modelpull import Puller
@@ -68,13 +69,14 @@ class Bench:
     def nodes(self) -> list[Node]:
         return list(load_inventory(self.project).nodes.values())
 
+    def asking(self) -> Asking:
+        return Asking(link=self.link, base=self.project.root, sync=SYNC, clock=FakeClock())
+
     def puller(self) -> Puller:
         return Puller(
             project=self.project,
-            link=self.link,
-            sync=SYNC,
+            asking=self.asking(),
             cache=self.cache,
-            clock=FakeClock(),
             notify=lambda _: None,
             progress=lambda *told: self.sent.append(told),
         )
@@ -98,7 +100,7 @@ def test_a_pull_sends_what_the_node_lacks_once_and_the_list_shows_it(bench: Benc
     assert bench.sent[-1] == ("mini-1", first.sent_bytes, first.sent_bytes)
     (again,) = bench.puller().pull("qwen", nodes, {NodeName("mini-1"): bench.manifest})
     assert (again.error, again.sent_bytes) == (None, 0)
-    (seen,) = list_models(nodes, link=bench.link, base=bench.project.root, sync=SYNC, clock=FakeClock())
+    (seen,) = list_models(nodes, bench.asking())
     assert [one.name for one in seen.models.models] == [first.path.rpartition("/")[2]]
 
 

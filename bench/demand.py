@@ -51,6 +51,12 @@ def judge(demands: Sequence[Demand[R]], results: R) -> tuple[Verdict[R], ...]:
     return tuple(Verdict(demand, demand.measure(results)) for demand in demands)
 
 
+def field(row: object | None, name: str) -> float | None:
+    """A figure of a row; None where there is no such row, or it does not know."""
+    value: float | None = None if row is None else getattr(row, name)
+    return value
+
+
 def ratio(above: float | None, below: float | None) -> float | None:
     """None where one is not known, or there is nothing to compare with."""
     if above is None or below is None or below <= 0:

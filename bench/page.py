@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from bench.demand import Verdict
 from bench.machine import ROOT
@@ -48,6 +48,36 @@ def put(page: str, name: str, text: str) -> str:
     if not found:
         raise ValueError(f"the page wants {begin} and {end}")
     return f"{before}{begin}\n\n{text}\n{end}{after}"
+
+
+class Run(Protocol):
+    """What the results of a run say of the run itself."""
+
+    @property
+    def date(self) -> str:
+        """When, ISO 8601."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        ...
+
+    @property
+    def machine(self) -> dict[str, str]:
+        """On what."""
+        ...
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of what."""
+        ...
+
+
+def report(run: Run, verdicts: Iterable[Verdict[R]], heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A run as the page shows it: where, what was demanded, every row."""
+    made = where(run.date, run.seconds, run.machine, run.versions)
+    return "\n".join((made, demands(verdicts), table(heads, lines)))
 
 
 def where(date: str, seconds: float, machine: dict[str, str], versions: dict[str, str]) -> str:

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.agent.rows import Results
-from bench.demand import Demand, ratio
+from bench.demand import Demand, field, ratio
 
 
 def _field(name: str, agent: str = "fleet") -> Callable[[Results], float | None]:
-    def read(results: Results) -> float | None:
-        row = results.row(agent)
-        value: float | None = getattr(row, name) if row else None
-        return value
-
-    return read
+    return lambda results: field(results.row(agent), name)
 
 
 def _against(agent: str, name: str) -> Callable[[Results], float | None]:

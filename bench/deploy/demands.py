@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.demand import Demand, ratio
+from bench.demand import Demand, field, ratio
 from bench.deploy.rows import Results
 
 _Cell = tuple[str, str, int, int]
 
 
 def _field(name: str, cell: _Cell) -> Callable[[Results], float | None]:
-    def read(results: Results) -> float | None:
-        row = results.row(*cell)
-        value: float | None = getattr(row, name) if row else None
-        return value
-
-    return read
+    return lambda results: field(results.row(*cell), name)
 
 
 def _against(

@@ -26,13 +26,7 @@ def tables(results: Results) -> str:
         )
         for row in results.rows
     )
-    return "\n".join(
-        (
-            page.where(results.date, results.seconds, results.machine, results.versions),
-            page.demands(judge(DEMANDS, results)),
-            page.table(heads, lines),
-        )
-    )
+    return page.report(results, judge(DEMANDS, results), heads, lines)
 
 
 if __name__ == "__main__":

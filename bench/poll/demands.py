@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.demand import Demand, ratio
+from bench.demand import Demand, field, ratio
 from bench.poll.rows import Results
 
 
 def _field(name: str, way: str = "fleet") -> Callable[[Results], float | None]:
-    def read(results: Results) -> float | None:
-        row = results.row(way)
-        value: float | None = getattr(row, name) if row else None
-        return value
-
-    return read
+    return lambda results: field(results.row(way), name)
 
 
 def _against(way: str, name: str) -> Callable[[Results], float | None]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +19,7 @@ from tests.integration.streams import told, until
 
 pytestmark = [pytest.mark.model, pytest.mark.long, pytest.mark.timeout(900)]
 
-SHOW = bool(os.environ.get("FLEET_SHOW"))
-CLIENTS, TOKENS = (12, (900, 1200, 1500)) if SHOW else (4, (500, 700))
+CLIENTS, TOKENS = 12, (900, 1200, 1500)
 GATEWAY_EXIT_SECONDS = 30 * EXIT_SCALE
 _REPLACED = ("gateway", "sidecar.chat")
 

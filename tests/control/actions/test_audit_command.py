@@ -79,7 +79,7 @@ def test_what_node_and_laptop_both_wrote_is_one_entry_and_the_nodes_word_counts(
 
 def test_a_row_says_who_what_when_and_steers_no_terminal() -> None:
     line = a_line(0, "r1", before="a" * 64, after="b" * 64, git_commit="c0ffee", git_dirty=True, text="\x1b[2J")
-    row = verb._harmless(verb._row(Entry(node="mini-1", line=line, places=("mini-1",))))
+    row = verb.harmless(verb._row(Entry(node="mini-1", line=line, places=("mini-1",))))
     assert row == (
         "1970-01-01 00:00:00  mini-1  deploy  committed  ann@desk  aaaaaaaaaaaa -> bbbbbbbbbbbb  commit c0ffee+  ?[2J"
     )

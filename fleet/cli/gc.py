@@ -11,7 +11,7 @@ from fleet.cli.nodewords import asking_of, exit_code_of, harmless
 from fleet.cli.place import Place
 from fleet.control.actions.gc import Swept, collect
 from fleet.vocabulary.contracts.codec import plain
-from fleet.vocabulary.contracts.sync import Collect
+from fleet.vocabulary.contracts.questions import Collect
 from fleet.vocabulary.units import bytes_text
 
 

@@ -13,7 +13,7 @@ from fleet.cli.place import Place
 from fleet.control.actions.asking import Answer
 from fleet.control.actions.history import histories
 from fleet.vocabulary.contracts.codec import plain
-from fleet.vocabulary.contracts.sync import History, KeptRelease
+from fleet.vocabulary.contracts.questions import History, KeptRelease
 
 
 @click.command()

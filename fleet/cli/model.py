@@ -23,7 +23,7 @@ from fleet.control.supply.cache import Cache
 from fleet.control.supply.models import lock_folder, lock_hub, manifest_text
 from fleet.errors import FleetError, UsageError
 from fleet.vocabulary.clock import SystemClock
-from fleet.vocabulary.contracts.sync import Collect
+from fleet.vocabulary.contracts.questions import Collect
 from fleet.vocabulary.units import bytes_text, parse_bytes
 
 _ON = click.option("--on", metavar="SELECTOR", help="These nodes: names, groups, @tags, mem_gb>=64, !not.")

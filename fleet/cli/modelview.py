@@ -9,7 +9,7 @@ from typing import Any
 from fleet.control.actions.modellist import NodeModels
 from fleet.control.desired.modelfit import Answer
 from fleet.vocabulary.contracts.codec import plain
-from fleet.vocabulary.contracts.sync import StoredModel
+from fleet.vocabulary.contracts.questions import StoredModel
 from fleet.vocabulary.units import bytes_text, seconds_text
 
 _HEAD = ("NODE", "MODEL", "SIZE", "USED", "WHY IT IS THERE")

@@ -47,6 +47,7 @@ from fleet.vocabulary.contracts.desired import (
     Pmset,
     Tree,
 )
+from fleet.vocabulary.contracts.frames import FromNode
 from fleet.vocabulary.contracts.sync import (
     MAGIC,
     Adopted,
@@ -56,7 +57,6 @@ from fleet.vocabulary.contracts.sync import (
     Desired,
     Done,
     Event,
-    FromNode,
     Hello,
     Observed,
     Progress,

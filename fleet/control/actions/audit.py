@@ -11,7 +11,7 @@ from fleet.control.inventory.project import Project
 from fleet.control.rollout.audit import AuditFile
 from fleet.errors import FleetError
 from fleet.vocabulary.contracts.audit import AuditLine
-from fleet.vocabulary.contracts.sync import AuditLines
+from fleet.vocabulary.contracts.questions import AuditLines
 from fleet.vocabulary.names import NodeName
 
 LAPTOP = "laptop"

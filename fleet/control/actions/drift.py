@@ -16,7 +16,8 @@ from fleet.control.rollout.conversation import Conversation
 from fleet.control.rollout.plan import HIDDEN
 from fleet.errors import NodeError
 from fleet.vocabulary.contracts.desired import DesiredState, File
-from fleet.vocabulary.contracts.sync import Hello, LastWrite, Observed, Step, Verified
+from fleet.vocabulary.contracts.questions import Verified
+from fleet.vocabulary.contracts.sync import Hello, LastWrite, Observed, Step
 
 _WAS_TO = re.compile(r"(mode|owner) (\S+) -> (\S+)")
 _WORDS = {

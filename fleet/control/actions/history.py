@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from fleet.control.actions.asking import Answer, Asking
 from fleet.control.inventory import Node
-from fleet.vocabulary.contracts.sync import History
+from fleet.vocabulary.contracts.questions import History
 
 
 def histories(nodes: Sequence[Node], asking: Asking) -> Iterator[Answer[History]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fleet.control.actions.asking import Asking
 from fleet.control.inventory import Node
 from fleet.errors import FleetError
-from fleet.vocabulary.contracts.sync import Models
+from fleet.vocabulary.contracts.questions import Models
 from fleet.vocabulary.names import NodeName
 
 

@@ -15,7 +15,8 @@ from fleet.control.supply.cache import Cache
 from fleet.control.supply.models import model_file
 from fleet.errors import FleetError, NodeError
 from fleet.vocabulary.contracts.model import ModelManifest
-from fleet.vocabulary.contracts.sync import Missing, Stowing
+from fleet.vocabulary.contracts.questions import Stowing
+from fleet.vocabulary.contracts.sync import Missing
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.units import bytes_text
 

@@ -19,7 +19,8 @@ from fleet.errors import FleetError, HostKeyError, NodeError, Unreachable
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import Outcome, Phase
 from fleet.vocabulary.contracts.gateway_admin import DEPLOY, DoorRequest
-from fleet.vocabulary.contracts.sync import Facts, Hello, Reboot
+from fleet.vocabulary.contracts.questions import Reboot
+from fleet.vocabulary.contracts.sync import Facts, Hello
 from fleet.vocabulary.names import Intent, NodeName
 from fleet.vocabulary.secret import Secret
 

@@ -17,7 +17,8 @@ from fleet.control.rollout.nodejob import NodeJob
 from fleet.control.supply.cache import Cache
 from fleet.errors import FleetError, NodeError
 from fleet.vocabulary.contracts.desired import Blob, Daemon, DesiredState, File, Tree
-from fleet.vocabulary.contracts.sync import Hello, History, Missing
+from fleet.vocabulary.contracts.questions import History
+from fleet.vocabulary.contracts.sync import Hello, Missing
 from fleet.vocabulary.names import NodeName
 
 _NAMED = 6

@@ -8,7 +8,8 @@ from fleet.control.link.deadline import Deadline
 from fleet.control.link.protocol import WAIT_SECONDS, Channel, ChannelEnded
 from fleet.errors import ProtocolError
 from fleet.vocabulary.contracts.codec import ContractError, canonical, decode
-from fleet.vocabulary.contracts.sync import MAGIC, MAX_FRAME_BYTES, FromNode, ToNode
+from fleet.vocabulary.contracts.frames import FromNode, ToNode
+from fleet.vocabulary.contracts.sync import MAGIC, MAX_FRAME_BYTES
 
 T = TypeVar("T")
 

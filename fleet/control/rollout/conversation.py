@@ -13,30 +13,16 @@ from fleet.control.supply.filepart import FilePart
 from fleet.errors import FleetError, NodeError, NotAdopted, ProtocolError, SupplyError, Unreachable
 from fleet.vocabulary.argv import Argv
 from fleet.vocabulary.contracts.desired import DesiredState, Tree
-from fleet.vocabulary.contracts.sync import (
-    PROTOCOL,
+from fleet.vocabulary.contracts.frames import FromNode, ToNode
+from fleet.vocabulary.contracts.questions import (
     AuditLines,
-    BlobPart,
-    Bye,
     Collect,
     Collected,
-    Commit,
     Confirm,
     Confirmed,
-    Desired,
-    Done,
-    Event,
-    Failed,
-    FromNode,
-    Held,
-    Hello,
     History,
-    Hold,
     ListModels,
-    Missing,
     Models,
-    Observed,
-    Progress,
     Prove,
     Proved,
     ReadAudit,
@@ -46,13 +32,28 @@ from fleet.vocabulary.contracts.sync import (
     Recall,
     Recalled,
     Seal,
-    Staged,
     Stow,
     Stowed,
     Stowing,
-    ToNode,
     Verified,
     Verify,
+)
+from fleet.vocabulary.contracts.sync import (
+    PROTOCOL,
+    BlobPart,
+    Bye,
+    Commit,
+    Desired,
+    Done,
+    Event,
+    Failed,
+    Held,
+    Hello,
+    Hold,
+    Missing,
+    Observed,
+    Progress,
+    Staged,
 )
 from fleet.vocabulary.layout import NodeLayout
 from fleet.vocabulary.names import NodeName, RunId

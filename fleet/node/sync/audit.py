@@ -11,7 +11,8 @@ import re
 from fleet.node.sync.machine import Machine
 from fleet.vocabulary.contracts.audit import AuditLine, chained, parse_audit
 from fleet.vocabulary.contracts.codec import canonical
-from fleet.vocabulary.contracts.sync import AuditLines, ReadAudit, RunRequest
+from fleet.vocabulary.contracts.questions import AuditLines, ReadAudit
+from fleet.vocabulary.contracts.sync import RunRequest
 
 _FILE_BYTES = 1 << 20
 _FILES = 5

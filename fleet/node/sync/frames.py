@@ -9,7 +9,8 @@ from typing import Any, BinaryIO, Protocol, cast
 
 from fleet.node.sync.problem import Problem
 from fleet.vocabulary.contracts.codec import ContractError, canonical, decode
-from fleet.vocabulary.contracts.sync import MAGIC, MAX_FRAME_BYTES, FromNode, ToNode
+from fleet.vocabulary.contracts.frames import FromNode, ToNode
+from fleet.vocabulary.contracts.sync import MAGIC, MAX_FRAME_BYTES
 
 _LOOK_SECONDS = 1.0
 

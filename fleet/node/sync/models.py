@@ -8,7 +8,7 @@ from fleet.node.sync.machine import Machine
 from fleet.node.sync.pulled import FOLDER_NAME, spared_until
 from fleet.node.sync.tail import services
 from fleet.vocabulary.contracts.desired import DesiredState, Tree
-from fleet.vocabulary.contracts.sync import Models, StoredModel
+from fleet.vocabulary.contracts.questions import Models, StoredModel
 
 
 def list_models(machine: Machine) -> Models:

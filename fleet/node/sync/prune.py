@@ -17,7 +17,8 @@ from fleet.node.sync.problem import Problem
 from fleet.node.sync.pulled import spared_until
 from fleet.vocabulary.contracts.codec import ContractError, decode
 from fleet.vocabulary.contracts.desired import Daemon, DesiredState, File, Keep, Tree
-from fleet.vocabulary.contracts.sync import Adopted, Collected, Dropped
+from fleet.vocabulary.contracts.questions import Collected, Dropped
+from fleet.vocabulary.contracts.sync import Adopted
 
 _DIGEST = r"[0-9a-f]{64}"
 _OURS = {

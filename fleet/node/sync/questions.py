@@ -13,7 +13,7 @@ from fleet.node.sync.problem import Problem
 from fleet.node.sync.reboot import prove
 from fleet.node.sync.verify import verify
 from fleet.vocabulary.contracts.audit import AuditLine
-from fleet.vocabulary.contracts.sync import (
+from fleet.vocabulary.contracts.questions import (
     AuditLines,
     Confirm,
     Confirmed,

@@ -12,7 +12,7 @@ from fleet.node.sync.gates import Gates
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.problem import Problem
 from fleet.vocabulary.contracts.audit import AuditLine
-from fleet.vocabulary.contracts.sync import Proved, Reboot, Rebooting
+from fleet.vocabulary.contracts.questions import Proved, Reboot, Rebooting
 from fleet.vocabulary.macos.system import parse_fdesetup
 
 _PROOF_SECONDS = 600.0

@@ -37,10 +37,10 @@ from fleet.node.sync.texts import last_writes, live_texts
 from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.codec import digest_of
 from fleet.vocabulary.contracts.desired import DesiredState, Keep
+from fleet.vocabulary.contracts.questions import Collect, Reboot, Recall, Seal, Stow, Stowing
 from fleet.vocabulary.contracts.sync import (
     BlobPart,
     Bye,
-    Collect,
     Commit,
     Desired,
     Done,
@@ -50,14 +50,9 @@ from fleet.vocabulary.contracts.sync import (
     Hold,
     Lease,
     Observed,
-    Reboot,
-    Recall,
     RunRequest,
-    Seal,
     Staged,
     Step,
-    Stow,
-    Stowing,
 )
 
 _RECORD = Step(

@@ -14,7 +14,7 @@ from fleet.node.sync.pulled import FOLDER_NAME, mark_pulled
 from fleet.node.sync.safety import check_state
 from fleet.node.sync.stage import Stage
 from fleet.vocabulary.contracts.desired import DesiredState, Tree
-from fleet.vocabulary.contracts.sync import Stow, Stowed
+from fleet.vocabulary.contracts.questions import Stow, Stowed
 
 
 def stowage(machine: Machine, wish: Stow) -> DesiredState:

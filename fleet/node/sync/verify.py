@@ -10,7 +10,7 @@ from fleet.node.sync.machine import Machine
 from fleet.node.sync.observe import holds
 from fleet.node.sync.unpack import MANIFEST, read_manifest
 from fleet.vocabulary.contracts.desired import Daemon, File, Tree
-from fleet.vocabulary.contracts.sync import Flaw, Verified
+from fleet.vocabulary.contracts.questions import Flaw, Verified
 
 _FLAWS_AT_MOST = 200
 

@@ -23,7 +23,8 @@ from fleet.testing.clock import FakeClock
 from fleet.testing.inventories import inventory_of
 from fleet.testing.link import FakeLink, FakeSession
 from fleet.vocabulary.contracts.audit import AuditLine
-from fleet.vocabulary.contracts.sync import MAGIC, AuditLines, Hello
+from fleet.vocabulary.contracts.questions import AuditLines
+from fleet.vocabulary.contracts.sync import MAGIC, Hello
 from fleet.vocabulary.names import NodeName
 
 INVENTORY = inventory_of("all: {hosts: {mini-1: {host_key: ssh-ed25519 AAAA, edge_key: x}, mini-2: {}}}")

@@ -17,7 +17,9 @@ from fleet.errors import NodeError, NotAdopted, Unreachable
 from fleet.testing.clock import FakeClock
 from fleet.testing.inventories import inventory_of
 from fleet.testing.link import FakeLink, FakeSession
-from fleet.vocabulary.contracts.sync import MAGIC, Collect, Collected, Dropped, Failed, FromNode, Hello
+from fleet.vocabulary.contracts.frames import FromNode
+from fleet.vocabulary.contracts.questions import Collect, Collected, Dropped
+from fleet.vocabulary.contracts.sync import MAGIC, Failed, Hello
 from fleet.vocabulary.names import NodeName
 
 INVENTORY = inventory_of("all: {hosts: {mini-1: {host_key: ssh-ed25519 AAAA, edge_key: x}, mini-2: {}}}")

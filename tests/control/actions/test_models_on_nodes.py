@@ -26,7 +26,7 @@ from fleet.node.sync.frames import Wire
 from fleet.node.sync.session import Session
 from fleet.testing.clock import FakeClock
 from fleet.testing.link import FakeLink, FakeSession
-from fleet.vocabulary.contracts.sync import Models, StoredModel
+from fleet.vocabulary.contracts.questions import Models, StoredModel
 from fleet.vocabulary.names import NodeName
 from tests.node.sync.sync_kit import Node as Mac
 from tests.node.sync.sync_kit import adopted

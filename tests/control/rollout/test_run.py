@@ -28,7 +28,7 @@ from fleet.control.rollout.walk import Walk
 from fleet.errors import NodeError, NotAdopted, ProtocolError, Unreachable
 from fleet.testing.clock import FakeClock
 from fleet.testing.link import FakeChannel, FakeLink, FakeSession
-from fleet.vocabulary.contracts import sync
+from fleet.vocabulary.contracts import frames, questions, sync
 from fleet.vocabulary.contracts.codec import decode
 from fleet.vocabulary.contracts.desired import Blob, DesiredState, File
 from fleet.vocabulary.contracts.events import Outcome, RunEvent
@@ -80,7 +80,7 @@ class Node:
         self.commands.append(command)
         verb = command.split(LAYOUT.helper, 1)[1].split()[0]
 
-        def say(frame: sync.FromNode) -> None:
+        def say(frame: frames.FromNode) -> None:
             stdout.write(encode_frame(frame))
 
         stdout.write(b"Welcome to mac-1!\n" + sync.MAGIC)
@@ -96,13 +96,13 @@ class Node:
         say(sync.Hello(idle=self.idle, state_id=STATE.state_id, release=self.live, facts=facts))
         return 0 if self.idle else self._session(stdin, say)
 
-    def _session(self, stdin: BinaryIO, say: Callable[[sync.FromNode], object]) -> int:
+    def _session(self, stdin: BinaryIO, say: Callable[[frames.FromNode], object]) -> int:
         first = self._read(stdin)
-        if isinstance(first, sync.Recall):
+        if isinstance(first, questions.Recall):
             return self._back(stdin, say)
-        if isinstance(first, sync.Confirm):
+        if isinstance(first, questions.Confirm):
             self.confirmed.append(first.run_id)
-            say(sync.Confirmed(run_id=first.run_id))
+            say(questions.Confirmed(run_id=first.run_id))
             return 0
         assert isinstance(first, sync.Desired)
         missing = (sync.Missing(digest=DIGEST, offset=self.offset),)
@@ -121,9 +121,9 @@ class Node:
                 case _:
                     return 0
 
-    def _back(self, stdin: BinaryIO, say: Callable[[sync.FromNode], object]) -> int:
+    def _back(self, stdin: BinaryIO, say: Callable[[frames.FromNode], object]) -> int:
         """A rollback: the state that is kept here, and then exactly it."""
-        say(sync.Recalled(state=OLD))
+        say(questions.Recalled(state=OLD))
         wanted = self._read(stdin)
         assert isinstance(wanted, sync.Desired)
         say(sync.Observed(steps=(STEP,)))
@@ -134,7 +134,7 @@ class Node:
         say(sync.Done(outcome="committed"))
         return 0
 
-    def _journal(self, say: Callable[[sync.FromNode], object], *, after: int, cut: int | None = None) -> int:
+    def _journal(self, say: Callable[[frames.FromNode], object], *, after: int, cut: int | None = None) -> int:
         passed = "ok" if self.outcome == "committed" else "failed"
         events = [
             sync.Event(seq=1, at_seconds=1, phase="begin", status="ok", text="1 step"),
@@ -163,11 +163,11 @@ class Node:
         return 0
 
     @staticmethod
-    def _read(stdin: BinaryIO) -> sync.ToNode:
+    def _read(stdin: BinaryIO) -> frames.ToNode:
         size = stdin.readline()
         if not size:
             return sync.Bye()
-        found: sync.ToNode = decode(stdin.read(int(size) + 1), sync.ToNode)  # type: ignore[arg-type]
+        found: frames.ToNode = decode(stdin.read(int(size) + 1), frames.ToNode)  # type: ignore[arg-type]
         return found
 
 

@@ -18,7 +18,8 @@ from fleet.node.sync.journal import read_events
 from fleet.node.sync.pending import hand_over, read_request
 from fleet.node.sync.tail import kick
 from fleet.testing.clock import FakeClock
-from fleet.vocabulary.contracts.sync import Confirm, Confirmed, Failed
+from fleet.vocabulary.contracts.questions import Confirm, Confirmed
+from fleet.vocabulary.contracts.sync import Failed
 
 
 def to_be_confirmed(node: Node, run_id: str, seconds: float = 60.0) -> None:

@@ -29,7 +29,8 @@ from fleet.testing.clock import FakeClock
 from fleet.testing.inventories import inventory_of
 from fleet.testing.link import FakeLink, FakeSession
 from fleet.vocabulary.contracts.desired import Blob, Command, File, Pmset, Tree
-from fleet.vocabulary.contracts.sync import Commit, History
+from fleet.vocabulary.contracts.questions import History
+from fleet.vocabulary.contracts.sync import Commit
 
 INVENTORY = inventory_of("all: {hosts: {mini-1: {host_key: ssh-ed25519 AAAA, edge_key: x}, mini-2: {host_key: k}}}")
 PLAYBOOK = Playbook(path=Path("site.yml"), plays=(Play(name="all", hosts="all", place="site.yml:1:1"),))

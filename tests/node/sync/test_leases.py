@@ -23,20 +23,9 @@ from fleet.node.sync.problem import Problem
 from fleet.node.sync.session import Session
 from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.desired import Command
-from fleet.vocabulary.contracts.sync import (
-    AuditLines,
-    Bye,
-    Commit,
-    Desired,
-    Done,
-    Failed,
-    FromNode,
-    Held,
-    Hello,
-    Hold,
-    Observed,
-    ReadAudit,
-)
+from fleet.vocabulary.contracts.frames import FromNode
+from fleet.vocabulary.contracts.questions import AuditLines, ReadAudit
+from fleet.vocabulary.contracts.sync import Bye, Commit, Desired, Done, Failed, Held, Hello, Hold, Observed
 
 ANN = Hold(holder="ann@desk", key_fingerprint="SHA256:ann")
 BOB = Hold(holder="bob@home")

@@ -14,7 +14,8 @@ from fleet.node.sync.frames import Wire
 from fleet.node.sync.session import Session
 from fleet.vocabulary.contracts.codec import canonical, decode
 from fleet.vocabulary.contracts.desired import Command
-from fleet.vocabulary.contracts.sync import MAGIC, BlobPart, Commit, Desired, Failed, FromNode, Observed, ToNode
+from fleet.vocabulary.contracts.frames import FromNode, ToNode
+from fleet.vocabulary.contracts.sync import MAGIC, BlobPart, Commit, Desired, Failed, Observed
 
 
 @pytest.fixture

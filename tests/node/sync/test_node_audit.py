@@ -17,7 +17,7 @@ from fleet.node.sync.apply import apply
 from fleet.node.sync.audit import read_audit, record
 from fleet.node.sync.disk import Disk
 from fleet.vocabulary.contracts.audit import AuditLine
-from fleet.vocabulary.contracts.sync import ReadAudit
+from fleet.vocabulary.contracts.questions import ReadAudit
 
 
 def a_line(number: int) -> AuditLine:

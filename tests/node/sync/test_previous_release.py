@@ -36,22 +36,9 @@ from fleet.testing.launchd import FakeMac
 from fleet.traffic.config import GatewayConfig
 from fleet.vocabulary.contracts.codec import decode
 from fleet.vocabulary.contracts.desired import DesiredState
-from fleet.vocabulary.contracts.sync import (
-    MAGIC,
-    BlobPart,
-    Bye,
-    Commit,
-    Desired,
-    Done,
-    FromNode,
-    Hello,
-    History,
-    Observed,
-    ReadHistory,
-    Recall,
-    Recalled,
-    ToNode,
-)
+from fleet.vocabulary.contracts.frames import FromNode, ToNode
+from fleet.vocabulary.contracts.questions import History, ReadHistory, Recall, Recalled
+from fleet.vocabulary.contracts.sync import MAGIC, BlobPart, Bye, Commit, Desired, Done, Hello, Observed
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "previous-release"
 RELEASE = json.loads((SAMPLES / "release.json").read_text())

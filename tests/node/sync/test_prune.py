@@ -17,7 +17,8 @@ from fleet.node.sync.ownlog import LIMIT_BYTES, bound_own_log
 from fleet.node.sync.pending import pending_run
 from fleet.node.sync.prune import prune
 from fleet.vocabulary.contracts.desired import Keep, Tree
-from fleet.vocabulary.contracts.sync import BlobPart, Bye, Collect, Collected, Desired, Failed, Observed
+from fleet.vocabulary.contracts.questions import Collect, Collected
+from fleet.vocabulary.contracts.sync import BlobPart, Bye, Desired, Failed, Observed
 
 __all__ = ["node"]
 

@@ -13,22 +13,8 @@ from fleet.node.sync import releases
 from fleet.node.sync.leases import Leases
 from fleet.node.sync.unpack import MANIFEST
 from fleet.vocabulary.contracts.desired import Tree, TreeFile
-from fleet.vocabulary.contracts.sync import (
-    Bye,
-    Commit,
-    Desired,
-    Done,
-    Failed,
-    Held,
-    History,
-    Hold,
-    Observed,
-    ReadHistory,
-    Recall,
-    Recalled,
-    Verified,
-    Verify,
-)
+from fleet.vocabulary.contracts.questions import History, ReadHistory, Recall, Recalled, Verified, Verify
+from fleet.vocabulary.contracts.sync import Bye, Commit, Desired, Done, Failed, Held, Hold, Observed
 
 
 @pytest.fixture

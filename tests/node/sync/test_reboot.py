@@ -14,7 +14,7 @@ from fleet.node.sync.problem import GateFailed, Problem
 from fleet.node.sync.reboot import prove, reboot
 from fleet.vocabulary.contracts.codec import canonical
 from fleet.vocabulary.contracts.desired import PortGate
-from fleet.vocabulary.contracts.sync import Reboot, Rebooting
+from fleet.vocabulary.contracts.questions import Reboot, Rebooting
 
 WORD = "the password of an account"
 

@@ -22,6 +22,7 @@ from fleet.node.sync.session import Session
 from fleet.node.sync.tail import Tail
 from fleet.vocabulary.contracts.codec import canonical, decode
 from fleet.vocabulary.contracts.desired import Blob, File, LaunchdGate, Tree
+from fleet.vocabulary.contracts.frames import FromNode
 from fleet.vocabulary.contracts.sync import (
     MAGIC,
     BlobPart,
@@ -31,7 +32,6 @@ from fleet.vocabulary.contracts.sync import (
     Done,
     Event,
     Failed,
-    FromNode,
     Hello,
     Observed,
     RunRequest,

@@ -24,18 +24,9 @@ from fleet.node.sync.pending import pending_run
 from fleet.node.sync.session import Session
 from fleet.testing.clock import FakeClock
 from fleet.vocabulary.contracts.audit import AuditLine
-from fleet.vocabulary.contracts.sync import (
-    AuditLines,
-    BlobPart,
-    Commit,
-    Desired,
-    Done,
-    Failed,
-    FromNode,
-    Hold,
-    Observed,
-    ReadAudit,
-)
+from fleet.vocabulary.contracts.frames import FromNode
+from fleet.vocabulary.contracts.questions import AuditLines, ReadAudit
+from fleet.vocabulary.contracts.sync import BlobPart, Commit, Desired, Done, Failed, Hold, Observed
 
 _TURNS_AT_MOST = 20_000
 EXAMPLES = 200 if os.environ.get("FLEET_SHOW") else 10

@@ -17,23 +17,9 @@ from fleet.node.sync import releases
 from fleet.node.sync.keeping import PULLED_DAYS
 from fleet.node.sync.prune import prune, prune_models
 from fleet.vocabulary.contracts.desired import Keep, Tree, TreeFile
-from fleet.vocabulary.contracts.sync import (
-    BlobPart,
-    Bye,
-    Collect,
-    Collected,
-    Desired,
-    Failed,
-    FromNode,
-    Hold,
-    ListModels,
-    Models,
-    Observed,
-    Seal,
-    Stow,
-    Stowed,
-    Stowing,
-)
+from fleet.vocabulary.contracts.frames import FromNode
+from fleet.vocabulary.contracts.questions import Collect, Collected, ListModels, Models, Seal, Stow, Stowed, Stowing
+from fleet.vocabulary.contracts.sync import BlobPart, Bye, Desired, Failed, Hold, Observed
 
 __all__ = ["node"]
 

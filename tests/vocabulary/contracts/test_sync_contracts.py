@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.vocabulary.contracts import sync
+from fleet.vocabulary.contracts import frames, sync
 from fleet.vocabulary.contracts.codec import ContractError, build, canonical, decode, digest_of, plain
 from fleet.vocabulary.contracts.desired import (
     Blob,
@@ -27,7 +27,7 @@ from fleet.vocabulary.contracts.desired import (
 )
 from fleet.vocabulary.layout import NodeLayout
 
-FRAMES = [*typing.get_args(sync.FromNode), *typing.get_args(sync.ToNode)]
+FRAMES = [*typing.get_args(frames.FromNode), *typing.get_args(frames.ToNode)]
 RECORDS = [sync.RunRequest, sync.Adopted, DesiredState, NodeLayout]
 TEXT = st.text(max_size=12)
 
@@ -62,7 +62,7 @@ def test_every_struct_survives_the_wire(kind: type, data: st.DataObject) -> None
     assert decode(canonical(value), kind) == value
 
 
-@pytest.mark.parametrize("union", [sync.FromNode, sync.ToNode, Item])
+@pytest.mark.parametrize("union", [frames.FromNode, frames.ToNode, Item])
 def test_kinds_are_told_apart_and_never_shared(union: Any) -> None:
     kinds = [each.kind for each in typing.get_args(union)]
     assert len(set(kinds)) == len(kinds)
@@ -93,7 +93,7 @@ def test_a_field_of_a_newer_fleet_is_ignored_and_an_unset_one_left_out() -> None
         ('{"protocol":true}', sync.Hello, "$.protocol: expected int, found bool"),
         ('{"steps":{}}', sync.Observed, "$.steps: expected a list, found dict"),
         ('{"steps":[{"key":"k","kind_of":"f","action":1,"task":""}]}', sync.Observed, "$.steps[0].action"),
-        ('{"kind":"later"}', sync.ToNode, "unknown kind 'later', expected one of blob, bye, collect, commit"),
+        ('{"kind":"later"}', frames.ToNode, "unknown kind 'later', expected one of blob, bye, collect, commit"),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_place(text: str, kind: Any, words: str) -> None:

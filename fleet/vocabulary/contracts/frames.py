@@ -1,0 +1,83 @@
+"""Every frame that may come from a node, and every one that may go to it. Standard library only; travels with sync."""
+
+from __future__ import annotations
+
+from fleet.vocabulary.contracts.questions import (
+    AuditLines,
+    Collect,
+    Collected,
+    Confirm,
+    Confirmed,
+    History,
+    ListModels,
+    Models,
+    Prove,
+    Proved,
+    ReadAudit,
+    ReadHistory,
+    Reboot,
+    Rebooting,
+    Recall,
+    Recalled,
+    Seal,
+    Stow,
+    Stowed,
+    Stowing,
+    Verified,
+    Verify,
+)
+from fleet.vocabulary.contracts.sync import (
+    BlobPart,
+    Bye,
+    Commit,
+    Desired,
+    Done,
+    Event,
+    Failed,
+    Held,
+    Hello,
+    Hold,
+    Observed,
+    Progress,
+    Staged,
+)
+
+FromNode = (
+    Hello
+    | Observed
+    | Held
+    | Progress
+    | Staged
+    | Event
+    | Done
+    | Failed
+    | Collected
+    | Confirmed
+    | AuditLines
+    | History
+    | Recalled
+    | Verified
+    | Rebooting
+    | Proved
+    | Stowing
+    | Stowed
+    | Models
+)
+ToNode = (
+    Desired
+    | Hold
+    | BlobPart
+    | Commit
+    | Bye
+    | Collect
+    | Confirm
+    | ReadAudit
+    | ReadHistory
+    | Recall
+    | Verify
+    | Reboot
+    | Prove
+    | Stow
+    | Seal
+    | ListModels
+)

@@ -6,9 +6,9 @@ import asyncio
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncssh
@@ -24,6 +24,9 @@ from tests.sim.conftest import alive, eventually, real
 
 PATIENCE_SECONDS = 90.0
 """Only for what never ends: ciphering megabytes takes half a minute on a machine that has much else to do."""
+
+MUCH_BYTES = 6 * 1024 * 1024
+"""More than a channel's window."""
 
 needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh client here")
 needs_sshd = pytest.mark.skipif(find_sshd() is None, reason="no sshd here")
@@ -124,17 +127,31 @@ async def test_a_terminal_is_one(door: Door) -> None:
 
 
 async def test_loopback_is_forwarded_so_a_jump_to_another_node_works(door: Door) -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        port = listener.getsockname()[1]
-        asyncio.get_running_loop().run_in_executor(None, _answer, listener)
-        process = await asyncio.create_subprocess_exec(
-            *door.ssh()[:-1], "-W", f"127.0.0.1:{port}", "127.0.0.1",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+    async with _target(_upper_after_the_end) as port:
+        process = await _forwarded(door, port)
         out, _ = await asyncio.wait_for(process.communicate(b"hi\n"), PATIENCE_SECONDS)
-    assert out == b"HI\n"
+    assert (out, process.returncode) == (b"HI\n", 0)
+
+
+async def test_a_target_that_speaks_first_and_hangs_up_ends_the_jump(door: Door) -> None:
+    async with _target(_greet_and_hang_up) as port:
+        process = await _forwarded(door, port)
+        assert process.stdout
+        out = await asyncio.wait_for(process.stdout.read(), PATIENCE_SECONDS)
+        assert (out, await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)) == (b"no more\n", 0)
+
+
+async def test_megabytes_that_a_target_sends_before_it_hangs_up_all_arrive(door: Door) -> None:
+    async with _target(_pour_and_hang_up) as port:
+        process = await _forwarded(door, port)
+        out, _ = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
+    assert (len(out), process.returncode) == (MUCH_BYTES, 0)
+
+
+async def test_a_port_where_nobody_listens_refuses_the_jump(door: Door) -> None:
+    process = await _forwarded(door, next(free_ports()))
+    _, err = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
+    assert (process.returncode, b"stdio forwarding failed" in err) == (255, True)
 
 
 async def test_an_unknown_key_is_not_let_in(door: Door) -> None:
@@ -211,7 +228,36 @@ async def test_a_machine_that_goes_off_takes_its_sessions_along(inside: Door) ->
     assert await asyncio.wait_for(process.wait(), PATIENCE_SECONDS) == 255
 
 
-def _answer(listener: socket.socket) -> None:
-    peer, _ = listener.accept()
-    with peer:
-        peer.sendall(peer.recv(100).upper())
+Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def _target(talk: Conversation) -> AsyncIterator[int]:
+    """A port that has one conversation with whoever comes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await talk(reader, writer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def _forwarded(door: Door, port: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *door.ssh()[:-1], "-W", f"127.0.0.1:{port}", "127.0.0.1",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def _upper_after_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write((await reader.read()).upper())
+
+
+async def _greet_and_hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"no more\n")
+
+
+async def _pour_and_hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"x" * MUCH_BYTES)

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncssh
 
+from fleet.sim.doors.forwarding import forward
 from fleet.sim.doors.latency import slow_down
 from fleet.sim.doors.session import ExecSession
 from fleet.sim.tree import NodeTree
@@ -147,5 +148,5 @@ class _Server(asyncssh.SSHServer):  # type: ignore[misc] # asyncssh is not impor
         host, port = (self._connection.get_extra_info("peername") or ("127.0.0.1", 0))[:2]
         return ExecSession(self._tree.exec, f"{host} {port} 127.0.0.1 22", self._sessions)
 
-    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:  # noqa: ARG002 (asyncssh's signature)
-        return dest_host in _LOOPBACK
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:  # noqa: ARG002 (asyncssh's signature)
+        return forward(dest_host, dest_port) if dest_host in _LOOPBACK else False

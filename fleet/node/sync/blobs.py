@@ -45,7 +45,7 @@ class Blobs:
         return tuple(
             Missing(digest=digest, offset=self._offset(blob))
             for digest, blob in self.wanted().items()
-            if not self._landed(blob)
+            if not self.landed(blob)
         )
 
     def needed_bytes(self, missing: tuple[Missing, ...]) -> int:
@@ -106,10 +106,18 @@ class Blobs:
         """Where a blob grows."""
         return f"{self.machine.layout.blob(blob.hex)}.part"
 
+    def drop(self, blob: Blob) -> None:
+        """Forget what came of a blob."""
+        self.machine.disk.remove(self.part(blob))
+
+    def land(self, blob: Blob) -> None:
+        """Give a `.part` that is whole, and was verified, its name."""
+        self.machine.disk.rename(self.part(blob), self.machine.layout.blob(blob.hex))
+
     def _offset(self, blob: Blob) -> int:
         return self.machine.disk.stat(self.part(blob)).size or 0
 
-    def _landed(self, blob: Blob) -> bool:
+    def landed(self, blob: Blob) -> bool:
         """Whether the blob is here and verified; a `.part` that is complete is verified now, a too long one dropped."""
         if self.machine.disk.stat(self.machine.layout.blob(blob.hex)).size == blob.size:
             return True
@@ -134,10 +142,10 @@ class Blobs:
         with self.machine.disk.open(path) as file:
             matches = hmac.compare_digest(digest_file(file, hasher), blob.hex)
         if not matches or self.machine.disk.stat(path).size != blob.size:
-            self.machine.disk.remove(path)
+            self.drop(blob)
             raise Problem(
                 f"blob {blob.digest} arrived with another content",
                 code="digest",
                 hint="deploy again: it will be sent from its beginning",
             )
-        self.machine.disk.rename(path, self.machine.layout.blob(blob.hex))
+        self.land(blob)

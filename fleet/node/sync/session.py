@@ -13,7 +13,9 @@ from fleet.node.sync import releases
 from fleet.node.sync.audit import made_live, record
 from fleet.node.sync.blobs import Blobs
 from fleet.node.sync.facts import boot_id, collect_facts
+from fleet.node.sync.fetching import Fetching
 from fleet.node.sync.frames import Wire
+from fleet.node.sync.giving import Heeding, giving
 from fleet.node.sync.holding import Holding
 from fleet.node.sync.launchd import service_state
 from fleet.node.sync.leases import Leases
@@ -37,6 +39,7 @@ from fleet.node.sync.texts import last_writes, live_texts
 from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.codec import digest_of
 from fleet.vocabulary.contracts.desired import DesiredState, Keep
+from fleet.vocabulary.contracts.peers import Fetch, Give, Still
 from fleet.vocabulary.contracts.questions import Collect, Reboot, Recall, Seal, Stow, Stowing
 from fleet.vocabulary.contracts.sync import (
     BlobPart,
@@ -124,10 +127,12 @@ class Session:
                 self._collect(frame)
             case Stow():
                 self._stow(frame)
+            case Give():
+                self._give(frame)
             case Reboot():
                 self._take(Hold(holder=frame.operator or "a restart"))
                 reboot(self.machine, frame, run_id=self.run_id, told=self.wire.send)
-            case BlobPart() | Commit() | Seal():
+            case BlobPart() | Commit() | Seal() | Fetch() | Still():
                 raise Problem(f"{frame.kind} comes too early", code="protocol")
             case _:
                 self.wire.send(answer(self.machine, frame))
@@ -176,7 +181,9 @@ class Session:
         free = self.machine.disk.free_bytes(self.machine.layout.root)
         self.wire.send(Stowing(missing=missing, needed_bytes=blobs.needed_bytes(missing), free_bytes=free))
         while not isinstance(frame := self.wire.receive(), Bye | None):
-            if not isinstance(frame, BlobPart | Seal):
+            if isinstance(frame, Still):
+                continue
+            if not isinstance(frame, BlobPart | Fetch | Seal):
                 raise Problem(f"{frame.kind} comes too late", code="protocol")
             if self._holding.fence is None:
                 self._take(Hold(holder=wish.holder))
@@ -187,6 +194,17 @@ class Session:
                 return
             self._receive(frame, state, blobs, roomy=roomy)
             roomy = True
+
+    def _give(self, wish: Give) -> None:
+        """Serve weights to other nodes until the laptop has heard enough, or is not heard any more. Takes no lease."""
+        stowage(self.machine, Stow(trees=wish.trees))  # weights and nothing else
+        with giving(self.machine, wish) as door:
+            self.wire.expect_more_within(wish.seconds, watcher=Heeding())
+            self.wire.send(door)
+            while isinstance(frame := self.wire.receive(), Still):
+                pass
+            if not isinstance(frame, Bye | None):
+                raise Problem(f"{frame.kind} has no place in giving", code="protocol")
 
     def _plan(self, state: DesiredState) -> None:
         check_state(self.machine, state)
@@ -223,9 +241,11 @@ class Session:
             match self.wire.receive():
                 case Hold() as wish:
                     self.wire.send(self._take(wish))
-                case BlobPart() as part:
+                case BlobPart() | Fetch() as part:
                     self._receive(part, state, blobs, roomy=roomy)
                     roomy = True
+                case Still():
+                    pass
                 case Commit() as commit:
                     self._commit(seen, commit)
                     return
@@ -236,13 +256,16 @@ class Session:
                 case frame:
                     raise Problem(f"{frame.kind} comes too late", code="protocol")
 
-    def _receive(self, part: BlobPart, state: DesiredState, blobs: Blobs, *, roomy: bool) -> None:
+    def _receive(self, part: BlobPart | Fetch, state: DesiredState, blobs: Blobs, *, roomy: bool) -> None:
         if self._holding.fence is None:
             self._take(Hold())
         self._holding.require()
         if not roomy:
             self._make_room(state, blobs)
-        blobs.receive(part, self.wire.reading)
+        if isinstance(part, Fetch):
+            self.wire.send(Fetching(blobs=blobs, proceed=self._holding.heard, told=self.wire.send).run(part))
+        else:
+            blobs.receive(part, self.wire.reading)
 
     def _make_room(self, state: DesiredState, blobs: Blobs) -> None:
         """See that there is space. Before a run is refused, every release goes but the live one and the one before."""

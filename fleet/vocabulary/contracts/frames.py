@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleet.vocabulary.contracts.peers import Fetch, Fetched, Give, Giving, Still
 from fleet.vocabulary.contracts.questions import (
     AuditLines,
     Collect,
@@ -62,6 +63,8 @@ FromNode = (
     | Stowing
     | Stowed
     | Models
+    | Giving
+    | Fetched
 )
 ToNode = (
     Desired
@@ -80,4 +83,7 @@ ToNode = (
     | Stow
     | Seal
     | ListModels
+    | Give
+    | Fetch
+    | Still
 )

@@ -18,7 +18,8 @@ import aiohttp
 import msgspec
 
 from fleet.sim.upstreams.mlx import SimulatedMlx
-from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing, Listen, Probing, Timeouts, Upstream
+from fleet.traffic.config import GatewayConfig, Listen, Probing, Timeouts, Upstream
+from fleet.traffic.keyring import HashedKey, KeyRing
 from fleet.vocabulary.names import GatewayRole
 from fleet.vocabulary.pins import pin_of
 

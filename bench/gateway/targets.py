@@ -14,7 +14,8 @@ import msgspec
 
 from bench.gateway.cases import ALL, CHAT, MESSAGES, RESPONSES, STREAM_200, UNARY_C1, UNARY_C64, Case, Dialect
 from bench.gateway.kit import HERE, PORTKEY, ROOT, python
-from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing, Listen, Upstream
+from fleet.traffic.config import GatewayConfig, Listen, Upstream
+from fleet.traffic.keyring import HashedKey, KeyRing
 from fleet.vocabulary.names import GatewayRole
 from fleet.vocabulary.pins import pin_of
 

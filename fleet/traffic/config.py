@@ -1,13 +1,15 @@
 """The gateway's configuration: what deploy writes to ROOT/etc/gateway.json and the gateway reads. Schema 1.
 
-Keys are in their own 0600 file (`keys_file`, a KeyRing). What a front shows an edge is in `key_file` of the upstream.
+Keys are in their own 0600 file (`keys_file`, a KeyRing of traffic/keyring.py). What a front shows an edge is in
+`key_file` of the upstream.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from fleet.vocabulary.names import GatewayRole, Track
+from fleet.traffic.policy import GrayTerms, Policy
+from fleet.vocabulary.names import GatewayRole, Sensitivity, Track
 
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,10 +22,17 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """USD per token as decimal text ("0.0000001"), as OpenRouter's model list says it: nothing is lost."""
+    """USD as decimal text ("0.0000001"), as OpenRouter's model list says it: nothing is lost.
+
+    `prompt`, `completion` and `cached` (a prompt's token that was read from the provider's cache; None = as `prompt`)
+    are per token, `request` and `image` per piece.
+    """
 
     prompt: str = "0"
     completion: str = "0"
+    request: str = "0"
+    image: str = "0"
+    cached: str | None = None
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,6 +44,8 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `works`: what it is asked for (`chat`, `completions`, `embeddings`); None = what its engine offers. A request may
     use `kv_bytes` of memory together with those in flight, at `kv_bytes_per_token`; None = no bound but
     `max_in_flight`. `prompt_cache_size`: how many prompts the server keeps. `headers` go with every request.
+    `price_most`: the dearest that the API's conditions allow (long prompts, hours); None = `price`. An `api` upstream
+    without a price is of unknown cost: it is no upstream of a track with a cap.
     """
 
     name: str
@@ -53,6 +64,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kv_bytes: int | None = None
     prompt_cache_size: int = 10
     price: Price | None = None
+    price_most: Price | None = None
     headers: dict[str, str] = {}
 
 
@@ -79,12 +91,21 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A scenario that a client asks for by model name, and its upstreams in order of preference."""
+    """A scenario that a client asks for by model name, and its upstreams in order of preference.
+
+    `sensitivity`: the least label of what comes here. `gray` names the gray route that takes its share of this one's
+    requests. Of a gray route: `gray_terms`. `folds_to` is the route that serves what this one refuses (a gray route
+    always has one; without one a dollar route answers 403 or 402).
+    """
 
     name: str
     upstreams: tuple[str, ...]
     track: Track = Track.PRIVATE
     timeouts: Timeouts | None = None
+    sensitivity: Sensitivity | None = None
+    gray: str | None = None
+    gray_terms: GrayTerms | None = None
+    folds_to: str | None = None
 
 
 class Probing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -210,7 +231,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     `allowed_hosts` are names that the Host header may carry besides IP addresses, localhost and the node's own name
     (`*` = any). `admin_port` is a loopback port for the admin door (contracts/gateway_admin.py); `state_dir` a folder
     for what must outlive a restart (the operator's intent). `log_file` is kept below `log_bytes` (and one older file);
-    without it everything goes to stderr.
+    without it everything goes to stderr. `policy` is a front's: without it nothing is counted or capped (an edge).
     """
 
     node: str
@@ -235,22 +256,5 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     log_bytes: int = 16 * 1024 * 1024
     wellness: Wellness = Wellness()
     watch: FleetWatch | None = None
-    schema: int = 1
-
-
-class HashedKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key by the SHA-256 (hex) of its text.
-
-    `scopes`: `inference`, `node` (snapshot, metrics), `admin`, `care` (of the admin door pace and intent only).
-    """
-
-    name: str
-    sha256: str
-    scopes: tuple[str, ...] = ("inference",)
-
-
-class KeyRing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The keys that a gateway accepts: the content of `keys_file`."""
-
-    keys: tuple[HashedKey, ...] = ()
+    policy: Policy | None = None
     schema: int = 1

@@ -50,6 +50,23 @@ class Track(StrEnum):
     PRIVATE = "private"
 
 
+class Sensitivity(StrEnum):
+    """How far the content of a request may go. Labels only rise; the order is that of the members."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    SENSITIVE = "sensitive"
+    RESTRICTED = "restricted"
+
+    @property
+    def rank(self) -> int:
+        """0 for public, 3 for restricted."""
+        return _RANKS[self]
+
+
+_RANKS = {label: rank for rank, label in enumerate(Sensitivity)}
+
+
 class Health(StrEnum):
     """How a node or service is doing, for people."""
 

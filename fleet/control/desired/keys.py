@@ -21,7 +21,7 @@ from fleet.control.desired.watchsecrets import watch_secret_files
 from fleet.control.inventory import Node
 from fleet.control.playbook.tasks import AgentDaemon
 from fleet.errors import InventoryError
-from fleet.traffic.config import HashedKey, KeyRing
+from fleet.traffic.keyring import HashedKey, KeyRing
 from fleet.vocabulary.names import GatewayRole, NodeName
 from fleet.vocabulary.secret import Secret
 from fleet.vocabulary.tokens import agent_token, metrics_key

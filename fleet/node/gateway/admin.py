@@ -27,7 +27,7 @@ from fleet.node.gateway.journal import Journal
 from fleet.node.gateway.ps import killed, live_request, live_requests
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.upstreams import Upstreams
-from fleet.traffic.config import HashedKey
+from fleet.traffic.keyring import HashedKey
 from fleet.traffic.openai_error import ApiError, Refused
 from fleet.vocabulary.contracts.gateway_admin import (
     AGENT,

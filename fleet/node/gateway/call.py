@@ -94,7 +94,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Admission(Protocol):
-    """The policy of the gateway, asked at three points of every request."""
+    """The policy of the gateway, asked at five points of every request."""
 
     async def admit(self, call: Call) -> None:
         """Before an upstream is chosen. May change `call.route` and add to `call.notes`. Raises Refused."""
@@ -107,8 +107,19 @@ class Admission(Protocol):
         """
         ...
 
+    def dressed(self, call: Call, upstream: LiveUpstream, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body as it goes to `upstream`, after its engine made it: what policy forces is in it. Must not wait."""
+        ...
+
     def answered(self, call: Call, upstream: LiveUpstream, headers: Mapping[str, str]) -> None:
         """`upstream` sent 200 and these headers (names in lower case). Must not raise, and must not wait."""
+        ...
+
+    def gave_up(self, call: Call, upstream: LiveUpstream, *, sent: bool) -> None:
+        """The attempt that was dispatched to `upstream` ended before a first token, and another may follow.
+
+        `sent`: whether any of it went out; what did may cost money. Must not raise, and must not wait.
+        """
         ...
 
 
@@ -122,7 +133,14 @@ class AdmitAll:
         """See Admission."""
         return None
 
+    def dressed(self, call: Call, upstream: LiveUpstream, request: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002 (the protocol's)
+        """See Admission."""
+        return request
+
     def answered(self, call: Call, upstream: LiveUpstream, headers: Mapping[str, str]) -> None:
+        """See Admission."""
+
+    def gave_up(self, call: Call, upstream: LiveUpstream, *, sent: bool) -> None:
         """See Admission."""
 
 

@@ -15,7 +15,8 @@ import msgspec
 
 from fleet.engines import engine
 from fleet.errors import ConfigError
-from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing, Route, Upstream, WatchedNode
+from fleet.traffic.config import GatewayConfig, Route, Upstream, WatchedNode
+from fleet.traffic.keyring import HashedKey, KeyRing
 from fleet.vocabulary.hosts import is_loopback
 from fleet.vocabulary.secret import Secret
 

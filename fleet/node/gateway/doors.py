@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from fleet.traffic.config import HashedKey
 from fleet.traffic.dialects.dialect import Dialect
+from fleet.traffic.keyring import HashedKey
 
 
 @dataclass(slots=True, eq=False)

@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from fleet.engines import SidecarSpec, engine
-from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing, Listen, Probing, Route, Timeouts, Upstream
+from fleet.traffic.config import GatewayConfig, Listen, Probing, Route, Timeouts, Upstream
+from fleet.traffic.keyring import HashedKey, KeyRing
 from fleet.vocabulary.names import GatewayRole
 from tests.clients.rig.processes import body_of, free_port, running
 

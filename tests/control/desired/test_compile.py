@@ -18,7 +18,8 @@ from fleet.control.desired.jobs import render_apply_plist
 from fleet.control.desired.plistdiff import plist_diff
 from fleet.control.desired.templates import Templates
 from fleet.errors import FitError, FleetError, InventoryError, NotAdopted, PlaybookError
-from fleet.traffic.config import GatewayConfig, KeyRing
+from fleet.traffic.config import GatewayConfig
+from fleet.traffic.keyring import KeyRing
 from fleet.vocabulary.contracts.agent import AgentConfig
 from fleet.vocabulary.contracts.codec import decode, plain
 from fleet.vocabulary.contracts.desired import Command, Daemon, DesiredState, File, Item, Keep, Sysctl

@@ -17,15 +17,8 @@ from fake_mlx import FakeMlx
 from fleet.node.gateway.call import Outcome
 from fleet.node.gateway.gateway import Gateway
 from fleet.node.gateway.reload import Current
-from fleet.traffic.config import (
-    GatewayConfig,
-    HashedKey,
-    KeyRing,
-    Listen,
-    Probing,
-    Timeouts,
-    Upstream,
-)
+from fleet.traffic.config import GatewayConfig, Listen, Probing, Timeouts, Upstream
+from fleet.traffic.keyring import HashedKey, KeyRing
 from fleet.vocabulary.names import GatewayRole
 
 KEY = "sk-client-0123456789"

@@ -26,7 +26,8 @@ from fleet.node.gateway.journal import Journal
 from fleet.node.gateway.metrics import Metrics
 from fleet.node.gateway.page_doors import PageDoors
 from fleet.node.gateway.reload import Current
-from fleet.traffic.config import KeyRing, Upstream
+from fleet.traffic.config import Upstream
+from fleet.traffic.keyring import KeyRing
 
 BOSS = "sk-boss-0123456789"
 AGENT_KEY = "agent-0123456789"

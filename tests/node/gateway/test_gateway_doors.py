@@ -14,7 +14,8 @@ from gateway_harness import KEY, NODE_KEY, sidecar, until
 
 from fleet.node.gateway.auth import host_allowed, shown_key
 from fleet.node.gateway.config import Loaded
-from fleet.traffic.config import GatewayConfig, HashedKey, KeyRing, Limits, Listen, Route
+from fleet.traffic.config import GatewayConfig, Limits, Listen, Route
+from fleet.traffic.keyring import HashedKey, KeyRing
 from fleet.vocabulary.hosts import is_loopback
 from fleet.vocabulary.names import GatewayRole
 

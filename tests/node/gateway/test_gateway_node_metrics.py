@@ -27,7 +27,7 @@ from test_gateway_metrics import everything
 
 from fleet.node.agent.metrics import render
 from fleet.node.gateway.metrics_merge import merged
-from fleet.traffic.config import KeyRing
+from fleet.traffic.keyring import KeyRing
 from fleet.vocabulary.contracts.snapshot import AgentReading, Disk, Memory, ServiceReading, Snapshot
 
 SNAPSHOT = Snapshot(

@@ -14,8 +14,9 @@ from fleet.node.gateway.config import Loaded
 from fleet.node.gateway.upstreams import LiveUpstream, Place, Upstreams
 from fleet.traffic.breaker import Phase
 from fleet.traffic.choice import Choice, Readiness
-from fleet.traffic.config import Breaker, GatewayConfig, KeyRing, Listen, Queue, Route, Upstream
+from fleet.traffic.config import Breaker, GatewayConfig, Listen, Queue, Route, Upstream
 from fleet.traffic.dialects.dialect import Asked
+from fleet.traffic.keyring import KeyRing
 from fleet.traffic.work import Shape, Work
 from fleet.vocabulary.names import GatewayRole, Intent, Lane
 from fleet.vocabulary.secret import Secret

@@ -16,7 +16,8 @@ from fleet.node.gateway.probing import Prober
 from fleet.node.gateway.upstreams import LiveUpstream, Upstreams
 from fleet.traffic.breaker import Phase
 from fleet.traffic.choice import Readiness
-from fleet.traffic.config import GatewayConfig, KeyRing, Listen, Probing, Upstream
+from fleet.traffic.config import GatewayConfig, Listen, Probing, Upstream
+from fleet.traffic.keyring import KeyRing
 from fleet.vocabulary.names import GatewayRole
 
 GOOD = b'data: {"choices":[{"delta":{"content":"p"},"finish_reason":"length"}]}\n\ndata: [DONE]\n\n'

@@ -23,7 +23,8 @@ from fleet.node.gateway.journal import Journal
 from fleet.node.gateway.metrics import Metrics
 from fleet.node.gateway.operation import Operation
 from fleet.node.gateway.reload import Current
-from fleet.traffic.config import FleetWatch, KeyRing, Listen, Peer, WatchedNode
+from fleet.traffic.config import FleetWatch, Listen, Peer, WatchedNode
+from fleet.traffic.keyring import KeyRing
 from fleet.vocabulary.contracts.gateway_admin import NodeWords
 from fleet.vocabulary.names import GatewayRole
 

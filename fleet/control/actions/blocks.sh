@@ -7,6 +7,7 @@ export PATH LC_ALL
 sudo=-
 
 end() { # PID: it and everything below it, or what is left would hold the pipe that somebody waits on
+    kill -STOP "$1" # or it starts another between the list and its end
     below=$(ps -A -o pid= -o ppid= | awk -v parent="$1" '$2 == parent { print $1 }')
     kill -9 "$1"
     for child in $below; do end "$child"; done

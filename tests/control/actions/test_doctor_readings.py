@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import msgspec
@@ -151,14 +152,36 @@ def test_netstat_that_failed_counts_nothing() -> None:
 @pytest.mark.parametrize("shell", ["/bin/sh", "bash"])
 def test_a_command_that_hangs_is_ended_with_everything_below_it_and_the_rest_is_read(shell: str) -> None:
     """A folder that macOS wants a person's yes for hangs without end (FACTS section 2.3)."""
-    script = script_text(("blocks.sh",), {"LIMIT": "1", "SECONDS_OF_IT": "987654"}) + (
+    seconds = f"987654.{os.getpid()}"  # no other run of this test on this machine sleeps as long
+    script = script_text(("blocks.sh",), {"LIMIT": "1", "SECONDS_OF_IT": seconds}) + (
         "hang() { sh -c 'sleep $1; :' sh \"$SECONDS_OF_IT\" | cat; }\nrun hanging hang\nrun well echo yes\n"
-        "ps -A -o args= | grep '[s]leep 987654'\n"
     )
-    answer = subprocess.run([shell, "-c", script], capture_output=True, text=True, check=False, timeout=15)
+    answer = subprocess.run([shell, "-c", script], capture_output=True, text=True, check=False, timeout=60)
     assert answer.stdout.startswith("== hanging 137\n")
     assert answer.stdout.endswith("== well 0\n|yes\n")
+    assert _gone(f"sleep {seconds}")
     assert parse_readings("FLEET-DOCTOR/1\n== panics 137\n", root="/x").why_silent("panics") == "it took too long"
+
+
+def test_a_command_that_goes_on_starting_others_while_it_is_ended_leaves_none() -> None:
+    seconds = f"987653.{os.getpid()}"
+    script = script_text(("blocks.sh",), {"LIMIT": "0.2", "SECONDS_OF_IT": seconds}) + (
+        'ps() { command ps "$@"; sleep 0.2; }\n'  # time enough to start another after the list
+        'busy() { while :; do sleep "$SECONDS_OF_IT" & sleep 0.1; done; }\nrun busy busy\n'
+    )
+    answer = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert answer.stdout.startswith("== busy 137\n")
+    assert _gone(f"sleep {seconds}")
+
+
+def _gone(args: str) -> bool:
+    """Whether no process of these words is there, or soon none: a killed one stays in the list until it has run."""
+    for _ in range(200):
+        listed = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
+        if args not in listed.splitlines():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_the_script_runs_to_its_end_on_a_machine_that_has_nothing_of_it(tmp_path: Path) -> None:

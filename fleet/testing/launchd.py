@@ -113,6 +113,7 @@ class FakeMac:
     `watched[label]` are files that a process reads when it starts and at SIGHUP; `ports[label]` it holds while it
     lives, and so those of arguments like `--port=8800`. `linger_seconds` is how long a process takes to die. `pend`:
     labels whose next non-demand spawn launchd puts off. `crashing`: labels whose process ends at once with 1.
+    `ends_after[label]` are the seconds after which each of its processes ends by itself, with 3.
     `foreign_ports` are somebody else's. `programs` are commands by their path; `answers` HTTP answers by URL;
     `errands[label]` is a job that runs to its end whenever it is spawned.
     """
@@ -127,6 +128,7 @@ class FakeMac:
         self.linger_seconds = 0.6
         self.pend: set[str] = set()
         self.crashing: set[str] = set()
+        self.ends_after: dict[str, float] = {}
         self.bootstrap_codes: list[int] = []
         self.pmset: dict[str, str] = {"sleep": "1", "womp": "1", "disksleep": "10"}
         self.sysctl: dict[str, str] = {"kern.bootsessionuuid": "BOOT-1", "iogpu.wired_limit_mb": "0"}
@@ -286,6 +288,8 @@ class FakeMac:
             job.pid = self._last_pid
             job.held = self._wanted_ports(job)
             self._read(job)
+            if job.label in self.ends_after:
+                job.dies_at = self.clock.elapsed + self.ends_after[job.label]
 
     def _wanted_ports(self, job: FakeJob) -> tuple[int, ...]:
         words = job.plist["ProgramArguments"]
@@ -301,7 +305,9 @@ class FakeMac:
             job.seen[name] = path.read_bytes() if path.exists() else None
 
     def _die(self, job: FakeJob) -> None:
-        job.pid, job.dies_at, job.exit_line = None, None, "last terminating signal = Terminated: 15"
+        by_itself = job.label in self.ends_after and not job.going
+        said = "last exit code = 3" if by_itself else "last terminating signal = Terminated: 15"
+        job.pid, job.dies_at, job.exit_line = None, None, said
 
     def _pass_time(self) -> None:
         for job in list(self.jobs.values()):

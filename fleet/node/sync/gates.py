@@ -83,7 +83,8 @@ class Gates:
             watch.first_runs = printed.runs
         spawns = (printed.runs or 0) - (watch.first_runs or 0)
         if printed.runs is not None and spawns > gate.max_restarts:
-            raise self._failed(gate, f"{gate.label} was started again {spawns} times: {why_down(printed)}")
+            times = "once" if spawns == 1 else f"{spawns} times"
+            raise self._failed(gate, f"{gate.label} was started again {times}: {why_down(printed)}")
         if printed.pid is not None and printed.pid == watch.pid:
             if now - watch.since >= gate.stable_seconds:
                 return True

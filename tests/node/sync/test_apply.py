@@ -133,6 +133,31 @@ def test_a_program_that_ends_at_once_is_given_up_after_a_few_starts_with_its_exi
     assert "no config  (50 times)" in failed.detail
 
 
+@pytest.mark.parametrize(
+    ("ends_after", "max_restarts", "rule"),
+    [
+        (0.1, 0, "was started again"),
+        (2.6, 0, "was started again once"),
+        (0.1, 1000, "did not stay up for 3 s"),
+        (2.6, 1000, "did not stay up for 3 s"),
+    ],
+)
+def test_a_program_that_is_seen_alive_before_it_ends_is_told_with_its_exit_code_and_last_words_by_every_rule(
+    node: Node, ends_after: float, max_restarts: int, rule: str
+) -> None:
+    label = "org.fleet-macs.agent"
+    release = node.release().daemon("agent")
+    release.gates.append(LaunchdGate(label=label, max_restarts=max_restarts))
+    node.mac.ends_after[label] = ends_after
+    Path(node.layout.log("agent.log")).parent.mkdir(parents=True, exist_ok=True)
+    Path(node.layout.log("agent.log")).write_text("no config\n")
+    assert node.deploy(release) == "reverted"
+    failed = next(event for event in node.events() if event.status == "failed")
+    assert failed.text.startswith(f"{label} {rule}")
+    assert ": last exit 3, state " in failed.text
+    assert "no config" in failed.detail
+
+
 def test_a_missing_program_in_a_second_release_brings_the_first_back_and_spares_the_others(node: Node) -> None:
     first = first_release(node)
     node.deploy(first)

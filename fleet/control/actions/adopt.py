@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from fleet import __version__
 from fleet.control.actions.adopt_carrier import Propose, reach, shown_key
 from fleet.control.actions.adopt_install import Installation, Installed, installation, parse_installed
+from fleet.control.actions.adopt_pins import PinWriter
 from fleet.control.actions.adopt_probe import Probe, Problem, parse_probe, probe_command, problems_of
 from fleet.control.actions.sudo import root_prefix
 from fleet.control.desired.supplies import InterpreterNeed, Packed
 from fleet.control.desired.templates import Templates
 from fleet.control.inventory import Node, Project
-from fleet.control.inventory.edit import pin_node
 from fleet.control.link.hostkeys import fingerprint, same_key
 from fleet.control.link.protocol import Link, Session, Target, target_of
 from fleet.control.rollout.guard import is_older
@@ -86,11 +86,12 @@ class Adopter:
 
     def adopt(self, nodes: Sequence[Node]) -> tuple[Adoption, ...]:
         """Every node, in the given order. Questions are asked one after the other, the work is done side by side."""
+        pins = PinWriter(self.project.inventory)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             shown = list(pool.map(self._shown, nodes))
             known = [self._known(node, key) for node, key in zip(nodes, shown, strict=True)]
             futures = [
-                key if isinstance(key, Adoption) else pool.submit(self._adopt, node, key)
+                key if isinstance(key, Adoption) else pool.submit(self._adopt, node, key, pins)
                 for node, key in zip(nodes, known, strict=True)
             ]
             return tuple(one if isinstance(one, Adoption) else one.result() for one in futures)
@@ -126,7 +127,7 @@ class Adopter:
         )
         return Adoption(node=node.name, error=refused)
 
-    def _adopt(self, node: Node, host_key: str) -> Adoption:
+    def _adopt(self, node: Node, host_key: str, writer: PinWriter) -> Adoption:
         result = Adoption(node=node.name, host_key=host_key)
         try:
             reached = reach(self.link, replace(self._target(node), host_key=host_key), propose=self.propose)
@@ -144,7 +145,7 @@ class Adopter:
             pins = {"host_key": host_key, "edge_key": installed.edge_key or "", **reached.pins}
             if node.settings.secret_salt is None:
                 pins["secret_salt"] = secrets.token_hex(16)
-            pin_node(self.project.inventory, node.name, pins)
+            writer.pin(node.name, pins)
             return replace(result, changed=installed.changed, pins=pins)
         except FleetError as error:
             return replace(result, error=error)

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from fleet.control.inventory.insertion import Edit, Editor, apply
@@ -22,8 +23,12 @@ from fleet.vocabulary.names import NodeName
 _BOM = "\ufeff"
 
 
-def pin_node(path: Path, node: NodeName, values: Mapping[str, str]) -> str:
-    """Set variables (`host_key`, ...) beside `node` in the inventory at `path`; returns the new text of the file.
+Pins = Mapping[NodeName, Mapping[str, str]]
+"""Variables (`host_key`, ...) to write beside nodes."""
+
+
+def pin_nodes(path: Path, pins: Pins) -> str:
+    """Set variables beside nodes in the inventory at `path`; returns the new text of the file.
 
     The file is replaced in one rename, and two processes wait for each other. Raises InventoryError where the edit
     would change anything else, and leaves the file alone then.
@@ -31,29 +36,33 @@ def pin_node(path: Path, node: NodeName, values: Mapping[str, str]) -> str:
     target = path.resolve()
     with _locked(target.parent):
         text = read_text(target, name=shown_path(path))
-        pinned = pinned_text(text, node, values, name=shown_path(path))
+        pinned = pinned_text(text, pins, name=shown_path(path))
         if pinned != text:
             _replace(target, pinned)
     return pinned
 
 
-def pinned_text(text: str, node: NodeName, values: Mapping[str, str], *, name: str) -> str:
-    """`text` with `values` beside `node`, and otherwise the same inventory. Pure. Raises InventoryError, UsageError."""
+def pinned_text(text: str, pins: Pins, *, name: str) -> str:
+    """`text` with `pins`, and otherwise the same inventory. Pure. Raises InventoryError, UsageError."""
     body = text.removeprefix(_BOM)
     source = parse_yaml(body, name=name)
     before = parse_structure(source)
-    if node not in before.nodes:
-        raise UsageError(f"{name} has no node {node}")
-    for variable in before.nodes[node].variables:
-        if variable.name in values and not variable.explicit and not same_value(variable.value, values[variable.name]):
-            _give_up(node, values, place=variable.place, why=f"{variable.name} is given to a whole range there")
+    for node, values in pins.items():
+        if node not in before.nodes:
+            raise UsageError(f"{name} has no node {node}")
+        for variable in before.nodes[node].variables:
+            mine = values.get(variable.name)
+            if mine is not None and not variable.explicit and not same_value(variable.value, mine):
+                _give_up(pins, place=variable.place, why=f"{variable.name} is given to a whole range there")
+    first = before.nodes[next(iter(pins))] if pins else None
+    place = first.place if first else name
     try:
-        pinned = apply(body, _edits(source, node, values))
+        pinned = apply(body, [edit for node, values in pins.items() for edit in _edits(source, node, values)])
         after = parse_structure(parse_yaml(pinned, name=name))
     except (ValueError, InventoryError) as problem:
-        _give_up(node, values, place=before.nodes[node].place, why=str(problem))
-    if not same_value(_expected(before, node, values), _expected(after)):
-        _give_up(node, values, place=before.nodes[node].place, why="something else would change")
+        _give_up(pins, place=place, why=str(problem))
+    if not same_value(_expected(before, pins), _expected(after)):
+        _give_up(pins, place=place, why="something else would change")
     return text[: len(text) - len(body)] + pinned
 
 
@@ -87,8 +96,8 @@ def _preference(site: Site) -> int:
     return 0 if site.entry.value.node.value and not site.entry.value.alias else 1
 
 
-def _expected(structure: Structure, node: NodeName | None = None, values: Mapping[str, str] | None = None) -> Any:
-    """All that the inventory says, as plain data, as it should be once `node` has `values`."""
+def _expected(structure: Structure, pins: Pins = MappingProxyType({})) -> Any:
+    """All that the inventory says, as plain data, as it should be with `pins`."""
     groups = [
         [str(group.name), *map(list, (group.parents, group.children, group.nodes)), group.depth, group.priority]
         + [[variable.name, variable.value] for variable in group.variables]
@@ -97,17 +106,18 @@ def _expected(structure: Structure, node: NodeName | None = None, values: Mappin
     nodes = []
     for name, entry in structure.nodes.items():
         own = {variable.name: variable.value for variable in entry.variables}
-        nodes.append([str(name), list(entry.parents), {**own, **(values or {})} if name == node else own])
+        nodes.append([str(name), list(entry.parents), {**own, **pins.get(name, {})}])
     return [groups, nodes]
 
 
-def _give_up(node: NodeName, values: Mapping[str, str], *, place: str, why: str) -> NoReturn:
-    lines = "\n".join(f"{key}: {value}" for key, value in values.items())
+def _give_up(pins: Pins, *, place: str, why: str) -> NoReturn:
+    lines = "\n".join(f"{key}: {value}" for values in pins.values() for key, value in values.items())
+    nodes = ", ".join(pins)
     raise InventoryError(
-        f"{node}: its pins cannot be written here without disturbing something else",
+        f"{nodes}: its pins cannot be written here without disturbing something else",
         place=place,
         detail=why,
-        hint=f"write these beside {node} yourself:\n{lines}",
+        hint=f"write these beside {nodes} yourself:\n{lines}",
     ) from None
 
 

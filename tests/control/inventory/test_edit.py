@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.control.inventory.edit import pin_node, pinned_text
+from fleet.control.inventory.edit import pin_nodes, pinned_text
 from fleet.control.inventory.insertion import quoted
 from fleet.control.inventory.load import build_inventory
 from fleet.control.inventory.yamlsource import parse_yaml
@@ -21,7 +21,7 @@ PINS = {"host_key": "ssh-ed25519 AAAA", "edge_key": "sha256//x="}
 
 
 def pin(text: str, node: str = "mini-2", values: dict[str, str] = PINS) -> str:
-    return pinned_text(text, NodeName(node), values, name="fleet.yml")
+    return pinned_text(text, {NodeName(node): values}, name="fleet.yml")
 
 
 def cases() -> list[tuple[str, str, str]]:
@@ -82,7 +82,7 @@ def test_the_file_is_replaced_with_its_mode_and_no_leftovers(tmp_path: Path) -> 
     path = tmp_path / "fleet.yml"
     path.write_text("all: {hosts: {mini-2: }}\n")
     path.chmod(0o640)
-    text = pin_node(path, NodeName("mini-2"), {"secret_salt": "00ff"})
+    text = pin_nodes(path, {NodeName("mini-2"): {"secret_salt": "00ff"}})
     assert path.read_text() == text == 'all: {hosts: {mini-2: {secret_salt: "00ff"} }}\n'
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert [child.name for child in tmp_path.iterdir()] == ["fleet.yml"]
@@ -91,7 +91,7 @@ def test_the_file_is_replaced_with_its_mode_and_no_leftovers(tmp_path: Path) -> 
 def test_a_link_to_the_inventory_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real.yml").write_text("all: {hosts: {mini-2: {}}}\n")
     (tmp_path / "fleet.yml").symlink_to("real.yml")
-    pin_node(tmp_path / "fleet.yml", NodeName("mini-2"), {"secret_salt": "00ff"})
+    pin_nodes(tmp_path / "fleet.yml", {NodeName("mini-2"): {"secret_salt": "00ff"}})
     assert (tmp_path / "fleet.yml").is_symlink()
     assert "00ff" in (tmp_path / "real.yml").read_text()
 
@@ -136,6 +136,23 @@ def _body(draw: st.DrawFn, indent: str) -> str:
         mark = draw(st.sampled_from(["|", ">-", "|+"]))
         lines.append(f"{inner}note: {mark}\n{inner}  some\n\n{inner}  text\n{draw(st.sampled_from(['', chr(10) * 2]))}")
     return comment + "\n" + "".join(lines)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_pins_of_several_nodes_at_once_say_what_one_after_the_other_does(data: st.DataObject) -> None:
+    text, *_ = data.draw(_inventories())
+    names = data.draw(st.lists(st.sampled_from(_nodes(text)), unique=True, min_size=1))
+    one_by_one = text
+    for name in names:
+        one_by_one = pin(one_by_one, name)
+    together = pinned_text(text, {NodeName(name): PINS for name in names}, name="f")
+    assert parse_yaml(together, name="f").value == parse_yaml(one_by_one, name="f").value
+
+
+def _nodes(text: str) -> list[str]:
+    hosts = parse_yaml(text, name="f").value["all"]["hosts"]
+    return [str(name) for name in hosts if not str(name).startswith("r-")]
 
 
 @st.composite

@@ -59,7 +59,7 @@ async def first_delta(call: Call, place: Place, reply: Reply, watch: Watch, time
             elif begun:
                 parts.append(part)
             elif isinstance(part, Fault):
-                raise faulted(part)
+                raise faulted(part, refused=part.code == "upstream_error")
             else:
                 raise broken("ended its answer before it began", code="empty_answer")
         if held_bytes > _LONGEST_PRELUDE_BYTES and not begun:
@@ -91,7 +91,7 @@ def _disguised(upstream: LiveUpstream, body: bytes) -> UpstreamFailure:
     """200 with an error for a body (SPEC section 3.1), or with something else altogether."""
     if b'"error"' not in body:
         return broken("answered with something that is no answer", code="malformed_answer")
-    return UpstreamFailure(upstream.engine.map_error(_status_in(body), body), retryable=True)
+    return UpstreamFailure(upstream.engine.map_error(_status_in(body), body), retryable=True, refused=True)
 
 
 def _status_in(body: bytes) -> int:

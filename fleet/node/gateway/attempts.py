@@ -65,13 +65,16 @@ class Attempts:
             call.upstream, call.node, call.served = upstream.name, upstream.spec.node, upstream.spec.serves
             call.phase = Phase.WAITING
             answering: Answering | None = None
+            dispatched, sent, refused = False, True, False
             try:
                 reason = await self._admission.dispatch(call, upstream)
                 if reason is not None:
                     raise passed_over(reason)
+                dispatched = True
                 answering = await self._begin(call, place, watch, timeouts)
                 return answering
             except UpstreamFailure as failure:
+                sent, refused = failure.asked and failure.reached, failure.refused
                 self.note(upstream, failure)
                 if not failure.error.retryable:
                     raise Refused(told(failure.error, upstream=upstream.name)) from failure
@@ -79,6 +82,8 @@ class Attempts:
             finally:
                 if answering is None:
                     place.leave()
+                    if dispatched:
+                        self._admission.gave_up(call, upstream, sent=sent, refused=refused)
 
     def note(self, upstream: LiveUpstream, failure: UpstreamFailure) -> None:
         """What a failure says of the upstream. A request's own fault says nothing, nor does a busy one."""
@@ -116,6 +121,8 @@ class Attempts:
                 raise Refused(nobody(call, found))
         asked = [(name, failure) for name, failure in zip(call.tried, failures, strict=True) if failure.asked]
         name, failure = asked[-1] if asked else (call.tried[-1], failures[-1])
+        if failure.verdict is not None:
+            raise Refused(failure.verdict)
         before = "".join(f"{one}: {problem.error.discreet}; " for one, problem in asked[:-1])
         raise Refused(told(failure.error, upstream=before + name))
 
@@ -152,6 +159,7 @@ class Attempts:
             )
         except RequestRefused as refusal:
             raise not_for_it(refusal) from refusal
+        dressed = self._admission.dressed(call, upstream, request)
         if streamed:
             watch.within(timeouts.first_token_seconds, lambda: too_late(timeouts.first_token_seconds))
         else:
@@ -162,7 +170,7 @@ class Attempts:
             reply = await self._caller.ask(
                 upstream,
                 work.path,
-                msgspec.json.encode(request),
+                msgspec.json.encode(dressed),
                 headers=_passed(call, upstream),
                 connect_seconds=timeouts.connect_seconds,
             )

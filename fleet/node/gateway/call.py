@@ -14,10 +14,12 @@ import msgspec
 from fleet.traffic.avoided import Avoided, avoided_header
 from fleet.traffic.config import Route
 from fleet.traffic.dialects.dialect import Asked, Dialect
+from fleet.traffic.keyring import HashedKey
 from fleet.traffic.openai_error import ApiError
 from fleet.traffic.work import Shape
 
 if TYPE_CHECKING:
+    from fleet.node.gateway.policy.dossier import Dossier
     from fleet.node.gateway.upstreams import LiveUpstream
 
 
@@ -34,6 +36,8 @@ class Call(msgspec.Struct, kw_only=True, eq=False):
 
     `notes` are headers of the answer that admission adds (`x-fleet-downgraded`). Times are monotonic seconds.
     `queued_seconds`: how long it waited for places, over all attempts. `avoided`: whom health kept it from.
+    `suffix` is what stood behind the `@` of the model's name (a ticket), `size_bytes` what the client sent. `holder` is
+    the key that was shown, `dossier` what policy knows of the request; None where nobody asks for policy.
     """
 
     request_id: str
@@ -56,6 +60,10 @@ class Call(msgspec.Struct, kw_only=True, eq=False):
     first_token_at: float | None = None
     chunks: int = 0
     usage: Mapping[str, Any] | None = None
+    size_bytes: int = 0
+    suffix: str = ""
+    holder: HashedKey | None = None
+    dossier: Dossier | None = None
 
     def answer_headers(self) -> dict[str, str]:
         """What every answer says of itself."""
@@ -100,10 +108,11 @@ class Admission(Protocol):
         """Before an upstream is chosen. May change `call.route` and add to `call.notes`. Raises Refused."""
         ...
 
-    async def dispatch(self, call: Call, upstream: LiveUpstream) -> str | None:
+    async def dispatch(self, call: Call, upstream: LiveUpstream) -> str | ApiError | None:
         """Before the first byte to `upstream` of each attempt (money is reserved here).
 
-        None lets it go; a reason passes this upstream over, and the next is asked. Raises Refused.
+        None lets it go; a reason passes this upstream over, and the next is asked. A reason that is an error is what
+        the client is told when nobody else was asked. May change `call.route`. Raises Refused.
         """
         ...
 
@@ -115,10 +124,11 @@ class Admission(Protocol):
         """`upstream` sent 200 and these headers (names in lower case). Must not raise, and must not wait."""
         ...
 
-    def gave_up(self, call: Call, upstream: LiveUpstream, *, sent: bool) -> None:
+    def gave_up(self, call: Call, upstream: LiveUpstream, *, sent: bool, refused: bool = False) -> None:
         """The attempt that was dispatched to `upstream` ended before a first token, and another may follow.
 
-        `sent`: whether any of it went out; what did may cost money. Must not raise, and must not wait.
+        `sent`: whether any of it went out; what did may cost money. `refused`: it was answered, with an error and with
+        nothing else. Must not raise, and must not wait.
         """
         ...
 
@@ -129,7 +139,7 @@ class AdmitAll:
     async def admit(self, call: Call) -> None:
         """See Admission."""
 
-    async def dispatch(self, call: Call, upstream: LiveUpstream) -> str | None:  # noqa: ARG002 (the protocol's)
+    async def dispatch(self, call: Call, upstream: LiveUpstream) -> str | ApiError | None:  # noqa: ARG002 (the protocol's)
         """See Admission."""
         return None
 
@@ -140,7 +150,7 @@ class AdmitAll:
     def answered(self, call: Call, upstream: LiveUpstream, headers: Mapping[str, str]) -> None:
         """See Admission."""
 
-    def gave_up(self, call: Call, upstream: LiveUpstream, *, sent: bool) -> None:
+    def gave_up(self, call: Call, upstream: LiveUpstream, *, sent: bool, refused: bool = False) -> None:
         """See Admission."""
 
 

@@ -283,4 +283,4 @@ async def _failure(upstream: LiveUpstream, wire: Wire) -> UpstreamFailure:
     after = wire.headers.get("retry-after", "")
     if after.isascii() and after.isdigit() and len(after) < 6:
         error = replace(error, retry_after_seconds=float(after))
-    return UpstreamFailure(error)
+    return UpstreamFailure(error, refused=True)

@@ -23,15 +23,25 @@ _RETRY_AFTER_SECONDS = {ErrorKind.BUSY: 2.0, ErrorKind.UNAVAILABLE: 5.0}
 class UpstreamFailure(Exception):
     """An upstream failed, or would not be asked: then `asked` is False, and nothing is said of it.
 
-    `reached`: there was somebody to ask. `retryable` overrides what the error says of asking another one.
+    `reached`: there was somebody to ask. `refused`: it answered, with an error and nothing else. `retryable` overrides
+    what the error says of asking another one. `verdict` is what policy wants the client to be told.
     """
 
     def __init__(
-        self, error: UpstreamError, *, retryable: bool | None = None, asked: bool = True, reached: bool = True
+        self,
+        error: UpstreamError,
+        *,
+        retryable: bool | None = None,
+        asked: bool = True,
+        reached: bool = True,
+        refused: bool = False,
+        verdict: ApiError | None = None,
     ) -> None:
         super().__init__(error.message)
         self.asked = asked
         self.reached = reached
+        self.refused = refused
+        self.verdict = verdict
         self.error = error if retryable is None else replace(error, retryable=retryable)
 
 
@@ -44,11 +54,11 @@ def broken(message: str, *, code: str = "upstream_error") -> UpstreamFailure:
     return UpstreamFailure(UpstreamError(kind=ErrorKind.BROKEN, message=message, retryable=True, code=code))
 
 
-def faulted(fault: Fault) -> UpstreamFailure:
+def faulted(fault: Fault, *, refused: bool = False) -> UpstreamFailure:
     """A stream that broke off, or that says itself that it failed."""
     theirs = fault.message if fault.code == "upstream_error" else ""
     error = UpstreamError(kind=ErrorKind.BROKEN, message=fault.message, retryable=True, code=fault.code, detail=theirs)
-    return UpstreamFailure(error)
+    return UpstreamFailure(error, refused=refused)
 
 
 def unreachable(message: str) -> UpstreamFailure:
@@ -98,7 +108,9 @@ def not_for_it(refusal: RequestRefused) -> UpstreamFailure:
     return UpstreamFailure(error, asked=False)
 
 
-def passed_over(reason: str) -> UpstreamFailure:
+def passed_over(reason: str | ApiError) -> UpstreamFailure:
     """An upstream that policy does not let this request go to."""
-    error = UpstreamError(kind=ErrorKind.UNAVAILABLE, message=reason, retryable=True, code="passed_over")
-    return UpstreamFailure(error, asked=False)
+    verdict = reason if isinstance(reason, ApiError) else None
+    message = reason.message if isinstance(reason, ApiError) else reason
+    error = UpstreamError(kind=ErrorKind.UNAVAILABLE, message=message, retryable=True, code="passed_over")
+    return UpstreamFailure(error, asked=False, verdict=verdict)

@@ -47,6 +47,8 @@ class Relay:
             answer = answering.whole
             if answer is None:
                 answer = await self._assembled(call, answering, watch, timeouts)
+            if call.dossier is not None and call.dossier.tools is not None:
+                call.dossier.tools.whole(answer)
             usage = answer.get("usage")
             if isinstance(usage, dict):
                 call.usage = usage
@@ -107,6 +109,7 @@ class Relay:
         if reader is None:
             raise broken("the whole answer of a stream")
         idle_seconds, reader_seconds = timeouts.idle_seconds, timeouts.reader_seconds
+        tools = call.dossier.tools if call.dossier is not None else None
         try:
             while True:
                 last = parts[-1] if parts else None
@@ -118,6 +121,8 @@ class Relay:
                     watch.within(idle_seconds, lambda: fell_silent(idle_seconds))
                 elif not isinstance(last, Progress):
                     watch.within(idle_seconds, lambda: fell_silent(idle_seconds))
+                if tools is not None:
+                    tools.see(parts)
                 if isinstance(last, Done):
                     break
                 if isinstance(last, Fault):

@@ -17,6 +17,7 @@ from fleet.node.gateway.failures import ClientGone
 from fleet.node.gateway.models import model_not_found
 from fleet.node.gateway.upstreams import Upstreams
 from fleet.traffic.dialects.dialect import Asked, Dialect
+from fleet.traffic.keyring import HashedKey
 from fleet.traffic.openai_error import ApiError, Refused
 from fleet.vocabulary.names import Lane
 
@@ -89,28 +90,34 @@ def call_of(
     dialect: Dialect,
     loaded: Loaded,
     upstreams: Upstreams,
-    key: str,
+    holder: HashedKey | None,
     named: str,
     size_bytes: int,
 ) -> Call:
-    """What the client wants, on which route. Raises Refused."""
+    """What the client wants, on which route. `ROUTE@TICKET` is the route, with the ticket. Raises Refused."""
     asked = dialect.read(body)
     messages, most = asked.request.get("messages"), loaded.config.limits.messages
     if isinstance(messages, list) and len(messages) > most:
         message = f"{len(messages)} messages; this gateway takes {most}"
         raise Refused(ApiError(status=400, message=message, param="messages", code="too_many_messages"))
-    route = loaded.route(asked.model)
+    route, suffix = loaded.route(asked.model), ""
+    if route is None:
+        name, _, suffix = (asked.model or "").rpartition("@")
+        route = loaded.route(name) if name and suffix and loaded.config.policy is not None else None
     if route is None:
         raise Refused(model_not_found(loaded, asked.model or "default"))
     return Call(
         request_id=named,
-        key=key,
+        key=holder.name if holder is not None else "",
         dialect=dialect,
         asked=asked,
         route=route,
         model=asked.model or route.name,
         shape=upstreams.shape(asked, route, headers, lane=lane_of(asked, headers), size_bytes=size_bytes),
         headers=headers,
+        size_bytes=size_bytes,
+        suffix=suffix,
+        holder=holder,
     )
 
 

@@ -50,7 +50,7 @@ class Surfaces:
                 dialect=spoken,
                 loaded=loaded,
                 upstreams=self._upstreams,
-                key=visit.key.name if visit.key is not None else "",
+                holder=visit.key,
                 named=visit.id,
                 size_bytes=held,
             )

@@ -58,9 +58,10 @@ class _Waiter:
         self.future: asyncio.Future[Place | Choice] = asyncio.get_running_loop().create_future()
 
     @property
-    def waits_for(self) -> tuple[str, Work, frozenset[str]]:
-        """Requests that wait for the same thing stand in one line."""
-        return self.asking.route.name, self.asking.shape.work, self.without
+    def waits_for(self) -> tuple[str, tuple[str, ...], Work, frozenset[str]]:
+        """Requests that wait for the same thing stand in one line. Policy leaves some of a route's upstreams out."""
+        route = self.asking.route
+        return route.name, route.upstreams, self.asking.shape.work, self.without
 
 
 def _nobody_hears(upstream: LiveUpstream) -> None:

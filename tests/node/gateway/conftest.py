@@ -15,7 +15,7 @@ from aiohttp import web
 from fake_mlx import FakeMlx
 from gateway_harness import Books, Identity, Running, Start, write_config
 
-from fleet.node.gateway.call import AdmitAll
+from fleet.node.gateway.call import Admission, AdmitAll
 from fleet.node.gateway.gateway import Gateway, new_session
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.tls import server_context
@@ -29,11 +29,11 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
 
-        async def go(*upstreams: Upstream, **changes: Any) -> Running:
+        async def go(*upstreams: Upstream, admission: Admission | None = None, **changes: Any) -> Running:
             config_file = write_config(tmp_path, *upstreams, **changes)
             session = await stack.enter_async_context(new_session())
             current, books = Current(config_file), Books()
-            gateway = Gateway(current, session, admission=AdmitAll(), accounting=books)
+            gateway = Gateway(current, session, admission=admission or AdmitAll(), accounting=books)
             await gateway.runner.setup()
             stack.push_async_callback(gateway.close)
             tls = server_context(current.loaded.config.listen)

@@ -61,7 +61,9 @@ def uses_of(inventory: Inventory, playbook: Playbook, *, project: Project, facts
             if not need.reference.endswith((NEXT, PREVIOUS)):
                 found.setdefault(need.reference, [])
         try:
-            compiled = NodeCompiler(book, lists, rehearsal_supplies(needs), project, elsewhere, manifests).compile()
+            compiled = NodeCompiler(
+                book, lists, rehearsal_supplies(needs), project, elsewhere, manifests, clients=inventory.client_keys
+            ).compile()
         except FleetError as error:
             unknown[name] = error
             continue

@@ -41,7 +41,9 @@ def compile_states(
     elsewhere = daemon_names(playbook, lists)
     manifests = manifests_of(books, project)
     return {
-        node.name: NodeCompiler(books[node.name], lists, supplies, project, elsewhere, manifests).compile()
+        node.name: NodeCompiler(
+            books[node.name], lists, supplies, project, elsewhere, manifests, clients=inventory.client_keys
+        ).compile()
         for node in nodes
         if node.name in books
     }

@@ -26,6 +26,7 @@ from fleet.vocabulary.names import GatewayRole, NodeName
 from fleet.vocabulary.secret import Secret
 from fleet.vocabulary.tokens import agent_token, metrics_key
 
+_NO_KEYS = KeyRing()
 NEXT = ".next"
 PREVIOUS = ".previous"
 _MEANINGS = {
@@ -100,22 +101,26 @@ def ring_references(node: Node) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-def key_ring(roster: Roster, secrets: Mapping[str, Secret], *, agent: bool) -> Sealed:
-    """The content of a gateway's keys.json; `agent`: the node has one. Raises InventoryError when two are the same.
+def key_ring(roster: Roster, secrets: Mapping[str, Secret], *, agent: bool, clients: KeyRing = _NO_KEYS) -> Sealed:
+    """The content of a gateway's keys.json. Raises InventoryError when two are the same.
+
+    `agent`: the node has one. `clients`: the project's own keys, which fronts take besides gateway_key.
 
     While a key is changed, the gateway takes the one that comes and the one that goes as well.
     """
     node, front = roster.node, roster.role is GatewayRole.FRONT
     known = {name: [one for one in ring if one in secrets] for name, ring in ring_references(node).items()}
     fleet = (reference_of(node, "fleet_key"), *known["fleet_key"][1:])
-    clients = (reference_of(node, "gateway_key"), *known["gateway_key"][1:]) if front else ()
+    theirs = (reference_of(node, "gateway_key"), *known["gateway_key"][1:]) if front else ()
+    own_clients = clients.keys if front else ()
 
     def make() -> Secret:
         own = [key for one in fleet for key in _of_the_fleet(secrets[one], node.name, also=_also(one), agent=agent)]
         shown = [
             HashedKey(name=f"clients{_also(one)}", sha256=_sha256(secrets[one]), scopes=("inference",))
-            for one in clients
+            for one in theirs
         ]
+        shown += own_clients
         if {key.sha256 for key in own} & {key.sha256 for key in shown}:
             raise InventoryError(
                 "gateway_key and fleet_key are the same secret: every client could administer the fleet",
@@ -127,7 +132,9 @@ def key_ring(roster: Roster, secrets: Mapping[str, Secret], *, agent: bool) -> S
             unique.setdefault(key.sha256, key)
         return _ring(unique.values())
 
-    return Sealed(recipe=f"keys of {node.name}, agent {agent}", references=(*fleet, *clients), derived=True, make=make)
+    known_keys = hashlib.sha256(msgspec.json.encode(own_clients)).hexdigest() if own_clients else "none"
+    recipe = f"keys of {node.name}, agent {agent}, clients {known_keys}"
+    return Sealed(recipe=recipe, references=(*fleet, *theirs), derived=True, make=make)
 
 
 def token_of(own: Roster, secrets: Mapping[str, Secret]) -> Sealed:

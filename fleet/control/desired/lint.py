@@ -65,7 +65,9 @@ def lint(inventory: Inventory, playbook: Playbook, *, project: Project, facts: M
         weighed = all(model_need(model, project).manifest_path.is_file() for _, model in model_tasks(book))
         try:
             supplies = rehearsal_supplies(needs_of([book], lists, project))
-            compiled = NodeCompiler(book, lists, supplies, project, elsewhere, manifests).compile()
+            compiled = NodeCompiler(
+                book, lists, supplies, project, elsewhere, manifests, clients=inventory.client_keys
+            ).compile()
         except FleetError as error:
             if not isinstance(error, FitError):
                 findings.append(finding_of(error, place=book.node.place))

@@ -26,6 +26,7 @@ from fleet.control.playbook.shapes import given, whole
 from fleet.control.playbook.tasks import AgentDaemon, CustomDaemon, DaemonTask, GatewayDaemon, SidecarDaemon
 from fleet.engines import EngineCommand, engine
 from fleet.errors import PlaybookError
+from fleet.traffic.keyring import KeyRing
 from fleet.vocabulary.contracts.codec import digest_of
 from fleet.vocabulary.contracts.desired import Daemon, Directory, Drain, Item, Tree
 from fleet.vocabulary.names import GatewayRole, Label, ModelName, NodeName, ServiceKind
@@ -90,6 +91,7 @@ class NodeDaemons:
         services: tuple[ServiceSpec, ...],
         secrets: Mapping[str, Secret],
         manifests: Manifests,
+        clients: KeyRing,
         sysctls: Mapping[str, str],
     ) -> None:
         self._book, self._sysctls = book, sysctls
@@ -101,6 +103,7 @@ class NodeDaemons:
         self._files = files
         self._services = services
         self._secrets = secrets
+        self._clients = clients
         # Its own as they were supplied: lint has stand-ins for what is not there yet.
         self._manifests = {**manifests, book.node.name: trees.manifests}
         self._has_agent = any(service.kind == ServiceKind.AGENT for service in services)
@@ -160,7 +163,8 @@ class NodeDaemons:
         own, settings = self._own, self._own.node.settings
         role = GatewayRole(action.role)
         config = gateway_config(own, self._rosters, role=role, manifests=self._manifests, agent=self._has_agent)
-        files = [self._files.config("keys.json", key_ring(own, self._secrets, agent=self._has_agent), task=task.name)]
+        ring = key_ring(own, self._secrets, agent=self._has_agent, clients=self._clients)
+        files = [self._files.config("keys.json", ring, task=task.name)]
         if self._has_agent:
             files.append(self._files.config("agent.token", token_of(own, self._secrets), task=task.name))
         if role is GatewayRole.FRONT:

@@ -27,6 +27,7 @@ from fleet.control.playbook.playbook import Task
 from fleet.control.playbook.shapes import given, seconds, whole
 from fleet.control.playbook.tasks import CommandTask, DaemonTask, DirectoryTask, FileTask, TemplateTask, WaitForTask
 from fleet.errors import PlaybookError
+from fleet.traffic.keyring import KeyRing
 from fleet.vocabulary.contracts.desired import Command, DesiredState, Item, Pmset, Sysctl, WaitFor
 from fleet.vocabulary.names import NodeName
 
@@ -42,6 +43,8 @@ class NodeCompiler:
         project: Project,
         elsewhere: Collection[str],
         manifests: Manifests,
+        *,
+        clients: KeyRing = KeyRing(),  # noqa: B008 (a frozen value)
     ) -> None:
         self._book = book
         self._own = rosters[book.node.name]
@@ -64,6 +67,7 @@ class NodeCompiler:
             services=self._services,
             secrets=supplies.secrets,
             manifests=manifests,
+            clients=clients,
             sysctls=self._settings("sysctl"),
         )
         self._made: dict[str, list[str]] = {}

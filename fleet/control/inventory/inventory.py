@@ -17,6 +17,7 @@ from fleet.control.inventory.selector import Selection
 from fleet.control.inventory.settings import setting_names
 from fleet.control.inventory.structure import Structure, Written
 from fleet.errors import UsageError
+from fleet.traffic.keyring import KeyRing
 from fleet.vocabulary.names import GroupName, NodeName
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What an inventory file says. `structure` and `overrides` are what it was merged from."""
+    """What an inventory file says. `structure` and `overrides` are what it was merged from.
+
+    `client_keys` is keys.json beside it.
+    """
 
     path: Path
     nodes: Mapping[NodeName, Node]
@@ -33,6 +37,7 @@ class Inventory:
     warnings: tuple[Finding, ...]
     structure: Structure = field(repr=False)
     overrides: tuple[Written, ...] = field(default=(), repr=False)
+    client_keys: KeyRing = field(default=KeyRing(), repr=False)
 
     def select(self, expression: str | None, *, facts: Mapping[NodeName, Facts] | None = None) -> tuple[Node, ...]:
         """The nodes that a selector means (fleet/control/inventory/selector.py), in file order. Raises UsageError."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from fleet.control.inventory.checks import check_nodes
+from fleet.control.inventory.clientkeys import load_client_keys
 from fleet.control.inventory.finding import Finding
 from fleet.control.inventory.inventory import Inventory
 from fleet.control.inventory.lint import suspicious
@@ -27,7 +29,8 @@ def load_inventory(project: Project, *, overrides: Sequence[str] = ()) -> Invent
     """The inventory of `project` with `--set VAR=VALUE` on top. Raises InventoryError, UsageError."""
     source = load_yaml(project.inventory)
     beside = tuple(_beside(project.inventory))
-    return build_inventory(source, path=project.inventory, overrides=parse_overrides(overrides), warnings=beside)
+    found = build_inventory(source, path=project.inventory, overrides=parse_overrides(overrides), warnings=beside)
+    return replace(found, client_keys=load_client_keys(project.root))
 
 
 def build_inventory(

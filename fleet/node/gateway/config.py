@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,10 +46,12 @@ class Loaded:
     keys_by_sha256: Mapping[str, HashedKey] = field(default_factory=dict)
 
     def find_key(self, shown: str | None) -> HashedKey | None:
-        """The key that was shown. It is looked up by its digest: timing says nothing of a key's text."""
+        """The key that was shown, unless it has ended. Looked up by its digest: timing says nothing of a key's text."""
         if not shown:
             return None
-        return self.keys_by_sha256.get(hashlib.sha256(shown.encode("utf-8", errors="surrogateescape")).hexdigest())
+        key = self.keys_by_sha256.get(hashlib.sha256(shown.encode("utf-8", errors="surrogateescape")).hexdigest())
+        ends = key.expires_at_seconds if key is not None else None
+        return None if ends is not None and time.time() >= ends else key
 
     def route(self, model: str | None) -> Route | None:
         """The route that a client means by `model`; `default` and nothing mean the first one."""

@@ -17,9 +17,10 @@ from fleet.control.desired import Compiled
 from fleet.control.desired.jobs import render_apply_plist
 from fleet.control.desired.plistdiff import plist_diff
 from fleet.control.desired.templates import Templates
+from fleet.control.inventory.clientkeys import ring_text
 from fleet.errors import FitError, FleetError, InventoryError, NotAdopted, PlaybookError
 from fleet.traffic.config import GatewayConfig
-from fleet.traffic.keyring import KeyRing
+from fleet.traffic.keyring import HashedKey, KeyLimits, KeyRing
 from fleet.vocabulary.contracts.agent import AgentConfig
 from fleet.vocabulary.contracts.codec import decode, plain
 from fleet.vocabulary.contracts.desired import Command, Daemon, DesiredState, File, Item, Keep, Sysctl
@@ -219,6 +220,17 @@ def test_front_and_edge_take_the_keys_that_they_should(tmp_path: Path) -> None:
         "metrics": ("node",),
         "agent": ("care",),
     }
+
+
+def test_the_projects_own_keys_open_fronts_and_no_edge(tmp_path: Path) -> None:
+    key = HashedKey(name="anna", sha256="ab" * 32, person="anna", limits=KeyLimits(concurrency=3))
+    kit = a_project(tmp_path, files={"keys.json": ring_text(KeyRing(keys=(key,)))})
+    rings = {
+        name: msgspec.json.decode(content(compiled, "/opt/fleet/etc/keys.json"), type=KeyRing)
+        for name, compiled in kit.compile().items()
+    }
+    assert key in rings[NodeName("front-1")].keys
+    assert all(key not in ring.keys for name, ring in rings.items() if name != "front-1")
 
 
 def test_the_agent_shows_its_own_token_at_the_admin_door_of_its_own_gateway(tmp_path: Path) -> None:

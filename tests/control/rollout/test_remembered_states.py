@@ -66,6 +66,7 @@ CHANGES: dict[str, Callable[[Asked], object]] = {
     "a template that goes": lambda a: (a.project / "templates/a/b.j2").unlink(),
     "a shipped template": lambda a: (a.package.parent / "templates/shipped.j2").write_text("new"),
     "a lock": lambda a: (a.project / "locks/mlx.lock").write_text("y"),
+    "a key of a client": lambda a: (a.project / "keys.json").write_text("{}"),
     "a manifest": lambda a: (a.project / "models/chat.json").write_text("{ }"),
     "what a node says of itself": lambda a: (a.project / ".fleet/facts/mini-1.json").write_text("{ }"),
     "a node that was seen": lambda a: (a.project / ".fleet/facts/mini-2.json").write_text("{}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import subprocess
 from typing import Any
@@ -99,6 +100,15 @@ def test_a_key_is_found_by_its_digest_and_nothing_else() -> None:
     assert loaded.find_key(None) is None
     assert loaded.find_key("\udcff") is None
     assert shown_key({"Authorization": "Bearer"}) is None
+
+
+def test_a_key_that_has_ended_is_no_key() -> None:
+    config = GatewayConfig(node="n", role=GatewayRole.FRONT, listen=Listen(host="127.0.0.1", port=1), keys_file="k")
+    digest = hashlib.sha256(b"sk-1").hexdigest()
+    for ends, opens in ((1, False), (2**40, True), (None, True)):
+        key = HashedKey(name="a", sha256=digest, expires_at_seconds=ends)
+        loaded = Loaded(config=config, keys=KeyRing(), sha256="", keys_by_sha256={digest: key})
+        assert (loaded.find_key("sk-1") is key) is opens
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The weekly work: what was used, what it cost, what to change."""

@@ -108,7 +108,7 @@ def _in_the_report(row: Charge) -> tuple[bool, str, str, str, str, str]:
 
 
 def shared(whole: int, weights: Sequence[float]) -> list[int]:
-    """`whole` in whole parts in the proportion of `weights` (not all 0), which add up to it: largest remainders first."""
+    """`whole` in whole parts in the proportion of `weights` (not all 0): largest remainders first, nothing lost."""
     exact = [Decimal(weight) for weight in weights]
     total = sum(exact)
     parts = [Decimal(whole) * weight / total for weight in exact]

@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.practice.chargeback import UNUSED, Use, as_csv, charges, node_cost_pico, shared
@@ -34,6 +34,7 @@ USES = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(USES, st.randoms(use_true_random=False))
 def test_every_row_of_the_month_is_in_the_report_once_whatever_their_order(uses: list[Use], random: object) -> None:
     costs = {"mini-1": STUDIO, "mini-2": OwnCost(usd_per_month="99.99")}

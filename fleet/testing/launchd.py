@@ -169,6 +169,10 @@ class FakeMac:
         tool = tools.get(words[0].rsplit("/", 1)[-1])
         return tool(words[1:]) if tool else Ran(code=127, err=f"{words[0]}: not found")
 
+    def lasting(self, words: tuple[str, ...]) -> Ran:
+        """As `run`: tests restart the machine under a process."""
+        return self.run(words)
+
     def uptime_seconds(self) -> float:
         """The fake clock's."""
         return self.clock.monotonic()

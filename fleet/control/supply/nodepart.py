@@ -15,8 +15,9 @@ from fleet.control.supply.pack import pack_files
 from fleet.errors import SupplyError
 
 _MODULES = "node/sync/zipapp_modules.txt"
-_MAIN = "fleet/node/sync/start.py"
-"""What the zipapp starts with: it must not be a module of the package, since that decides where the package is."""
+_NAMED_ANEW = {"fleet/node/sync/start.py": "__main__.py", "fleet/node/sync/plainclasses.py": "dataclasses.py"}
+"""What the zipapp starts with must not be a module of the package, since that decides where the package is. And what
+lies at its root comes before the standard library."""
 _KINDS = (".py", ".html")
 _APP = ("__init__.py", "errors.py", "vocabulary", "traffic", "engines", "node")
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -32,8 +33,7 @@ def sync_zipapp() -> tuple[str, bytes]:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         files = sync_files()
-        files["__main__.py"] = files.pop(_MAIN)
-        for name, content in sorted(files.items()):
+        for name, content in sorted((_NAMED_ANEW.get(path, path), content) for path, content in files.items()):
             entry = zipfile.ZipInfo(name, _ZIP_DATE)
             entry.create_system = 3
             entry.external_attr = 0o100644 << 16

@@ -41,10 +41,10 @@ _REVERT_GATES_SECONDS = 120.0
 _POLL_SECONDS = 0.25
 
 
-def apply(machine: Machine, *, door: Door | None = None) -> str | None:
+def apply(machine: Machine, *, door: Door | None = None, told: Callable[[Event], None] = lambda _: None) -> str | None:
     """Do the pending run, or finish or revert the one that was interrupted. Its outcome; None when there is none.
 
-    `door` is the admin door of the node's gateway.
+    `door` is the admin door of the node's gateway; `told` hears of every new line of the journal.
     """
     run_id = pending_run(machine)
     if run_id is None:
@@ -52,12 +52,12 @@ def apply(machine: Machine, *, door: Door | None = None) -> str | None:
     with lock(machine, run_id, wait=True):
         if pending_run(machine) != run_id:
             return None
-        return _apply(machine, run_id, door or LoopbackDoor())
+        return _apply(machine, run_id, door or LoopbackDoor(), told)
 
 
-def _apply(machine: Machine, run_id: str, door: Door) -> str:
+def _apply(machine: Machine, run_id: str, door: Door, told: Callable[[Event], None]) -> str:
     machine.disk.directory(machine.layout.run(run_id))
-    journal = Journal(machine, run_id)
+    journal = Journal(machine, run_id, told=told)
     ended = [event for event in journal.events if event.phase == "end"]
     if ended:
         finished(machine)

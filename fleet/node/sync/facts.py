@@ -21,6 +21,7 @@ _KEYS = (
     "iogpu.wired_limit_mb",
     "kern.bootsessionuuid",
     "kern.boottime",
+    "kern.osversion",
     "machdep.cpu.brand_string",
     "sysctl.proc_translated",
 )
@@ -28,7 +29,7 @@ _KEYS = (
 
 def collect_facts(machine: Machine) -> Facts:
     """One look at the machine. Never raises."""
-    values = parse_sysctl(machine.command("sysctl", *_KEYS).out)
+    values = kernel_values(machine)
     version = parse_sw_vers(machine.command("sw_vers").out)
     boot = parse_boottime(values.get("kern.boottime"))
     translated = values.get("sysctl.proc_translated")
@@ -57,4 +58,14 @@ def collect_facts(machine: Machine) -> Facts:
 
 def boot_id(machine: Machine) -> str | None:
     """What names this boot; another one after every restart of the machine."""
-    return parse_sysctl(machine.command("sysctl", "kern.bootsessionuuid").out).get("kern.bootsessionuuid")
+    return kernel_values(machine).get("kern.bootsessionuuid")
+
+
+def os_build(machine: Machine) -> str | None:
+    """The build of macOS that was started."""
+    return kernel_values(machine).get("kern.osversion")
+
+
+def kernel_values(machine: Machine) -> dict[str, str]:
+    """What sysctl says of all that facts want to know: as it was when this process first asked."""
+    return parse_sysctl(machine.host.lasting((machine.layout.command("sysctl"), *_KEYS)).out)

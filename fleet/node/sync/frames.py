@@ -13,6 +13,7 @@ from fleet.vocabulary.contracts.frames import FromNode, ToNode
 from fleet.vocabulary.contracts.sync import MAGIC, MAX_FRAME_BYTES
 
 _LOOK_SECONDS = 1.0
+_ROOM_SECONDS = 5.0
 
 
 class Watcher(Protocol):
@@ -88,6 +89,23 @@ class Wire:
         text = canonical(frame)
         self._writing.write(b"%d\n%b\n" % (len(text), text))
         self._writing.flush()
+
+    def offer(self, frame: FromNode) -> bool:
+        """Write one frame if the laptop takes it; whether it did. One that fell asleep is not waited for."""
+        try:
+            if not self._has_room():
+                return False
+            self.send(frame)
+        except OSError:
+            return False
+        return True
+
+    def _has_room(self) -> bool:
+        try:
+            descriptor = self._writing.fileno()
+        except io.UnsupportedOperation:
+            return True
+        return bool(select.select([], [descriptor], [], _ROOM_SECONDS)[1])
 
     def receive(self) -> ToNode | None:
         """The next frame; None at the end of the stream. Raises Problem for anything that is not a frame."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 from fleet.node.sync.machine import Machine
 from fleet.vocabulary.contracts.codec import ContractError, canonical, decode
@@ -23,8 +24,10 @@ def read_events(machine: Machine, run_id: str) -> tuple[Event, ...]:
 class Journal:
     """Writes the journal of one run, going on where an earlier process stopped."""
 
-    def __init__(self, machine: Machine, run_id: str) -> None:
+    def __init__(self, machine: Machine, run_id: str, *, told: Callable[[Event], None] = lambda _: None) -> None:
+        """`told` hears of every event that is on the disk."""
         self._machine = machine
+        self._told = told
         self._path = journal_path(machine, run_id)
         raw = machine.disk.read(self._path) or b""
         events, whole_bytes = _parse(raw)
@@ -56,6 +59,7 @@ class Journal:
             raise
         self._whole_bytes += len(line)
         self.events.append(event)
+        self._told(event)
         return event
 
     def has(self, phase: str, status: str | None = None, key: str | None = None) -> bool:

@@ -49,6 +49,10 @@ class Host(Protocol):
         """Run a command to its end, without a shell, with a minimal environment; `feed` is its input. Never raises."""
         ...
 
+    def lasting(self, words: tuple[str, ...]) -> Ran:
+        """What a command says that says the same until the machine is restarted: run once in a process's life."""
+        ...
+
     def uptime_seconds(self) -> float:
         """Seconds since the machine was started, those in which it slept too. Only differences mean something."""
         ...

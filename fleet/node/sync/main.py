@@ -16,6 +16,7 @@ import fleet
 from fleet.node.sync.apply import FAILED, apply
 from fleet.node.sync.disk import Disk
 from fleet.node.sync.frames import Pipe, Wire
+from fleet.node.sync.inplace import stand_alone
 from fleet.node.sync.journal import read_events
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.ownlog import bound_own_log
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None, *, zipapp: str | None = None) -> int:
         machine = node_machine(own.parent.parent)
         match words:
             case ["session", state_id, run_id] if _STATE_ID.fullmatch(state_id) and _RUN_ID.fullmatch(run_id):
+                stand_alone()
                 return Session(machine=machine, wire=wire, state_id=state_id, run_id=run_id, sync=_digest(own)).run()
             case ["apply"]:
                 bound_own_log(machine)

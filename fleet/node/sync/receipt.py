@@ -6,6 +6,7 @@ holds plain digests of secret files, and anything that the helper cannot check m
 
 from __future__ import annotations
 
+from fleet.node.sync.facts import os_build
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.observe import holds
 from fleet.node.sync.settings import read_settings, wanted
@@ -20,9 +21,6 @@ from fleet.vocabulary.contracts.desired import (
     Sysctl,
     Tree,
 )
-from fleet.vocabulary.macos.sysctl import parse_sysctl
-
-_BUILD = "kern.osversion"
 
 
 def write_receipt(machine: Machine, state: DesiredState) -> None:
@@ -84,8 +82,8 @@ def _lines(machine: Machine, item: Item, live: dict[str, str]) -> list[str]:
 
 def _system(machine: Machine) -> list[str]:
     """The build of macOS: after an upgrade the node is looked at anew."""
-    build = parse_sysctl(machine.command("sysctl", _BUILD).out).get(_BUILD)
-    return [f"sysctl {_BUILD} - - - {build}"] if build else []
+    build = os_build(machine)
+    return [f"sysctl kern.osversion - - - {build}"] if build else []
 
 
 def _file(machine: Machine, path: str) -> str:

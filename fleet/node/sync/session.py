@@ -1,6 +1,6 @@
-"""One conversation with a laptop: facts, the plan, blobs, staging, and the run handed to the apply job.
+"""One conversation with a laptop: facts, the plan, blobs, staging, and the run: the apply job's, or done in place.
 
-Until the apply job begins, nothing live changes; after that, a laptop that goes away changes nothing.
+Until the run begins, nothing live changes; after that, a laptop that goes away changes nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from fleet.node.sync.fetching import Fetching
 from fleet.node.sync.frames import Wire
 from fleet.node.sync.giving import Heeding, giving
 from fleet.node.sync.holding import Holding
+from fleet.node.sync.inplace import InPlace, needs_no_launchd
 from fleet.node.sync.launchd import service_state
 from fleet.node.sync.leases import Leases
 from fleet.node.sync.live import live_record
@@ -297,13 +298,18 @@ class Session:
         self._use_this_sync()
         holding.hand_over()
         hand_over(self.machine, self._request(seen, commit))
-        holding.let_go()  # the apply job takes the lock now
+        holding.let_go()  # whoever does the run takes the lock now
+        staged = Staged(seconds=round(self.machine.clock.monotonic() - began, 3))
+        previous = releases.load(self.machine, seen.current)
+        if not commit.confirm_seconds and needs_no_launchd(seen.todo, wanted=state, previous=previous):
+            InPlace(machine=self.machine, wire=self.wire, run_id=self.run_id).run(staged)
+            return
         try:
             kick(self.machine)
         except Problem:
             give_up(self.machine, self.run_id)
             raise
-        self.wire.send(Staged(seconds=round(self.machine.clock.monotonic() - began, 3)))
+        self.wire.send(staged)
         Tail(machine=self.machine, wire=self.wire, run_id=self.run_id).follow()
 
     def _unchanged(self, seen: _Seen, commit: Commit) -> None:

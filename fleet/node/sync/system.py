@@ -16,10 +16,14 @@ from fleet.node.sync.machine import Answer, Ran
 
 _PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 _BODY_LIMIT_BYTES = 1 << 20
+_NEVER_SAID = (124, 127)
 
 
 class SystemHost:
     """The machine's own commands, processes and ports."""
+
+    def __init__(self) -> None:
+        self._lasting: dict[tuple[str, ...], Ran] = {}
 
     def run(
         self,
@@ -71,6 +75,15 @@ class SystemHost:
             out, err = child.communicate()
             return Ran(code=124, out=_text(out), err=f"{_text(err)}\nnot done after {timeout_seconds:g} s")
         return Ran(code=child.returncode, out=_text(out), err=_text(err))
+
+    def lasting(self, words: tuple[str, ...]) -> Ran:
+        """What a command says that says the same until the machine is restarted. One that did not run is run again."""
+        found = self._lasting.get(words)
+        if found is None:
+            found = self.run(words)
+            if found.code not in _NEVER_SAID:
+                self._lasting[words] = found
+        return found
 
     def uptime_seconds(self) -> float:
         """Seconds since the machine was started, those in which it slept too.

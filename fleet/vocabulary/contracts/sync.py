@@ -18,11 +18,12 @@ sync; `fleet-node put sync/DIGEST.pyz SIZE DIGEST` takes it on stdin, then the s
                                     <---- BlobPart*     only what is missing, from `offset`
                                     <---- Commit
     Progress* --------------------------->              how far staging is
-    Staged ------------------------------>              the apply job has the run
-    Event* ------------------------------>              the journal of the apply job, as it grows
+    Staged ------------------------------>              the node has the run
+    Event* ------------------------------>              the journal of the run, as it grows
     Done -------------------------------->
 
-A lost connection after Commit changes nothing: the apply job owns the run. `fleet-node attach RUN_ID OFFSET DIGEST`
+A lost connection after Commit changes nothing: the node owns the run. What touches a daemon is done by the apply
+job, anything else by the process that speaks (node/sync/inplace.py). `fleet-node attach RUN_ID OFFSET DIGEST`
 gives MAGIC, a Hello without facts, and the Events behind that sequence number (the first is 1), then Done. Failed can
 come in the place of any frame of the node. `fleet-node uninstall` gives MAGIC, Events and Done.
 

@@ -36,6 +36,13 @@ from fleet.vocabulary.contracts.gateway_admin import (
     NodeIntent,
     RouteReports,
 )
+from fleet.vocabulary.contracts.policy_admin import (
+    BudgetReport,
+    GrayReports,
+    GrayRequest,
+    IncidentRequest,
+    Incidents,
+)
 from fleet.vocabulary.names import GatewayRole, NodeName
 from fleet.vocabulary.secret import Secret
 
@@ -129,6 +136,20 @@ class AdminDoor:
         """Whether the gateway itself takes new requests; with a wish: open or close it."""
         path = "/admin/door"
         return self._get(path, DoorReport) if asked is None else self._post(path, asked, DoorReport)
+
+    def budget(self) -> BudgetReport:
+        """What was spent this month, and what may be."""
+        return self._get("/admin/budget", BudgetReport)
+
+    def gray(self, asked: GrayRequest | None = None) -> GrayReports:
+        """The gray routes; with a wish: turn one on or off."""
+        path = "/admin/gray"
+        return self._get(path, GrayReports) if asked is None else self._post(path, asked, GrayReports)
+
+    def incidents(self, asked: IncidentRequest | None = None) -> Incidents:
+        """The incidents; with a wish: open or close one."""
+        path = "/admin/incidents"
+        return self._get(path, Incidents) if asked is None else self._post(path, asked, Incidents)
 
     def _get(self, path: str, kind: type[T]) -> T:
         return self._answer(lambda: http.get(*self._way(path), headers=self._headers, timeout=self._timeout), kind)

@@ -61,7 +61,7 @@ def sim() -> None:
 
 
 @sim.command()
-@click.option("--nodes", type=click.IntRange(1, 64), default=3, show_default=True, help="How many Macs.")
+@click.option("--nodes", type=click.IntRange(min=1), default=3, show_default=True, help="How many Macs.")
 @click.option(
     "--models",
     type=click.Choice(["smollm2", "tiny", "scripted"]),
@@ -69,20 +69,28 @@ def sim() -> None:
     help="Models to make; the first is served. smollm2 when absent.",
 )
 @click.option("--no-models", is_flag=True, help="Make no model: Macs alone.")
+@click.option("--light", is_flag=True, help="Macs by the hundred: real SSH and files, daemons booked and not run.")
 @click.option(
     "--throttle-scale", type=click.FloatRange(0.001, 10), default=1.0, help="launchd's throttle and back-off, scaled."
 )
 @click.option("--exit-scale", type=click.FloatRange(0.001, 10), default=1.0, help="launchd's exit timeouts, scaled.")
 @_DIR
 def up(
-    folder: Path, nodes: int, models: tuple[str, ...], no_models: bool, throttle_scale: float, exit_scale: float
+    folder: Path,
+    nodes: int,
+    models: tuple[str, ...],
+    no_models: bool,
+    light: bool,
+    throttle_scale: float,
+    exit_scale: float,
 ) -> None:
     """Bring simulated Macs up, with an inventory for them."""
     simulation = _simulation(folder)
-    names = _make_models(folder, () if no_models else models or ("smollm2",))
-    plan = simulation.up(nodes=nodes, models=names, throttle_scale=throttle_scale, exit_scale=exit_scale)
-    count = len(plan.nodes)
-    narrate(f"{count} simulated Mac{'s are' if count != 1 else ' is'} up{_where(folder)}")
+    simulation.check(nodes=nodes, light=light, models=models)
+    names = _make_models(folder, () if no_models or light else models or ("smollm2",))
+    plan = simulation.up(nodes=nodes, models=names, throttle_scale=throttle_scale, exit_scale=exit_scale, light=light)
+    count, kind = len(plan.nodes), "light simulated Mac" if light else "simulated Mac"
+    narrate(f"{count} {kind}{'s are' if count != 1 else ' is'} up{_where(folder)}")
     around = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
     narrate(f"next: {around}fleet adopt --all")
 

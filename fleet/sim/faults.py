@@ -84,6 +84,9 @@ KINDS: dict[str, Kind] = {
     )
 }  # fmt: skip
 
+NEED_DAEMONS = frozenset({"crash", "decode", "loading", "swap-rate", "zombie"})
+"""Faults of processes, and of what an agent alone would see: a light node has neither."""
+
 _DEFAULTS = {
     "pended": "auto",
     "noise": "Last login: Sun Nov 22 04:36:12 on console",

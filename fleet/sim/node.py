@@ -14,13 +14,15 @@ from datetime import UTC, datetime, timedelta
 from fleet.errors import UsageError
 from fleet.sim.brake import Brake
 from fleet.sim.doors.listener import SshDoor, make_host_key
-from fleet.sim.faults import KINDS, Fault, bytes_of, kind_name, seconds_of
+from fleet.sim.faults import KINDS, NEED_DAEMONS, Fault, bytes_of, kind_name, seconds_of
+from fleet.sim.launchd.board import Board
 from fleet.sim.launchd.conditions import Conditions
 from fleet.sim.launchd.disabled import DisabledStore
 from fleet.sim.launchd.fifo_door import FifoDoor
 from fleet.sim.launchd.launchd import Launchd
 from fleet.sim.launchd.privilege import is_root
 from fleet.sim.launchd.spawn import Spawner
+from fleet.sim.launchd.still import StillSpawner
 from fleet.sim.launchd.unified_log import UnifiedLog
 from fleet.sim.paging import Paging
 from fleet.sim.plant import ENDED_BY_BOOT, PUT_AGAIN_AT_BOOT, plant
@@ -39,18 +41,29 @@ _PANIC = (
 class SimNode:
     """A machine that is on, off, or waiting at its unlock screen."""
 
-    def __init__(self, tree: NodeTree, *, ssh_port: int, marker: str, conditions: Conditions | None = None) -> None:
+    def __init__(
+        self,
+        tree: NodeTree,
+        *,
+        ssh_port: int,
+        marker: str,
+        conditions: Conditions | None = None,
+        light: bool = False,
+    ) -> None:
         self.tree = tree
         self.power = "off"
+        self._light = light
         self._base = conditions or Conditions()
         self._readings = Readings(tree.readings)
         self._faults = self._remembered()
         self._door = SshDoor(tree, ssh_port, user=getpass.getuser())
+        spawner = Spawner(marker=marker, path_prefix=str(tree.bin), size_limit_bytes=self._size_limit)
         self._launchd = Launchd(
-            spawner=Spawner(marker=marker, path_prefix=str(tree.bin), size_limit_bytes=self._size_limit),
+            spawner=StillSpawner(spawner) if light else spawner,
             disabled=DisabledStore(tree.state),
             log=UnifiedLog(tree.state / "launchd.log"),
             conditions=self._base,
+            board=Board(tree.run) if light else None,
         )
         self._paging = Paging(self._readings)
         self._brake = Brake(
@@ -102,6 +115,11 @@ class SimNode:
         if moment:
             await moment()
             return
+        if self._light and fault.name in NEED_DAEMONS:
+            raise UsageError(
+                f"{self.tree.name} is a light node: it runs no daemon that {fault.name} could trouble",
+                hint="fleet sim up without --light, in another folder (--dir), has daemons",
+            )
         if fault.name == "zombie" and not self._pids_of(fault.value):
             raise UsageError(f"no process of {fault.value} runs on {self.tree.name}", hint="fleet sim status")
         self._faults[fault.name] = fault.value

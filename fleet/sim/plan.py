@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+
+LIGHT_PORTS = 40_000
+"""From here up the services of light nodes would listen, if there were any."""
 
 
 class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +26,8 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
 class SimPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A simulation. `id` marks its processes; `token` opens its control port.
 
-    The scales are those of Conditions. `openrouter_port` is the simulated OpenRouter's.
+    The scales are those of Conditions. `openrouter_port` is the simulated OpenRouter's: none with `light` nodes,
+    which run no daemons and take SSH's ports alone.
     """
 
     id: str
@@ -33,19 +38,21 @@ class SimPlan(msgspec.Struct, frozen=True, kw_only=True):
     throttle_scale: float = 1.0
     exit_scale: float = 1.0
     enforce_root: bool = True
+    light: bool = False
     schema: int = 1
 
 
-def plan_nodes(count: int, ports: Iterator[int]) -> tuple[NodePlan, ...]:
-    """`mac-1` to `mac-COUNT`, each with ports of its own."""
+def plan_nodes(count: int, ports: Iterator[int], *, light: bool = False) -> tuple[NodePlan, ...]:
+    """`mac-1` to `mac-COUNT`, each with ports of its own. Where services never run, theirs need not be free."""
+    others = itertools.count(LIGHT_PORTS) if light else ports
     return tuple(
         NodePlan(
             name=f"mac-{number}",
             ssh_port=next(ports),
-            gateway_port=next(ports),
-            agent_port=next(ports),
-            sidecar_port=next(ports),
-            admin_port=next(ports),
+            gateway_port=next(others),
+            agent_port=next(others),
+            sidecar_port=next(others),
+            admin_port=next(others),
         )
         for number in range(1, count + 1)
     )

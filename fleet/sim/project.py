@@ -16,6 +16,7 @@ import yaml
 
 from fleet.sim.api import OPENROUTER
 from fleet.sim.hardware import GIB, Hardware
+from fleet.sim.lightproject import light_inventory, write_light_playbook
 from fleet.sim.plan import NodePlan, SimPlan
 from fleet.sim.tree import NodeTree, base_interpreter, make_tree
 from fleet.vocabulary.units import MIB
@@ -55,8 +56,11 @@ def write_project(folder: Path, plan: SimPlan) -> None:
         (folder / name).mkdir(exist_ok=True)
     (folder / "secrets").chmod(0o700)
     (folder / "keys").chmod(0o700)
-    for name in ("gateway", "fleet", OPENROUTER):
-        _secret(folder / "secrets" / f"{name}.key")
+    if plan.light:
+        write_light_playbook(folder)
+    else:
+        for name in ("gateway", "fleet", OPENROUTER):
+            _secret(folder / "secrets" / f"{name}.key")
     public = _user_key(folder / USER_KEY)
     for node in plan.nodes:
         tree = make_tree(folder / "nodes" / node.name, marker=plan.id)
@@ -72,21 +76,16 @@ def write_project(folder: Path, plan: SimPlan) -> None:
 
 
 def inventory_text(folder: Path, plan: SimPlan) -> str:
-    """The inventory: the first node is the front, the others serve models; a single node is both."""
-    user, group = getpass.getuser(), grp.getgrgid(os.getgid()).gr_name
+    """The inventory: the first node is the front, the others serve models; a single node is both.
+
+    Light nodes are all alike.
+    """
+    if plan.light:
+        hosts = {node.name: _host(folder, node) for node in plan.nodes}
+        return light_inventory(plan, shared=_shared(folder), hosts=hosts)
     model = plan.models[0] if plan.models else "scripted"
-    shared: dict[str, Any] = {
-        "ansible_host": "127.0.0.1",
-        "ansible_user": user,
-        "ansible_ssh_private_key_file": str(folder / USER_KEY),
-        "owner": user,
-        "group": group,
-        "admin": user,
-        "admin_group": group,
-        "interpreter": base_interpreter(),
-        "python_version": _python_version(base_interpreter()),
-        "platform": "this-machine",
-        "memory_gb": Hardware().memory_bytes // GIB,
+    shared = {
+        **_shared(folder),
         "gateway_bind": "127.0.0.1",
         "gateway_key": "file:secrets/gateway.key",
         "fleet_key": "file:secrets/fleet.key",
@@ -115,6 +114,24 @@ def inventory_text(folder: Path, plan: SimPlan) -> str:
     }
     data = {"all": {"vars": shared, "children": children}}
     return _HEAD + yaml.safe_dump(data, sort_keys=False, width=200)
+
+
+def _shared(folder: Path) -> dict[str, Any]:
+    """What every node of this machine has in common."""
+    user, group = getpass.getuser(), grp.getgrgid(os.getgid()).gr_name
+    return {
+        "ansible_host": "127.0.0.1",
+        "ansible_user": user,
+        "ansible_ssh_private_key_file": str(folder / USER_KEY),
+        "owner": user,
+        "group": group,
+        "admin": user,
+        "admin_group": group,
+        "interpreter": base_interpreter(),
+        "python_version": _python_version(base_interpreter()),
+        "platform": "this-machine",
+        "memory_gb": Hardware().memory_bytes // GIB,
+    }
 
 
 def _host(folder: Path, node: NodePlan) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from fleet.sim.supervisor import LOCK, PLAN
 READY_SECONDS = 60.0
 DOWN_SECONDS = 90.0
 MAX_NODES = 64
+MAX_LIGHT_NODES = 500
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,15 @@ class Simulation:
         """Whether a supervisor holds the folder."""
         return self._control_port() is not None
 
+    def check(self, *, nodes: int, light: bool, models: tuple[str, ...]) -> None:
+        """Raises UsageError when there is no such simulation."""
+        most = MAX_LIGHT_NODES if light else MAX_NODES
+        if not 1 <= nodes <= most:
+            more = "" if light else f"; of light nodes (--light) to {MAX_LIGHT_NODES}"
+            raise UsageError(f"{nodes} nodes are not possible", hint=f"a simulation has 1 to {most}{more}")
+        if light and models:
+            raise UsageError("light nodes run no daemons, so they serve no model", hint="leave out --models or --light")
+
     def up(
         self,
         *,
@@ -62,14 +72,17 @@ class Simulation:
         models: tuple[str, ...] = (),
         throttle_scale: float = 1.0,
         exit_scale: float = 1.0,
+        light: bool = False,
     ) -> SimPlan:
-        """Make or wake the simulation. Raises UsageError when it is already up, FleetError when it does not come up."""
-        if not 1 <= nodes <= MAX_NODES:
-            raise UsageError(f"{nodes} nodes", hint=f"a simulation has 1 to {MAX_NODES}")
+        """Make or wake the simulation; `light` nodes run no daemons.
+
+        Raises UsageError when it is already up, FleetError when it does not come up.
+        """
+        self.check(nodes=nodes, light=light, models=models)
         if self.running:
             raise UsageError(f"the simulation in {self.folder} is already up", hint="fleet sim status; fleet sim down")
         self.folder.mkdir(parents=True, exist_ok=True)
-        plan = self._plan_for(nodes, models, throttle_scale=throttle_scale, exit_scale=exit_scale)
+        plan = self._plan_for(nodes, models, throttle_scale=throttle_scale, exit_scale=exit_scale, light=light)
         end_marked(plan.id)  # whatever a killed supervisor left
         write_plan(self.folder / PLAN, plan)
         write_project(self.folder, plan)
@@ -104,16 +117,19 @@ class Simulation:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _plan_for(self, nodes: int, models: tuple[str, ...], *, throttle_scale: float, exit_scale: float) -> SimPlan:
+    def _plan_for(
+        self, nodes: int, models: tuple[str, ...], *, throttle_scale: float, exit_scale: float, light: bool
+    ) -> SimPlan:
         old = read_plan(self.folder / PLAN)
         if old is None:
             ports = free_ports()
             return SimPlan(
                 id=uuid.uuid4().hex,
                 token=uuid.uuid4().hex,
-                nodes=plan_nodes(nodes, ports),
-                openrouter_port=next(ports),
+                nodes=plan_nodes(nodes, ports, light=light),
+                openrouter_port=0 if light else next(ports),
                 models=models,
+                light=light,
                 throttle_scale=throttle_scale,
                 exit_scale=exit_scale,
             )
@@ -122,7 +138,12 @@ class Simulation:
                 f"the simulation in {self.folder} has {len(old.nodes)} nodes, not {nodes}",
                 hint="fleet sim down --purge makes room for another; --dir names another folder",
             )
-        if not old.openrouter_port or not all(node.admin_port for node in old.nodes):
+        if old.light != light:
+            raise UsageError(
+                f"the nodes of the simulation in {self.folder} are {'light' if old.light else 'not light'}",
+                hint=f"{'with' if old.light else 'without'} --light they come up again; --dir names another folder",
+            )
+        if not (old.openrouter_port or light) or not all(node.admin_port for node in old.nodes):
             raise UsageError(
                 f"the simulation in {self.folder} was made by an older fleet",
                 hint="fleet sim down --purge makes room for a new one",
@@ -141,6 +162,7 @@ class Simulation:
             models=models or old.models,
             throttle_scale=throttle_scale,
             exit_scale=exit_scale,
+            light=light,
         )
 
     def _start_supervisor(self, plan: SimPlan) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from fleet.sim.tree import make_tree
 
 LOCK = "sim.lock"
 PLAN = "sim.json"
+OPEN_FILES = 10_240
 
 
 class Supervisor:
@@ -43,6 +45,7 @@ class Supervisor:
                 ssh_port=node.ssh_port,
                 marker=plan.id,
                 conditions=conditions,
+                light=plan.light,
             )
             for node in plan.nodes
         }
@@ -125,6 +128,7 @@ async def supervise(folder: Path, lock: int, ready: int) -> None:
 def main(folder: Path, ready: int) -> int:
     """Run the supervisor; 1 when another one has the folder."""
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
+    _raise_open_files()
     lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -137,6 +141,14 @@ def main(folder: Path, ready: int) -> int:
         os.write(ready, f"failed {error}\n".encode())
         return 1
     return 0
+
+
+def _raise_open_files() -> None:
+    """A door, a FIFO, and the pipes of every session: hundreds of nodes want more than the 256 or 1,024 of a shell."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import Any, Protocol
 
 from fleet.sim.launchd.conditions import Conditions
 from fleet.sim.launchd.ending import EX_CONFIG, Ending, grown_throttle_seconds, wants_restart
-from fleet.sim.launchd.spawn import Spawner, SpawnFailed, identity_of
+from fleet.sim.launchd.spawn import Running, SpawnFailed, Starter, identity_of
 from fleet.sim.launchd.spec import JobSpec
 from fleet.sim.launchd.text import JobView
 
@@ -26,11 +25,14 @@ class JobHost(Protocol):
         """How launchd behaves now."""
 
     @property
-    def spawner(self) -> Spawner:
+    def spawner(self) -> Starter:
         """Starts processes."""
 
     def log(self, job: Job, text: str) -> None:
         """Write to the unified log."""
+
+    def changed(self, job: Job) -> None:
+        """Launchctl would print something else of the job."""
 
     def removed(self, job: Job) -> None:
         """The job is gone for good."""
@@ -47,7 +49,7 @@ class Job:
         self._serial = serial
         self._host = host
         self._identity = identity_of(spec.program)
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Running | None = None
         self._spawning = False
         self._stopping: str | None = None
         self._start_again = False
@@ -179,6 +181,7 @@ class Job:
         if pended := self._host.conditions.pended:
             self._pended = reason if pended == "auto" else pended
             self._host.log(self, f"pending nondemand spawn = {self._pended}")
+            self._host.changed(self)
             return
         await self._start_when_allowed(reason)
 
@@ -191,6 +194,7 @@ class Job:
         self._host.log(self, f"service spawn deferred by {max(1, round(wait_seconds))} seconds due to throttle")
         self._cancel_respawn()
         self._respawn = asyncio.get_running_loop().call_later(wait_seconds, self._later, self._throttled, reason)
+        self._host.changed(self)
 
     async def _throttled(self, reason: str) -> None:
         self._respawn = None
@@ -211,8 +215,9 @@ class Job:
             self._watch(process)
         self._restarted.set()
         await self._settle(why_not)
+        self._host.changed(self)
 
-    async def _try_to_start(self) -> tuple[asyncio.subprocess.Process | None, Ending | None]:
+    async def _try_to_start(self) -> tuple[Running | None, Ending | None]:
         """The process, or the ending that launchd books for the spawn that did not come to be."""
         if self._host.conditions.holds(self.spec.label):
             self._held_back = True
@@ -246,17 +251,17 @@ class Job:
 
     # --- ending ------------------------------------------------------------------------------------------------------
 
-    def _watch(self, process: asyncio.subprocess.Process) -> None:
+    def _watch(self, process: Running) -> None:
         async def wait() -> None:
             await self._ended(process, await process.wait())
 
         self._keep(wait())
 
-    async def _ended(self, process: asyncio.subprocess.Process, return_code: int) -> None:
+    async def _ended(self, process: Running, return_code: int) -> None:
         if self._kill_timer:
             self._kill_timer.cancel()
         if not self.spec.abandon_process_group:
-            _signal_group(process.pid, signal.SIGKILL)
+            process.end_group()
         ran_seconds = asyncio.get_running_loop().time() - (self._launched_at or 0.0)
         self._process = self._kill_timer = None
         stopped, self._stopping = self._stopping, None
@@ -278,12 +283,14 @@ class Job:
                     self, f"Service only ran for {ran_seconds:.0f} seconds. Pushing respawn out by {left} seconds."
                 )
             await self._start_unasked("inefficient")
+        self._host.changed(self)
 
     def _terminate(self) -> None:
         """SIGTERM to the main process alone; SIGKILL when the exit timeout is over (0 = never)."""
         if self._stopping or not self._process:
             return
         self._stopping = "SIGTERMed"
+        self._host.changed(self)
         self._signal(signal.SIGTERM)
         self._host.log(self, "signaled service: Terminated: 15")
         timeout = self.spec.exit_timeout_seconds
@@ -328,13 +335,7 @@ class Job:
         self._respawn = None
 
     def _signal(self, number: signal.Signals) -> bool:
-        if not self._process or self._process.returncode is not None:
-            return False
-        try:
-            os.kill(self._process.pid, number)
-        except ProcessLookupError:
-            return False
-        return True
+        return self._process is not None and self._process.send(number)
 
     def _later(self, what: Callable[[str], Coroutine[Any, Any, None]], reason: str) -> None:
         self._keep(what(reason))
@@ -348,13 +349,6 @@ class Job:
 def _ending_at_once(spec: JobSpec) -> JobSpec:
     """The job with a program that ends with 1: same account, same logs."""
     return replace(spec, program="/bin/sh", arguments=("sh", "-c", "echo crashed by fleet sim fault >&2; exit 1"))
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _ended_text(ending: Ending, *, stopped: bool, ran_seconds: float) -> str:

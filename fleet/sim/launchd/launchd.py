@@ -21,10 +21,11 @@ from fleet.sim.launchd.answer import (
     no_domain,
     no_service,
 )
+from fleet.sim.launchd.board import Board
 from fleet.sim.launchd.conditions import Conditions, is_called
 from fleet.sim.launchd.disabled import DisabledStore
 from fleet.sim.launchd.job import Job
-from fleet.sim.launchd.spawn import Spawner
+from fleet.sim.launchd.spawn import Starter
 from fleet.sim.launchd.spec import JobSpec, PlistRefused, read_spec
 from fleet.sim.launchd.unified_log import UnifiedLog
 
@@ -32,16 +33,26 @@ SESSION = 100015
 
 
 class Launchd:
-    """Supervises the jobs of one node. `call` is launchctl; the other methods are the machine's own life."""
+    """Supervises the jobs of one node. `call` is launchctl; the other methods are the machine's own life.
+
+    With a `board`, what launchctl prints of a job of the system is always there to be read, too.
+    """
 
     def __init__(
-        self, *, spawner: Spawner, disabled: DisabledStore, log: UnifiedLog, conditions: Conditions | None = None
+        self,
+        *,
+        spawner: Starter,
+        disabled: DisabledStore,
+        log: UnifiedLog,
+        conditions: Conditions | None = None,
+        board: Board | None = None,
     ) -> None:
         self.conditions = conditions or Conditions()
         self.spawner = spawner
         self.desktop_uid: int | None = None
         self._disabled = disabled
         self._log = log
+        self._board = board
         self._jobs: dict[tuple[str, str], Job] = {}
         self._serials = itertools.count(1100, 2)
         self._verbs: dict[str, Callable[[_Call], Awaitable[Answer]]] = {
@@ -72,6 +83,9 @@ class Launchd:
 
     async def boot(self, daemons_dir: Path) -> None:
         """Load every daemon of the folder, as at boot. What is disabled or has a bad owner or mode is passed over."""
+        if self._board:
+            self._board.open()
+            self._show_disabled()
         for path in _plists(daemons_dir):
             await self._load("system", path)
 
@@ -120,8 +134,15 @@ class Launchd:
         """Write to the unified log."""
         self._log.write(text, domain=job.domain, label=job.spec.label)
 
+    def changed(self, job: Job) -> None:
+        """Keep the board true."""
+        if self._board and job.domain == "system" and self._jobs.get((job.domain, job.spec.label)) is job:
+            self._board.put(job.spec.label, text.print_service(job.view()))
+
     def removed(self, job: Job) -> None:
         """The job is gone for good."""
+        if self._board and job.domain == "system":
+            self._board.drop(job.spec.label)
         self._log.write(f"removing service: {job.spec.label}", domain=job.domain)
         if self._jobs.get((job.domain, job.spec.label)) is job:
             del self._jobs[job.domain, job.spec.label]
@@ -170,6 +191,7 @@ class Launchd:
         job = Job(spec, domain, next(self._serials), self)
         self._jobs[domain, spec.label] = job
         await job.load()
+        self.changed(job)
 
     def _refused(self, domain: str, path: Path, code: int, *, shown: int) -> int:
         words = ERRORS.get(code, "No such file or directory")
@@ -260,7 +282,12 @@ class Launchd:
             verb = "disable" if disabled else "enable"
             return Answer(1, err=f"Could not {verb} service: 1: Operation not permitted\n")
         self._disabled.put(domain, label, disabled=disabled)
+        self._show_disabled()
         return Answer()
+
+    def _show_disabled(self) -> None:
+        if self._board:
+            self._board.put_disabled(text.print_disabled(self._disabled.entries("system")))
 
     # --- verbs that look ---------------------------------------------------------------------------------------------
 

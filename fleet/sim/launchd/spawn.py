@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import SubprocessError
+from typing import Protocol
 
 from fleet.sim.launchd.spec import JobSpec
 
@@ -19,6 +20,30 @@ DEFAULT_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 
 class SpawnFailed(Exception):
     """The job cannot be spawned: EX_CONFIG, execs = 0. The message is what the unified log says."""
+
+
+class Running(Protocol):
+    """The main process of a job."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    async def wait(self) -> int:
+        """Its return code, as Popen's, once it has ended."""
+
+    def send(self, number: signal.Signals) -> bool:
+        """Signal it alone; whether it was there."""
+
+    def end_group(self) -> None:
+        """Kill what is left of its process group."""
+
+
+class Starter(Protocol):
+    """Who starts the processes of jobs."""
+
+    async def start(self, spec: JobSpec, *, system: bool) -> Running:
+        """The running process, leader of its own session. Raises SpawnFailed."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +79,15 @@ class Spawner:
     size_limit_bytes: Callable[[], int | None] = field(default=lambda: None)
     made_for_root: dict[Path, int] = field(default_factory=dict)
 
-    async def start(self, spec: JobSpec, *, system: bool) -> asyncio.subprocess.Process:
+    async def start(self, spec: JobSpec, *, system: bool) -> Running:
         """The running process, leader of its own session. Raises SpawnFailed."""
-        self._check(spec)
+        self.check(spec)
         streams: list[int] = []
         try:
             streams.append(_open(spec.stdin or os.devnull, "stdin", os.O_RDONLY))
             streams.append(self._open_log(spec.stdout, "stdout", spec))
             streams.append(self._open_log(spec.stderr, "stderr", spec))
-            return await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 *spec.arguments,
                 executable=spec.program,
                 stdin=streams[0],
@@ -73,6 +98,7 @@ class Spawner:
                 start_new_session=True,
                 preexec_fn=_Limits(spec, self.size_limit_bytes()),
             )
+            return _Process(process)
         except (OSError, ValueError, SubprocessError) as error:
             raise SpawnFailed(str(error)) from error
         finally:
@@ -104,7 +130,8 @@ class Spawner:
             raise SpawnFailed(f"Unable to open {name} path {path}: Permission denied")
         return _open(path, name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666 & ~spec.umask)
 
-    def _check(self, spec: JobSpec) -> None:
+    def check(self, spec: JobSpec) -> None:
+        """Raises SpawnFailed when its account, program or folder cannot be used."""
         if spec.user_name not in (None, "root"):
             try:
                 account = pwd.getpwnam(str(spec.user_name))
@@ -119,6 +146,35 @@ class Spawner:
             raise SpawnFailed(f"Could not find and/or execute program specified by service: 13: {spec.program}")
         if spec.working_directory and not Path(spec.working_directory).is_dir():
             raise SpawnFailed(f"Could not change working directory: {spec.working_directory}")
+
+
+@dataclass(frozen=True)
+class _Process:
+    """A real one, the leader of its group."""
+
+    process: asyncio.subprocess.Process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    async def wait(self) -> int:
+        return await self.process.wait()
+
+    def send(self, number: signal.Signals) -> bool:
+        if self.process.returncode is not None:
+            return False
+        try:
+            os.kill(self.process.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def end_group(self) -> None:
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,7 @@ def pull(ctx: click.Context, name: str, names: tuple[str, ...], on: str | None, 
             pulled.append(one)
             if one.error is None and not as_json:
                 what = f"{bytes_text(one.sent_bytes)} sent" if one.sent_bytes else "was there"
+                what += f" ({one.peers})" if one.peers else ""
                 click.echo(f"{one.node}: {name} {what}, spared for {one.kept_days:g} days")
     if as_json:
         print_json([_pulled(one) for one in pulled])
@@ -218,7 +219,13 @@ def _told(errors: Sequence[FleetError | None], *, as_json: bool) -> int:
 def _pulled(one: Pulled) -> dict[str, object]:
     if one.error is not None:
         return {"node": one.node, "error": one.error.text}
-    return {"node": one.node, "sent_bytes": one.sent_bytes, "path": one.path, "kept_days": one.kept_days}
+    return {
+        "node": one.node,
+        "sent_bytes": one.sent_bytes,
+        "from_nodes": one.peers,
+        "path": one.path,
+        "kept_days": one.kept_days,
+    }
 
 
 def _size(text: str) -> int:

@@ -4,32 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from fleet.control.actions.asking import Asking
 from fleet.control.actions.deploy import operator_name
 from fleet.control.desired.trees import weights_tree
 from fleet.control.inventory import Node
 from fleet.control.inventory.project import Project
-from fleet.control.rollout.conversation import Conversation
+from fleet.control.link.protocol import target_of
+from fleet.control.rollout.conversation import Conversation, helper_argv
+from fleet.control.rollout.exchange import Exchange
+from fleet.control.rollout.givers import GivingNode
+from fleet.control.rollout.journal import new_run_id
+from fleet.control.rollout.sending import Sending
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.models import model_file
 from fleet.errors import FleetError, NodeError
-from fleet.vocabulary.contracts.model import ModelManifest
+from fleet.vocabulary.contracts.desired import Tree
+from fleet.vocabulary.contracts.model import ModelFile, ModelManifest
 from fleet.vocabulary.contracts.questions import Stowing
-from fleet.vocabulary.contracts.sync import Missing
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.units import bytes_text
 
+_TWO = 2
 Progress = Callable[[NodeName, int, int], None]
 """Told (node, bytes sent, bytes to send)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pulled:
-    """How it went on one node. Nothing sent = the node had the weights already."""
+    """How it went on one node. Nothing sent: it had the weights already. `peers`: what other nodes gave of them."""
 
     node: NodeName
     sent_bytes: int = 0
+    peers: str = ""
     path: str = ""
     kept_days: float = 0.0
     error: FleetError | None = None
@@ -48,41 +57,83 @@ class Puller:
     def pull(self, name: str, nodes: Sequence[Node], manifests: Mapping[NodeName, ModelManifest]) -> Iterator[Pulled]:
         """To every node at once, the manifest of each being its own; answers in the order in which they come.
 
-        What came before a cut is kept on the node, and the next pull or deploy goes on from there.
+        This laptop sends a file once; who has it gives it to the others. What came before a cut is kept on the node,
+        and the next pull or deploy goes on from there.
         """
-        for answer in self.asking.each(
-            nodes, lambda node, talk, _hello: self._one(talk, node, name, manifests[node.name])
-        ):
-            yield answer.said or Pulled(node=answer.node, error=answer.error)
+        trees = {node.name: _tree(name, node, manifests[node.name]) for node in nodes}
+        exchange = self._exchange(nodes, trees)
+        if exchange is not None:
+            exchange.expect(node.name for node in nodes)
+        try:
+            for answer in self.asking.each(
+                nodes,
+                lambda node, talk, _hello: self._one(talk, node, trees[node.name], manifests[node.name], exchange),
+            ):
+                if exchange is not None and answer.error is not None:
+                    exchange.holds(answer.node, ())  # it said nothing: nobody waits for it
+                yield answer.said or Pulled(node=answer.node, error=answer.error)
+        finally:
+            if exchange is not None:
+                exchange.close()
 
-    def _one(self, talk: Conversation, node: Node, name: str, manifest: ModelManifest) -> Pulled:
-        tree = weights_tree(name, manifest, node.settings.layout(), task="fleet model pull")
+    def _one(
+        self, talk: Conversation, node: Node, tree: Tree, manifest: ModelManifest, exchange: Exchange | None
+    ) -> Pulled:
         lacking = talk.stow((tree,), holder=operator_name())
         _require_space(node.name, lacking)
-        total = self._send(talk, node.name, manifest, lacking.missing)
-        stowed = talk.seal()
-        return Pulled(node=node.name, sent_bytes=total, path=stowed.paths[0], kept_days=stowed.kept_days)
-
-    def _send(self, talk: Conversation, node: NodeName, manifest: ModelManifest, missing: tuple[Missing, ...]) -> int:
-        files = {f"sha256:{file.sha256}": file for file in manifest.files}
-        # All of it before the first byte: from then on the node is held, and waits for no download.
-        contents = {
-            want.digest: model_file(
-                manifest, files[want.digest], cache=self.cache, project=self.project, notify=self.notify
-            )
-            for want in missing
-        }
-        sizes = {digest: file.size_bytes for digest, file in files.items()}
-        total = sum(sizes[want.digest] - want.offset for want in missing)
+        if exchange is not None:
+            lacks = {want.digest for want in lacking.missing}
+            exchange.holds(node.name, [one.blob.digest for one in tree.files if one.blob.digest not in lacks])
         done = 0
 
         def progress(count: int) -> None:
             nonlocal done
             done += count
-            self.progress(node, done, total)
+            self.progress(node.name, done, sending.total)
 
-        talk.send(missing, contents, salt="", sizes=sizes, progress=progress)
-        return total
+        sending = Sending(
+            node=node.name,
+            missing=lacking.missing,
+            contents={f"sha256:{file.sha256}": partial(self._file, manifest, file) for file in manifest.files},
+            sizes={f"sha256:{file.sha256}": file.size_bytes for file in manifest.files},
+            exchange=exchange,
+            progress=progress,
+        )
+        sending.prepare()
+        sending.run(talk)
+        stowed = talk.seal()
+        return Pulled(
+            node=node.name,
+            sent_bytes=sending.total,
+            peers=sending.told,
+            path=stowed.paths[0],
+            kept_days=stowed.kept_days,
+        )
+
+    def _file(self, manifest: ModelManifest, file: ModelFile) -> Path:
+        return model_file(manifest, file, cache=self.cache, project=self.project, notify=self.notify)
+
+    def _exchange(self, nodes: Sequence[Node], trees: Mapping[NodeName, Tree]) -> Exchange | None:
+        giving = [
+            GivingNode(
+                name=node.name,
+                target=target_of(node, base=self.asking.base),
+                helper=helper_argv(node.settings.layout(), sudo=node.settings.sudo),
+                host=node.peer_host,
+                trees=(trees[node.name],),
+                bytes_per_second=node.settings.peer_bytes_per_second,
+            )
+            for node in nodes
+            if node.settings.adopted and node.settings.peer_weights
+        ]
+        if len(giving) < _TWO:
+            return None
+        run_id = new_run_id(self.asking.clock.now())
+        return Exchange(giving, link=self.asking.link, sync=self.asking.sync, run_id=run_id, cache=self.cache)
+
+
+def _tree(name: str, node: Node, manifest: ModelManifest) -> Tree:
+    return weights_tree(name, manifest, node.settings.layout(), task="fleet model pull")
 
 
 def _require_space(node: NodeName, lacking: Stowing) -> None:

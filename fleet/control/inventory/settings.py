@@ -176,6 +176,14 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         int, Meta(ge=1, le=99, description="How many logs that were put aside are kept of each service.")
     ] = 4
 
+    peer_weights: Annotated[
+        bool, Meta(description="Whether the node takes weights from other nodes of a run, and gives them to those.")
+    ] = True
+    peer_mb_per_second: Annotated[
+        float,
+        Meta(ge=0, description="What it gives to all others together at most, in MB a second; 0 = no such limit."),
+    ] = 0.0
+
     memory_gb: Annotated[
         float | None,
         Meta(description="Memory, to plan before the node was ever seen; the node's own word wins."),
@@ -189,6 +197,11 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def adopted(self) -> bool:
         """Whether `fleet adopt` has pinned the node's key."""
         return self.host_key is not None
+
+    @property
+    def peer_bytes_per_second(self) -> int | None:
+        """What it gives to other nodes at most; None: as much as the line takes."""
+        return round(self.peer_mb_per_second * 1_000_000) or None
 
     def layout(self) -> NodeLayout:
         """Where things are on the node. `owner` falls back to the SSH user, then to `fleet`."""

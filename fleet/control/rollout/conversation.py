@@ -14,6 +14,7 @@ from fleet.errors import FleetError, NodeError, NotAdopted, ProtocolError, Suppl
 from fleet.vocabulary.argv import Argv
 from fleet.vocabulary.contracts.desired import DesiredState, Tree
 from fleet.vocabulary.contracts.frames import FromNode, ToNode
+from fleet.vocabulary.contracts.peers import Fetch, Fetched, Give, Giving, Still
 from fleet.vocabulary.contracts.questions import (
     AuditLines,
     Collect,
@@ -76,6 +77,8 @@ Frame = TypeVar(
     Models,
     Stowed,
     Stowing,
+    Giving,
+    Fetched,
 )
 Content = bytes | Path | FilePart | Secret
 """Where a blob's bytes are. A secret's leave the laptop in frames only."""
@@ -84,6 +87,7 @@ _CHUNK_BYTES = 1 << 20
 _ANSWER_SECONDS = 60.0
 _STAGE_SECONDS = 600.0
 _PROOF_SECONDS = 660.0
+_FETCH_SECONDS = 120.0
 _LAST_WORDS_SECONDS = 20.0
 _STEAL_SECONDS = 360.0
 _WALK_SECONDS = 1800.0
@@ -174,6 +178,22 @@ class Conversation:
             for chunk in _chunks(content, want.offset, sizes[want.digest]):
                 self._live.write(chunk)
                 progress(len(chunk))
+
+    def fetch(self, wish: Fetch, *, told: Callable[[Progress], None] = lambda _: None) -> Fetched:
+        """Let the node get a blob from another one. `told` hears how much of it is there."""
+        self._write(wish)
+        while isinstance(frame := self._next(_FETCH_SECONDS), Progress):
+            told(frame)
+        return self._as(Fetched, frame)
+
+    def give(self, wish: Give) -> Giving:
+        """Let the node serve weights to others until `bye`, or until it hears no `still` for a while."""
+        self._write(wish)
+        return self._expect(Giving)
+
+    def still(self) -> None:
+        """We are here, and have nothing to say yet."""
+        self._write(Still())
 
     def commit(self, commit: Commit, *, told: Callable[[Progress], None] = lambda _: None) -> Staged:
         """All is sent: stage. When this returns, the node's apply job has the run. `told` hears how far it is."""

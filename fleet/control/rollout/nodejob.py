@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from fleet.control.desired.states import Compiled
 from fleet.control.link.protocol import Target
 from fleet.control.rollout.conversation import Content
+from fleet.control.rollout.givers import GivingNode
 from fleet.errors import FleetError, NodeError, Unreachable
 from fleet.vocabulary.argv import Argv
+from fleet.vocabulary.contracts.desired import Tree
 from fleet.vocabulary.contracts.events import Outcome
 from fleet.vocabulary.contracts.sync import Facts
 from fleet.vocabulary.names import NodeName
@@ -27,11 +29,33 @@ class NodeJob:
     """Where the bytes of every blob are; a function fetches them, and is asked for what the node lacks only."""
     salt: str
     facts: Facts | None = None
+    peer_host: str | None = None
+    """Where other nodes reach it to get weights from; None: it neither gives nor takes any."""
+    peer_bytes_per_second: int | None = None
 
     @property
     def root(self) -> str:
         """Where fleet lives on the node."""
         return self.compiled.state.layout.root
+
+    @property
+    def weights(self) -> tuple[Tree, ...]:
+        """The models of its state."""
+        return tuple(item for item in self.compiled.state.items if isinstance(item, Tree) and item.role == "model")
+
+    @property
+    def giving(self) -> GivingNode | None:
+        """The node as one that exchanges weights with others; None where it has none, or is not to."""
+        if not self.weights or self.peer_host is None:
+            return None
+        return GivingNode(
+            name=self.name,
+            target=self.target,
+            helper=self.helper,
+            host=self.peer_host,
+            trees=self.weights,
+            bytes_per_second=self.peer_bytes_per_second,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,25 +6,27 @@ The node owns what was committed: a connection that is lost is taken up again, a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from fleet.control.link.protocol import Link, Session
 from fleet.control.playbook.strategy import Pace
 from fleet.control.rollout.audit import run_line
-from fleet.control.rollout.conversation import Content, Conversation, NodeRefusal, SyncPart
+from fleet.control.rollout.conversation import Conversation, NodeRefusal, SyncPart
+from fleet.control.rollout.exchange import Exchange
 from fleet.control.rollout.following import Following
 from fleet.control.rollout.guard import Judged
 from fleet.control.rollout.journal import Journal
 from fleet.control.rollout.nodejob import NodeJob, NodeResult, failed, refuse_changed
 from fleet.control.rollout.plan import NodePlan, idle_plan, node_plan
+from fleet.control.rollout.sending import Sending
 from fleet.control.rollout.telling import Telling
 from fleet.control.rollout.terms import Terms
 from fleet.errors import FleetError, HostKeyError, NodeError, ProtocolError, Unreachable
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import Outcome, Phase
-from fleet.vocabulary.contracts.sync import Commit, Facts, Hello, Hold, Observed, Progress
+from fleet.vocabulary.contracts.sync import Commit, Facts, Hello, Hold, Missing, Observed, Progress
 from fleet.vocabulary.names import NodeName, RunId, StateId
 
 NOTHING_LIVE = "-"
@@ -32,8 +34,6 @@ NOTHING_LIVE = "-"
 
 _CONNECT_SECONDS = 15.0
 _FIRST_WORD_SECONDS = 60.0
-_CONFIRM_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
-_SENT_UNASKED_BYTES = 256 * 1024
 _CONFIRM_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 _SENT_UNASKED_BYTES = 256 * 1024
 
@@ -45,7 +45,15 @@ class NodeTalk:
     """Speaks with one node for one run. `left` is set when nobody listens any more. One thread at a time."""
 
     def __init__(
-        self, job: NodeJob, *, link: Link, sync: SyncPart, journal: Journal, clock: Clock, left: threading.Event
+        self,
+        job: NodeJob,
+        *,
+        link: Link,
+        sync: SyncPart,
+        journal: Journal,
+        clock: Clock,
+        left: threading.Event,
+        exchange: Exchange | None = None,
     ) -> None:
         self.job = job
         self._link = link
@@ -53,6 +61,7 @@ class NodeTalk:
         self._journal = journal
         self._clock = clock
         self._left = left
+        self._exchange = exchange
         self._telling = Telling(job.name, root=job.root, journal=journal)
         self._session: Session | None = None
         self._talk: Conversation | None = None
@@ -69,6 +78,7 @@ class NodeTalk:
                 facts_seen(job.name, hello.facts)
                 refuse_changed(job, hello.facts)
             if hello.idle:
+                self._has_weights(())
                 self.close()
                 return idle_plan(job.name, job.compiled)
             if terms.steal:
@@ -77,6 +87,7 @@ class NodeTalk:
                 self._refuse_busy(hello)
             self._journal.say(Phase.CHECK, "start", node=job.name)
             self._observed = talk.observe(job.compiled.state)
+            self._has_weights(self._observed.missing)
         except BaseException:
             self.close()
             raise
@@ -271,10 +282,15 @@ class NodeTalk:
         finally:
             session.close()
 
+    def _has_weights(self, missing: Sequence[Missing]) -> None:
+        """The node has all weights of its state but what is missing: others may get them from it."""
+        if self._exchange is not None:
+            lacks = {want.digest for want in missing}
+            have = (file.blob.digest for tree in self.job.weights for file in tree.files)
+            self._exchange.holds(self.job.name, [digest for digest in have if digest not in lacks])
+
     def _send(self, talk: Conversation, terms: Terms) -> None:
         job, missing = self.job, self._observed.missing if self._observed else ()
-        sizes = {digest: blob.size for digest, blob in job.compiled.state.blobs.items()}
-        total = sum(sizes[want.digest] - want.offset for want in missing)
         done = 0
 
         def progress(count: int) -> None:
@@ -282,21 +298,26 @@ class NodeTalk:
             done += count
             self._journal.say(Phase.SEND, "progress", node=job.name, done=done, total=total)
 
+        sending = Sending(
+            node=job.name,
+            missing=missing,
+            contents=job.contents,
+            sizes={digest: blob.size for digest, blob in job.compiled.state.blobs.items()},
+            salt=job.salt,
+            exchange=self._exchange,
+            progress=progress,
+        )
+        total = sending.total
         self._journal.say(Phase.SEND, "start", node=job.name, total=total)
-        # All of it before the node is held: it waits for no download.
-        contents = {want.digest: _fetched(job.contents[want.digest]) for want in missing}
+        sending.prepare()
         if missing and not terms.steal:
-            if total > _SENT_UNASKED_BYTES:
+            if total > _SENT_UNASKED_BYTES or sending.waits:
                 talk.hold(self._wish(terms))
             else:  # a round trip less; who is refused has sent next to nothing
                 talk.hold_on(self._wish(terms))
-        talk.send(missing, contents, salt=job.salt, sizes=sizes, progress=progress)
-        self._journal.say(Phase.SEND, "ok", node=job.name, done=total, total=total)
+        sending.run(talk)
+        self._journal.say(Phase.SEND, "ok", sending.told, node=job.name, done=total, total=total)
 
 
 def _moment(since_seconds: float) -> str:
     return f"since {datetime.fromtimestamp(since_seconds, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _fetched(content: Content | Callable[[], Content]) -> Content:
-    return content() if callable(content) else content

@@ -18,6 +18,7 @@ from fleet.control.rollout.batches import Batch
 from fleet.control.rollout.capacity import Capacity
 from fleet.control.rollout.conversation import SyncPart
 from fleet.control.rollout.drive import Aids, Drive
+from fleet.control.rollout.exchange import Exchange
 from fleet.control.rollout.guard import failed_before, refused
 from fleet.control.rollout.journal import Journal, Show
 from fleet.control.rollout.moves import GOOD
@@ -49,8 +50,19 @@ class Run:
         width: int = 64,
     ) -> None:
         self._left = threading.Event()
+        giving = [node for job in jobs if (node := job.giving)]
+        self._exchange = Exchange(giving, link=link, sync=sync, run_id=journal.run_id) if len(giving) > 1 else None
         self._talks = {
-            job.name: NodeTalk(job, link=link, sync=sync, journal=journal, clock=clock, left=self._left) for job in jobs
+            job.name: NodeTalk(
+                job,
+                link=link,
+                sync=sync,
+                journal=journal,
+                clock=clock,
+                left=self._left,
+                exchange=self._exchange,
+            )
+            for job in jobs
         }
         self._journal = journal
         self._facts_seen = facts_seen
@@ -69,6 +81,8 @@ class Run:
 
     def __exit__(self, *exc: object) -> None:
         self._left.set()
+        if self._exchange is not None:
+            self._exchange.close()
         for talk in self._talks.values():
             talk.close()
         self._pool.shutdown(wait=False, cancel_futures=True)

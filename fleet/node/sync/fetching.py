@@ -39,7 +39,8 @@ class PeerError(Exception):
 class Growing:
     """A `.part` that grows, with the hash of all of it and of the piece that it is at.
 
-    Where a piece is not what it should be, the file ends before it again.
+    Where a piece is not what it should be, the file ends before it again. `sure` is how much of it may stay when it
+    is not grown to its end: whole pieces that were right, and what was there before.
     """
 
     file: BinaryIO
@@ -47,6 +48,7 @@ class Growing:
     pieces: tuple[str, ...]
     piece_bytes: int = PIECE_BYTES
     at: int = 0
+    sure: int = 0
 
     def __post_init__(self) -> None:
         self._whole = hashlib.sha256()
@@ -62,8 +64,8 @@ class Growing:
             if not self._add(block):
                 break
             seen(len(block))
-        self.file.truncate(self.at)
-        self.file.seek(self.at)
+        self.sure = self.at
+        self._cut()
 
     def grow(self, block: bytes) -> None:
         """Take the next bytes. Raises PeerError, with the file cut back, when they end a wrong piece; and OSError."""
@@ -72,11 +74,14 @@ class Growing:
             now = view[: self._left_of_piece]
             self.file.write(now)
             if not self._add(now):
-                self.file.flush()
-                self.file.truncate(self.at)
-                self.file.seek(self.at)
+                self._cut()
                 raise PeerError(f"the piece at byte {self.at} is not what it should be")
             view = view[len(now) :]
+
+    def give_up(self) -> None:
+        """Keep only what is sure: the laptop goes on behind it, and could not tell what a peer made up."""
+        self.at = min(self.at, self.sure)
+        self._cut()
 
     @property
     def sha256(self) -> str:
@@ -95,14 +100,21 @@ class Growing:
         if self.at % self.piece_bytes and self.at < self.size:
             return True
         number = (self.at - 1) // self.piece_bytes
-        right = number >= len(self.pieces) or hmac.compare_digest(self._piece.hexdigest(), self.pieces[number])
+        known = number < len(self.pieces)
+        right = not known or hmac.compare_digest(self._piece.hexdigest(), self.pieces[number])
         self._piece = hashlib.sha256()
         if right:
             self._before_piece = self._whole.copy()
+            self.sure = self.at if known else self.sure
         else:
             self._whole = self._before_piece.copy()
             self.at = number * self.piece_bytes
         return right
+
+    def _cut(self) -> None:
+        self.file.flush()
+        self.file.truncate(self.at)
+        self.file.seek(self.at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +143,10 @@ class Fetching:
                 self._fill(growing, wish, blob, self._counting(staging))
             except PeerError as error:
                 why, reached = str(error), error.reached
+                growing.give_up()
+            except BaseException:
+                growing.give_up()
+                raise
             finally:
                 file.flush()
                 make_last(file.fileno())

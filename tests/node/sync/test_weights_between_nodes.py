@@ -9,12 +9,13 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scripted_giver import Scripted
 from sync_kit import Node, adopted, sha
 from test_session import frame, of, talk
 
@@ -82,6 +83,10 @@ def door(
         yield Fetch(digest=DIGEST, host="127.0.0.1", port=giver.port, pin=identity[1], token=TOKEN, pieces=pieces())
 
 
+def wish_for(pin: str) -> Fetch:
+    return Fetch(digest=DIGEST, host="127.0.0.1", port=0, pin=pin, token=TOKEN, pieces=pieces())
+
+
 def fetching(node: Node) -> Fetching:
     state = stowage(node.machine, Stow(trees=(tree(node),)))
     blobs = Blobs(machine=node.machine, state=state)
@@ -95,33 +100,6 @@ def landed(node: Node) -> bytes | None:
 
 def part(node: Node) -> Path:
     return Path(f"{node.layout.blob(DIGEST[7:])}.part")
-
-
-@dataclass
-class Scripted:
-    """A giver that says what it was told to, and counts the bytes that it was asked for."""
-
-    context: ssl.SSLContext
-    said: bytes
-    asked: list[bytes] = field(default_factory=list)
-
-    @contextmanager
-    def listening(self, pin: str) -> Iterator[Fetch]:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            thread = threading.Thread(target=self._serve, args=(server,), daemon=True)
-            thread.start()
-            port = server.getsockname()[1]
-            yield Fetch(digest=DIGEST, host="127.0.0.1", port=port, pin=pin, token=TOKEN, pieces=pieces())
-            thread.join(10)
-
-    def _serve(self, server: socket.socket) -> None:
-        raw, _ = server.accept()
-        try:
-            with self.context.wrap_socket(raw, server_side=True) as line:
-                self.asked.append(line.recv(256))
-                line.sendall(self.said)
-        except OSError:
-            pass
 
 
 def test_a_blob_comes_over_verified_and_the_second_time_nothing_is_asked(
@@ -172,7 +150,7 @@ def test_a_wrong_piece_is_refused_at_once_and_what_came_before_it_is_kept(
     bad = bytearray(WEIGHTS)
     bad[4500] ^= 1
     giver = Scripted(identity[0], b"OK %d\n" % len(bad) + bytes(bad))
-    with giver.listening(identity[1]) as wish:
+    with giver.listening(wish_for(identity[1])) as wish:
         fetched = fetching(here).run(wish)
     assert fetched.left is not None
     assert (fetched.left.offset, fetched.reached) == (4000, True)
@@ -182,26 +160,40 @@ def test_a_wrong_piece_is_refused_at_once_and_what_came_before_it_is_kept(
 
 def test_without_pieces_a_wrong_blob_is_dropped_at_its_end(here: Node, identity: tuple[ssl.SSLContext, str]) -> None:
     giver = Scripted(identity[0], b"OK %d\n" % len(WEIGHTS) + WEIGHTS[::-1])
-    with giver.listening(identity[1]) as wish:
+    with giver.listening(wish_for(identity[1])) as wish:
         fetched = fetching(here).run(replace(wish, pieces=()))
     assert fetched.left is not None
     assert (fetched.left.offset, landed(here), part(here).exists()) == (0, None, False)
 
 
-def test_a_giver_that_dies_in_the_middle_leaves_what_came(here: Node, identity: tuple[ssl.SSLContext, str]) -> None:
+def test_of_a_giver_that_dies_in_the_middle_the_pieces_that_were_right_stay(
+    here: Node, identity: tuple[ssl.SSLContext, str]
+) -> None:
     giver = Scripted(identity[0], b"OK %d\n" % len(WEIGHTS) + WEIGHTS[:3300])
-    with giver.listening(identity[1]) as wish:
+    with giver.listening(wish_for(identity[1])) as wish:
         fetched = fetching(here).run(wish)
     assert fetched.left is not None
-    assert (fetched.left.offset, fetched.received_bytes, fetched.reached) == (3300, 3300, True)
-    assert part(here).read_bytes() == WEIGHTS[:3300]
+    assert (fetched.left.offset, fetched.received_bytes, fetched.reached) == (3000, 3000, True)
+    assert part(here).read_bytes() == WEIGHTS[:3000]
+
+
+def test_what_a_peer_sent_of_a_blob_without_pieces_never_stands_before_what_the_laptop_sends(
+    here: Node, identity: tuple[ssl.SSLContext, str]
+) -> None:
+    part(here).write_bytes(WEIGHTS[:1500])
+    giver = Scripted(identity[0], b"OK %d\n" % (len(WEIGHTS) - 1500) + b"made up" * 900)
+    with giver.listening(replace(wish_for(identity[1]), pieces=())) as wish:
+        fetched = fetching(here).run(wish)
+    assert fetched.left is not None
+    assert fetched.left.offset == 1500
+    assert part(here).read_bytes() == WEIGHTS[:1500]
 
 
 @pytest.mark.parametrize("said", [b"", b"OK 1\n", b"OK 99999999\n", b"\x00" * 300, b"NO it is not here\n", b"OK"])
 def test_odd_answers_change_nothing(here: Node, identity: tuple[ssl.SSLContext, str], said: bytes) -> None:
     part(here).write_bytes(WEIGHTS[:700])
     giver = Scripted(identity[0], said)
-    with giver.listening(identity[1]) as wish:
+    with giver.listening(wish_for(identity[1])) as wish:
         fetched = fetching(here).run(wish)
     assert fetched.left is not None
     assert fetched.left.offset == 700
@@ -210,7 +202,7 @@ def test_odd_answers_change_nothing(here: Node, identity: tuple[ssl.SSLContext, 
 
 def test_a_wrong_key_is_told_nothing(here: Node, identity: tuple[ssl.SSLContext, str]) -> None:
     giver = Scripted(identity[0], b"OK 1\n")
-    with giver.listening("b" * 64) as wish:
+    with giver.listening(wish_for("b" * 64)) as wish:
         fetched = fetching(here).run(wish)
     assert "another key" in fetched.why
     assert not fetched.reached

@@ -18,4 +18,7 @@ bench-poll: $(VENV)/.dev ## 100 nodes polled over SSH by fleet, by bare HTTP and
 bench-deploy: $(VENV)/.dev ## fleet deploy beside pyinfra, Ansible and ssh itself: 1, 8, 32 nodes, near and 20 ms away (wants root, Linux; QUICK=1)
 	@$(BIN)/python -m bench.deploy.run $(if $(QUICK),--quick,)
 
-.PHONY: bench-deploy bench-agent bench-agent-here bench-cancel bench-gateway bench-poll
+bench-many: $(VENV)/.dev ## a plan and a deploy with nothing to do on 200 light simulated nodes: wall, the laptop's CPU and memory a node
+	@$(BIN)/python -m bench.many.run
+
+.PHONY: bench-many bench-deploy bench-agent bench-agent-here bench-cancel bench-gateway bench-poll

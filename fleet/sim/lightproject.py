@@ -45,7 +45,7 @@ _PLAYBOOK = """\
 """
 
 _TEMPLATES = {
-    "settings.conf.j2": "# of {{ node.name }}, release {{ vars.app_release }}\nhome = {{ vars.home }}\nlisten = 127.0.0.1\n",
+    "settings.conf.j2": "# of {{ node.name }}, release {{ vars.app_release }}\nhome = {{ vars.home }}\nlisten = 80\n",
     "jobs.conf.j2": "# of {{ node.name }}\njobs = 4\nlog = {{ vars.home }}/app/jobs.log\n",
 }
 

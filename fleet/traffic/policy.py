@@ -10,6 +10,9 @@ import msgspec
 from fleet.traffic.keyring import KeyLimits
 from fleet.vocabulary.names import Sensitivity
 
+ALERTS = ("0.5", "0.8", "1")
+"""Parts of a cap that are told where nobody says others."""
+
 
 class GrayTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The terms of a gray route: at most `share` of the requests of each route that feeds it (SPEC section 5.1).
@@ -112,6 +115,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     untagged: Sensitivity = Sensitivity.INTERNAL
     repos: tuple[Repo, ...] = ()
     scanning: Scanning = Scanning()
-    alerts: tuple[str, ...] = ("0.5", "0.8", "1")
+    alerts: tuple[str, ...] = ALERTS
     own_costs: dict[str, OwnCost] = {}
     keep_months: int = 25

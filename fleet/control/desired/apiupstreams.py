@@ -29,6 +29,7 @@ def api_upstreams(front: Roster) -> Iterator[Upstream]:
                 max_in_flight=model.max_in_flight or api.max_in_flight,
                 works=None if model.works is None else tuple(model.works),
                 price=None if model.price is None else price_per_token(model.price),
+                price_most=None if model.price is None else most_per_token(model.price),
                 headers=dict(api.headers),
             )
 
@@ -44,7 +45,30 @@ def api_key_files(front: Roster) -> dict[str, tuple[str, str]]:
 
 def price_per_token(price: PriceSetting) -> Price:
     """What the gateway counts with. By decimals: a price is exactly what was written."""
-    return Price(prompt=_per_token(price.prompt_per_million), completion=_per_token(price.completion_per_million))
+    return Price(
+        prompt=_per_token(price.prompt_per_million),
+        completion=_per_token(price.completion_per_million),
+        request=plain(price.request),
+        cached=None if price.cached_per_million is None else _per_token(price.cached_per_million),
+    )
+
+
+def most_per_token(price: PriceSetting) -> Price | None:
+    """What is reserved by, where that is another price. Never below what is counted with."""
+    most = price.most
+    if most is None:
+        return None
+    return Price(
+        prompt=_per_token(max(most.prompt_per_million, price.prompt_per_million)),
+        completion=_per_token(max(most.completion_per_million, price.completion_per_million)),
+        request=plain(max(most.request, price.request)),
+    )
+
+
+def plain(number: float) -> str:
+    """A number of an inventory as decimal text: what was written, without an exponent."""
+    exact = Decimal(str(number))
+    return f"{exact.normalize():f}" if exact else "0"
 
 
 def _per_token(usd_per_million: float) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from fleet.control.desired.apiupstreams import api_upstreams
 from fleet.control.desired.gatewayroutes import queue_of, routes_of, timeouts_of
 from fleet.control.desired.manifests import Manifests
+from fleet.control.desired.policyfile import policy_of
 from fleet.control.desired.roster import Roster
 from fleet.control.desired.sidecarupstreams import edge_upstreams, own_upstream
 from fleet.control.desired.watchfile import watch_of, wellness_of
@@ -55,6 +56,7 @@ def gateway_config(
         log_file=layout.log("gateway.log"),
         wellness=wellness_of(settings.health_routing),
         watch=watch_of(own, rosters) if role is GatewayRole.FRONT else None,
+        policy=policy_of(own, rosters) if role is GatewayRole.FRONT else None,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from fleet.control.desired.policyfile import gray_terms
 from fleet.control.desired.roster import Roster
 from fleet.control.inventory.nearest import did_you_mean
 from fleet.control.inventory.serving import QueueSetting, RouteSetting, TimeoutSetting, route_of
@@ -66,6 +67,10 @@ def _route(own: Roster, name: str, route: RouteSetting, served: Mapping[str, lis
         upstreams=tuple(chosen),
         track=route.track or _track(kinds),
         timeouts=timeouts_of(route.timeouts, base) if route.timeouts else None,
+        sensitivity=route.sensitivity,
+        gray=route.gray,
+        gray_terms=gray_terms(route) if route.track is Track.GRAY else None,
+        folds_to=route.folds_to,
     )
 
 

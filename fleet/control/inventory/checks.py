@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from fleet.control.inventory.finding import Finding
 from fleet.control.inventory.node import Node
+from fleet.control.inventory.policychecks import check_policy
 from fleet.control.inventory.servingchecks import check_serving
 from fleet.control.inventory.watchingchecks import check_watching
 from fleet.errors import InventoryError
@@ -25,6 +26,7 @@ def check_nodes(nodes: Iterable[Node], place: Place) -> Iterator[Finding]:
         _check_ports(node, place)
         _check_tls(node, place)
         check_serving(node, names)
+        check_policy(node)
         check_watching(node)
     yield from _check_addresses(nodes, place)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from fleet.vocabulary.names import Track
+from fleet.vocabulary.names import Sensitivity, Track
 
 OPENROUTER = "openrouter"
 OPENROUTER_URL = "https://openrouter.ai/api"
@@ -22,11 +22,24 @@ Text = Annotated[str, Meta(min_length=1)]
 Work = Literal["chat", "completions", "embeddings"]
 
 
+class MostSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The dearest that the API's conditions allow: long prompts, hours, other providers."""
+
+    prompt_per_million: Usd
+    completion_per_million: Usd
+    request: Usd = 0.0
+
+
 class PriceSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """USD per million tokens, as providers print it. Metadata in this release: it is shown, and nothing is billed."""
+    """USD per million tokens, as providers print it; `request` is per request. What is reserved goes by `most`."""
 
     prompt_per_million: Usd = 0.0
     completion_per_million: Usd = 0.0
+    cached_per_million: Annotated[Usd | None, Meta(description="Of a prompt that was cached; as any when absent.")] = (
+        None
+    )
+    request: Usd = 0.0
+    most: Annotated[MostSetting | None, Meta(description="The dearest it can be; these prices when absent.")] = None
 
 
 class ApiModelSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -118,6 +131,25 @@ class RouteSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Meta(description="`private` when only own machines serve its models, else `token`, when absent."),
     ] = None
     timeouts: Annotated[TimeoutSetting | None, Meta(description="Instead of the gateway's, for this route.")] = None
+    sensitivity: Annotated[Sensitivity | None, Meta(description="The least label of what comes here.")] = None
+    folds_to: Annotated[Text | None, Meta(description="The route that serves what this one refuses.")] = None
+    gray: Annotated[Text | None, Meta(description="The gray route that gets its share of this one's requests.")] = None
+    share: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="Of a gray route: its part of the requests; 0.10.")
+    ] = None
+    token_share: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="Of a gray route: its part of the tokens as well.")
+    ] = None
+    burst: Annotated[Count | None, Meta(description="Of a gray route: how many requests may follow each other.")] = None
+    unlabelled: Annotated[
+        bool | None, Meta(description="Of a gray route: whether it takes what names no repository.")
+    ] = None
+    least_calls: Annotated[
+        Count | None, Meta(description="Of a gray route: scored tool calls that a week's verdict needs; 200.")
+    ] = None
+    suspend: Annotated[
+        Span | None, Meta(description="Of a gray route: how long five failures in a row keep it out; 1h.")
+    ] = None
 
 
 def route_of(written: list[str] | RouteSetting) -> RouteSetting:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from fleet.control.inventory.budgeting import BudgetsSetting, LabelsSetting, OwnCostSetting, TeamSetting
 from fleet.control.inventory.caring import CareSetting, SpanOrNever
 from fleet.control.inventory.serving import QueueSetting, RouteSetting, Span, TimeoutSetting, UpstreamSetting
 from fleet.control.inventory.watching import HealthRoutingSetting, PowerHookSetting
@@ -119,6 +120,18 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         ),
     ] = {}
     default_route: Annotated[str | None, Meta(description="Route of a client that asks for `default`.")] = None
+    budgets: Annotated[
+        BudgetsSetting, Meta(description="How much may be spent, by track and in all; see the guide on money.")
+    ] = BudgetsSetting()
+    labels: Annotated[
+        LabelsSetting, Meta(description="Labels of repositories, and what looks into prompts; see the guide on money.")
+    ] = LabelsSetting()
+    teams: Annotated[
+        dict[str, TeamSetting], Meta(description="Teams of keys: what each may use together, and its cost centre.")
+    ] = {}
+    own_cost: Annotated[
+        OwnCostSetting, Meta(description="What the node costs, for reports: rent or depreciation, and power.")
+    ] = OwnCostSetting()
     health_routing: Annotated[
         HealthRoutingSetting,
         Meta(description="When a node that is not well gets less or no new work; see the guide on health."),

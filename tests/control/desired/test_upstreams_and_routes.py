@@ -45,6 +45,7 @@ APIS = """\
         gateway_timeouts: {first_token: 5m, queue: 30s}
         gateway_queue: {longest: 64}
         default_route: token-track
+        budgets: {dollar: {monthly_usd: 800}}
 """
 ROUTES = """\
         routes:

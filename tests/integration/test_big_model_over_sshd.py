@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.sshd import SshdRoom, needs_sshd, sshd_room
+from fleet.vocabulary.contracts.peers import PIECE_BYTES
+from tests.integration.conftest import environment
+from tests.integration.sshd import SshdRoom, needs_sshd, sshd_room, until
 
 pytestmark = [pytest.mark.sshd, needs_sshd, pytest.mark.xdist_group("sshd"), pytest.mark.timeout(600)]
 
@@ -22,6 +26,7 @@ MIB = 1024 * 1024
 BIG_BYTES = 2048 * MIB if os.environ.get("FLEET_SHOW") else 64 * MIB
 MOST_GROWTH_BYTES = 64 * MIB
 CUT_BYTES = 50 * MIB
+SHARED_BYTES = 24 * MIB
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +141,74 @@ def test_a_pull_of_fifty_megabytes_that_was_cut_goes_on_where_it_stopped(macs: S
     assert "pulled; spared until" in listed
     assert "cut@" in macs.fleet("model", "gc", "mac-1", "--pulled").stdout
     assert not there.exists()
+
+
+def giver_of(room: SshdRoom, name: str) -> psutil.Process | None:
+    """The process that gives weights on a node: the one below its sshd that listens."""
+    sshd = psutil.Process(int((room.doors[name].log.parent / "sshd.pid").read_text()))
+    for one in sshd.children(recursive=True):
+        try:
+            if any(line.status == psutil.CONN_LISTEN for line in one.net_connections("tcp")):
+                return one
+        except psutil.Error:
+            continue
+    return None
+
+
+def weights_on(room: SshdRoom, model: str, name: str) -> bytes | None:
+    found = list((room.root(name) / "models").glob(f"{model}@*/model.safetensors"))
+    return found[0].read_bytes() if found else None
+
+
+def test_a_giver_that_is_killed_in_the_middle_costs_what_was_not_whole_pieces(macs: SshdRoom) -> None:
+    content = os.urandom(SHARED_BYTES)
+    a_model(macs, "shared", SHARED_BYTES, content=content)
+    macs.set_variables(peer_mb_per_second=12)
+    macs.fleet("model", "pull", "shared", "mac-1")
+    with macs.wire("mac-2") as second, macs.wire("mac-3") as third:
+        words = [sys.executable, "-m", "fleet", "model", "pull", "shared", "mac-1", "mac-2", "mac-3"]
+        pull = subprocess.Popen(
+            words, cwd=macs.folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            until(lambda: any(size > PIECE_BYTES for size in parts(macs)), within_seconds=60)
+            giver = giver_of(macs, "mac-1")
+            assert giver is not None
+            giver.kill()
+            out, err = pull.communicate(timeout=120)
+        finally:
+            pull.kill()
+        assert pull.returncode == 0, err
+        by_laptop = second.sent_bytes + third.sent_bytes
+    assert [weights_on(macs, "shared", name) == content for name in macs.doors] == [True] * 3
+    assert "from mac-1" in out
+    assert by_laptop < SHARED_BYTES
+    assert by_laptop > SHARED_BYTES - 2 * PIECE_BYTES
+    assert not [name for name in macs.doors if giver_of(macs, name)]
+
+
+def parts(room: SshdRoom) -> list[int]:
+    """How much has come of what is on its way to the nodes."""
+    found = []
+    for name in room.doors:
+        for part in (room.root(name) / "blobs").glob("*.part"):
+            try:
+                found.append(part.stat().st_size)
+            except FileNotFoundError:
+                continue
+    return found
+
+
+@pytest.mark.long
+def test_a_deploy_of_a_new_model_sends_it_once_and_no_node_listens_afterwards(macs: SshdRoom) -> None:
+    content = os.urandom(SHARED_BYTES)
+    a_model(macs, "once", SHARED_BYTES, content=content)
+    macs.set_variables(peer_mb_per_second=0)
+    macs.playbook({"name": "once", "model": {"name": "once"}})
+    with macs.wire("mac-1") as one, macs.wire("mac-2") as two, macs.wire("mac-3") as three:
+        said = macs.deploy("--json").stdout
+        sent = one.sent_bytes + two.sent_bytes + three.sent_bytes
+    assert SHARED_BYTES < sent < SHARED_BYTES + 8 * MIB
+    assert said.count(" from mac-") == 2
+    assert [weights_on(macs, "once", name) == content for name in macs.doors] == [True] * 3
+    assert not [name for name in macs.doors if giver_of(macs, name)]

@@ -20,8 +20,10 @@ from fleet.control.inventory.project import Project
 from fleet.control.supply import hub
 from fleet.control.supply.cache import Cache, hash_file
 from fleet.control.supply.modelsize import ModelShape, shape_of
+from fleet.control.supply.pieces import hash_with_pieces, remember
 from fleet.errors import ConfigError, SupplyError, UsageError
 from fleet.vocabulary.contracts.model import ModelFile, ModelManifest
+from fleet.vocabulary.contracts.peers import PIECE_BYTES
 from fleet.vocabulary.units import bytes_text
 
 _WANTED = (
@@ -62,7 +64,7 @@ def lock_folder(
     )
     notify(f"hashing {len(names)} files of {folder.name}")
     with ThreadPoolExecutor(4) as pool:
-        hashed = list(pool.map(lambda one: hash_file(folder / one), names))
+        hashed = list(pool.map(lambda one: _hashed(folder / one, cache), names))
     files = tuple(
         ModelFile(path=one, sha256=digest, size_bytes=size) for one, (digest, size) in zip(names, hashed, strict=True)
     )
@@ -170,6 +172,15 @@ def _folders(manifest: ModelManifest, place: str, cache: Cache, project: Project
     elif project is not None:
         yield project.root / "models" / place
         yield project.root / place
+
+
+def _hashed(path: Path, cache: Cache | None) -> tuple[str, int]:
+    """64 hex digits and the size; what nodes may give to one another is hashed by pieces at once, and remembered."""
+    if cache is None or path.stat().st_size < PIECE_BYTES:
+        return hash_file(path)
+    digest, size, pieces = hash_with_pieces(path)
+    remember(cache, digest, pieces)
+    return digest, size
 
 
 def _manifest(name: str, source: str, files: tuple[ModelFile, ...], config: bytes) -> LockedModel:

@@ -44,6 +44,23 @@ def pieces_of(
     return tuple(found) if f"sha256:{whole.hexdigest()}" == digest else ()
 
 
+def hash_with_pieces(path: Path, *, piece_bytes: int = PIECE_BYTES) -> tuple[str, int, tuple[str, ...]]:
+    """64 hex digits, the size, and those of the pieces of a file, read once. Raises OSError."""
+    whole, piece, found, size = hashlib.sha256(), hashlib.sha256(), list[str](), 0
+    buffer = memoryview(bytearray(min(_CHUNK_BYTES, piece_bytes)))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer[: min(len(buffer), piece_bytes - size % piece_bytes)]):
+            piece.update(buffer[:count])
+            whole.update(buffer[:count])
+            size += count
+            if size % piece_bytes == 0:
+                found.append(piece.hexdigest())
+                piece = hashlib.sha256()
+    if size % piece_bytes:
+        found.append(piece.hexdigest())
+    return whole.hexdigest(), size, tuple(found)
+
+
 def remembered(cache: Cache, digest: str) -> tuple[str, ...]:
     """The pieces of a blob whose pieces were hashed on this laptop before; else none."""
     found = (cache.recall(_KIND, _key(digest)) or {}).get("sha256")

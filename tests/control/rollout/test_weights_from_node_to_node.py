@@ -27,7 +27,7 @@ from fleet.control.rollout.givers import GivingNode
 from fleet.control.rollout.sharing import Way
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.models import lock_folder
-from fleet.control.supply.pieces import pieces_of
+from fleet.control.supply.pieces import hash_with_pieces, pieces_of
 from fleet.errors import NodeError
 from fleet.node.sync.frames import Wire
 from fleet.node.sync.giving import fresh_identity
@@ -252,6 +252,8 @@ def test_pieces_are_those_of_the_very_content_from_wherever_it_lies(tmp_path: Pa
     for place in (content, part):
         assert pieces_of(place, digest=digest, size=size, piece_bytes=1000) == expected
     assert pieces_of(path, digest=digest, size=size, piece_bytes=1000) == ()
+    path.write_bytes(content)
+    assert hash_with_pieces(path, piece_bytes=1000) == (digest.removeprefix("sha256:"), size, expected)
     assert pieces_of(part, digest=digest, size=size + 10, piece_bytes=1000) == ()
 
 

@@ -7,7 +7,6 @@ run is finished after that point and reverted before it, so a node ends old or n
 from __future__ import annotations
 
 import contextlib
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -24,11 +23,10 @@ from fleet.node.sync.leases import Leases, Stolen
 from fleet.node.sync.live import keep_live_record
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.observe import observe
-from fleet.node.sync.pending import finished, lock, pending_run, read_request
+from fleet.node.sync.pending import confirmation, finished, lock, pending_run, read_request
 from fleet.node.sync.perform import Performer
 from fleet.node.sync.problem import GateFailed, Problem
 from fleet.node.sync.prune import prune
-from fleet.node.sync.questions import confirmation
 from fleet.node.sync.receipt import remove_receipt, write_receipt
 from fleet.node.sync.steps import steps
 from fleet.vocabulary.clock import Clock
@@ -79,7 +77,7 @@ def _apply(machine: Machine, run_id: str, door: Door, told: Callable[[Event], No
     except Exception as error:
         if journal.has("end"):
             raise  # only `pending` could not be removed: the next process does it
-        return run.give_up(f"fleet's own mistake: {error}", traceback.format_exc())
+        return run.give_up(f"fleet's own mistake: {error}", _trace())
 
 
 def _end(
@@ -138,7 +136,7 @@ class _Run:
                 journal.add("gate", "failed", key=problem.key, text=problem.title, detail=problem.text)
             return self.revert(problem.title, problem.text)
         except Exception as error:  # noqa: BLE001 (live things have changed: go back, whatever it was)
-            return self.revert(f"fleet's own mistake: {error}", traceback.format_exc())
+            return self.revert(f"fleet's own mistake: {error}", _trace())
         return self.finish()
 
     def finish(self) -> str:
@@ -149,7 +147,7 @@ class _Run:
             releases.switch(machine, state_id)
         except Exception as error:  # noqa: BLE001 (the new daemons run: they may not stay under the old release)
             if releases.current_id(machine) != state_id:
-                return self.revert(f"the release could not be made the live one: {error}", traceback.format_exc())
+                return self.revert(f"the release could not be made the live one: {error}", _trace())
         self._chore("bad mark", lambda: releases.unmark_bad(machine, state_id))
         self._chore("live record", lambda: keep_live_record(machine, self.request))
         self._chore("journal", lambda: journal.add("step", "ok", key="switch"))
@@ -208,7 +206,7 @@ class _Run:
         except Exception:
             if journal.has("end"):
                 raise
-            detail = traceback.format_exc()
+            detail = _trace()
         return self._end(FAILED, why, detail)
 
     def revert(self, why: str, detail: str = "", *, blame: bool = True) -> str:
@@ -361,6 +359,13 @@ class _Minding:
         """Wait, then mind."""
         self.clock.sleep(seconds)
         self.mind()
+
+
+def _trace() -> str:
+    """Of the exception that is handled now."""
+    import traceback
+
+    return traceback.format_exc()
 
 
 def _by_key(state: DesiredState) -> dict[str, Item]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
+import sys
 
 from fleet.node.sync.machine import Machine
 from fleet.vocabulary.contracts.sync import Facts
@@ -50,7 +50,7 @@ def collect_facts(machine: Machine) -> Facts:
         boot_time_seconds=None if boot is None else int(boot),
         boot_id=values.get("kern.bootsessionuuid"),
         filevault=parse_fdesetup(machine.command("fdesetup", "status").out),
-        python_version=platform.python_version(),
+        python_version=".".join(map(str, sys.version_info[:3])),
         disk_total_bytes=machine.disk.total_bytes(machine.layout.root),
         disk_free_bytes=machine.disk.free_bytes(machine.layout.root),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,6 +38,8 @@ class LoopbackDoor:
 
     def ask(self, port: int, key: str, path: str, body: Mapping[str, object] | None = None) -> Said:
         """GET `path`, or POST `body` there. Never raises."""
+        import http.client  # dear, and most runs drain nothing
+
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
         try:

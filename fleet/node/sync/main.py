@@ -9,7 +9,6 @@ import io
 import os
 import re
 import sys
-from pathlib import Path
 from typing import BinaryIO
 
 import fleet
@@ -22,11 +21,9 @@ from fleet.node.sync.machine import Machine
 from fleet.node.sync.ownlog import bound_own_log
 from fleet.node.sync.pending import pending_run
 from fleet.node.sync.problem import Problem
-from fleet.node.sync.questions import confirm
 from fleet.node.sync.session import Session
 from fleet.node.sync.system import SystemHost
 from fleet.node.sync.tail import Tail, kick
-from fleet.node.sync.uninstall import Uninstall
 from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.contracts.codec import ContractError, decode
 from fleet.vocabulary.contracts.sync import Failed, Hello
@@ -40,11 +37,11 @@ _STATE_ID = re.compile(r"-|[0-9a-f]{64}")
 def main(argv: list[str] | None = None, *, zipapp: str | None = None) -> int:
     """Run one verb; the exit status."""
     words = sys.argv[1:] if argv is None else argv
-    own = Path(sys.argv[0] if zipapp is None else zipapp)
+    own = sys.argv[0] if zipapp is None else zipapp  # a text: pathlib would cost a tenth of a start
     os.umask(0o022)
     wire = _take_streams()
     try:
-        machine = node_machine(own.parent.parent)
+        machine = node_machine(os.path.realpath(f"{own}/../.."))
         match words:
             case ["session", state_id, run_id] if _STATE_ID.fullmatch(state_id) and _RUN_ID.fullmatch(run_id):
                 stand_alone()
@@ -59,6 +56,8 @@ def main(argv: list[str] | None = None, *, zipapp: str | None = None) -> int:
             case ["confirm", run_id] if _RUN_ID.fullmatch(run_id):
                 return _confirm(machine, run_id)
             case ["uninstall"] | ["uninstall", "--keep-data"]:
+                from fleet.node.sync.uninstall import Uninstall
+
                 return Uninstall(machine=machine, wire=wire, keep_data=len(words) == 2).run()
             case _:
                 print(_USAGE, file=sys.stderr)  # noqa: T201 (a command line)
@@ -71,22 +70,25 @@ def main(argv: list[str] | None = None, *, zipapp: str | None = None) -> int:
         return 0  # the laptop is gone; the apply job owns what was handed to it
 
 
-def node_machine(root: Path) -> Machine:
-    """The node of that root, by the layout that adopt wrote. Raises Problem."""
-    path = root / "state" / "layout.json"
+def node_machine(root: str) -> Machine:
+    """The node of that root (no link in it), by the layout that adopt wrote. Raises Problem."""
+    path = f"{root}/state/layout.json"
     try:
-        layout = decode(path.read_bytes(), NodeLayout)
+        with open(path, "rb") as file:
+            layout = decode(file.read(), NodeLayout)
     except (OSError, ContractError) as error:
         raise Problem(
             "this node's layout cannot be read", code="not_adopted", detail=str(error), hint="run fleet adopt again"
         ) from error
-    if Path(layout.root).resolve() != root.resolve():
+    if os.path.realpath(layout.root) != root:
         raise Problem(f"{path} is of another root: {layout.root}", code="layout", hint="run fleet adopt again")
     return Machine(layout=layout, disk=Disk(), host=SystemHost(), clock=SystemClock())
 
 
 def _confirm(machine: Machine, run_id: str) -> int:
     """For hands: in words, no frames."""
+    from fleet.node.sync.questions import confirm
+
     try:
         confirm(machine, run_id)
     except Problem as problem:
@@ -120,5 +122,6 @@ def _take_streams() -> Wire:
     return Wire(io.BufferedReader(pipe, 1 << 20), writing, pipe=pipe)
 
 
-def _digest(zipapp: Path) -> str | None:
-    return zipapp.stem if re.fullmatch(r"[0-9a-f]{64}", zipapp.stem) else None
+def _digest(zipapp: str) -> str | None:
+    stem = zipapp.rpartition("/")[2].removesuffix(".pyz")
+    return stem if re.fullmatch(r"[0-9a-f]{64}", stem) else None

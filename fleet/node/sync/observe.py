@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import plistlib
 from collections.abc import Iterable, Mapping
 
 from fleet.node.sync.launchd import Launchd
@@ -95,6 +94,8 @@ def _daemons(machine: Machine, daemons: list[Daemon]) -> dict[str, FoundDaemon]:
 
 def _arguments(machine: Machine, daemon: Daemon) -> tuple[str, ...] | None:
     """The plist's arguments, unless launchctl's print could show them in another shape."""
+    import plistlib
+
     try:
         plist = plistlib.loads(machine.disk.read(machine.layout.plist(daemon.label)) or b"")
     except Exception:  # noqa: BLE001 (plistlib raises whatever its XML parser does)

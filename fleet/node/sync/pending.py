@@ -61,6 +61,11 @@ def read_request(machine: Machine, run_id: str) -> RunRequest | None:
         return None
 
 
+def confirmation(machine: Machine, run_id: str) -> str:
+    """The file that says that a run was confirmed."""
+    return f"{machine.layout.run(run_id)}/confirmed"
+
+
 def finished(machine: Machine) -> None:
     """No run is pending any more."""
     machine.disk.remove(machine.layout.state("pending"))

@@ -8,7 +8,7 @@ from fleet.node.sync.blobs import Blobs
 from fleet.node.sync.journal import read_events
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.models import list_models
-from fleet.node.sync.pending import pending_run
+from fleet.node.sync.pending import confirmation, pending_run
 from fleet.node.sync.problem import Problem
 from fleet.node.sync.reboot import prove
 from fleet.node.sync.verify import verify
@@ -63,11 +63,6 @@ def confirm(machine: Machine, run_id: str) -> Confirmed:
         raise Problem(f"run {run_id} cannot be confirmed", code="no_run", detail=why)
     machine.disk.write(confirmation(machine, run_id), b"", mode=0o600)
     return Confirmed(run_id=run_id)
-
-
-def confirmation(machine: Machine, run_id: str) -> str:
-    """The file that says that a run was confirmed."""
-    return f"{machine.layout.run(run_id)}/confirmed"
 
 
 def history(machine: Machine) -> History:

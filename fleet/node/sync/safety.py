@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.problem import Problem
@@ -53,15 +52,17 @@ def check_state(machine: Machine, state: DesiredState) -> None:
 
 def safe_place(machine: Machine, path: str) -> None:
     """Refuse a path that leads through a link which is not the admin's: its owner could turn it elsewhere."""
-    for parent in reversed(PurePosixPath(path).parents):
-        at = machine.disk.stat(str(parent))
+    folders = path.split("/")[1:-1]
+    for parent in ("/", *("/" + "/".join(folders[:count]) for count in range(1, len(folders) + 1))):
+        at = machine.disk.stat(parent)
         if at.kind == "link" and at.owner not in ("root", machine.layout.admin):
             raise _unsafe(f"{path} leads through the link {parent} of {at.owner}")
 
 
 def check_path(path: str) -> None:
     """Refuse a path that is not absolute and plain."""
-    plain = path.isprintable() and path == path.strip() and path == str(PurePosixPath(path))
+    named = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+    plain = path.isprintable() and path == path.strip() and path == named
     if not plain or not path.startswith("/") or path.startswith("//") or path == "/" or ".." in path.split("/"):
         raise _unsafe(f"not a plain absolute path: {path!r}")
 
@@ -100,7 +101,7 @@ def _check_place(machine: Machine, path: str) -> None:
 def _check_tree(machine: Machine, item: Tree) -> None:
     check_path(item.path)
     folder = _TREES.get(item.role)
-    if folder is None or str(PurePosixPath(item.path).parent) != f"{machine.layout.root}/{folder}":
+    if folder is None or item.path.rpartition("/")[0] != f"{machine.layout.root}/{folder}":
         raise _unsafe(f"{item.path} is not a place for a {item.role}")
     if (item.archive is None) == (not item.files):
         raise _unsafe(f"{item.key} has neither or both of an archive and files")

@@ -13,9 +13,7 @@ from fleet.node.sync import releases
 from fleet.node.sync.audit import made_live, record
 from fleet.node.sync.blobs import Blobs
 from fleet.node.sync.facts import boot_id, collect_facts
-from fleet.node.sync.fetching import Fetching
 from fleet.node.sync.frames import Wire
-from fleet.node.sync.giving import Heeding, giving
 from fleet.node.sync.holding import Holding
 from fleet.node.sync.inplace import InPlace, needs_no_launchd
 from fleet.node.sync.launchd import service_state
@@ -28,20 +26,17 @@ from fleet.node.sync.observed import ObservedNode
 from fleet.node.sync.pending import hand_over, pending_run
 from fleet.node.sync.problem import Problem
 from fleet.node.sync.prune import prune, prune_models
-from fleet.node.sync.questions import answer, recall
-from fleet.node.sync.reboot import reboot
 from fleet.node.sync.receipt import write_receipt
 from fleet.node.sync.safety import check_state
 from fleet.node.sync.stage import Stage
 from fleet.node.sync.steps import steps
-from fleet.node.sync.stow import stow, stowage
 from fleet.node.sync.tail import Tail, give_up, kick, services
 from fleet.node.sync.texts import last_writes, live_texts
 from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.codec import digest_of
 from fleet.vocabulary.contracts.desired import DesiredState, Keep
 from fleet.vocabulary.contracts.peers import Fetch, Give, Still
-from fleet.vocabulary.contracts.questions import Collect, Reboot, Recall, Seal, Stow, Stowing
+from fleet.vocabulary.contracts.questions import Collect, Reboot, Recall, Recalled, Seal, Stow, Stowing
 from fleet.vocabulary.contracts.sync import (
     BlobPart,
     Bye,
@@ -117,7 +112,7 @@ class Session:
     def _serve(self) -> None:
         frame = self.wire.receive()
         while isinstance(frame, Hold | Recall):  # a plan may be wanted of a node that is ours, or of what was here
-            self.wire.send(self._take(frame) if isinstance(frame, Hold) else recall(self.machine, frame))
+            self.wire.send(self._take(frame) if isinstance(frame, Hold) else self._recall(frame))
             frame = self.wire.receive()
         match frame:
             case None | Bye():
@@ -131,12 +126,21 @@ class Session:
             case Give():
                 self._give(frame)
             case Reboot():
+                from fleet.node.sync.reboot import reboot
+
                 self._take(Hold(holder=frame.operator or "a restart"))
                 reboot(self.machine, frame, run_id=self.run_id, told=self.wire.send)
             case BlobPart() | Commit() | Seal() | Fetch() | Still():
                 raise Problem(f"{frame.kind} comes too early", code="protocol")
             case _:
+                from fleet.node.sync.questions import answer
+
                 self.wire.send(answer(self.machine, frame))
+
+    def _recall(self, wish: Recall) -> Recalled:
+        from fleet.node.sync.questions import recall  # what a deploy does not need is not loaded: every node would pay
+
+        return recall(self.machine, wish)
 
     def _hello(self) -> None:
         """Who the node is. A run that was left unfinished is woken: its apply job finishes or reverts it."""
@@ -176,6 +180,8 @@ class Session:
 
     def _stow(self, wish: Stow) -> None:
         """Weights ahead of a deploy: they get their places, and nothing else changes."""
+        from fleet.node.sync.stow import stow, stowage
+
         state = stowage(self.machine, wish)
         blobs, roomy = Blobs(machine=self.machine, state=state), False
         missing = blobs.missing()
@@ -198,6 +204,9 @@ class Session:
 
     def _give(self, wish: Give) -> None:
         """Serve weights to other nodes until the laptop has heard enough, or is not heard any more. Takes no lease."""
+        from fleet.node.sync.giving import Heeding, giving
+        from fleet.node.sync.stow import stowage
+
         stowage(self.machine, Stow(trees=wish.trees))  # weights and nothing else
         with giving(self.machine, wish) as door:
             self.wire.expect_more_within(wish.seconds, watcher=Heeding())
@@ -264,6 +273,8 @@ class Session:
         if not roomy:
             self._make_room(state, blobs)
         if isinstance(part, Fetch):
+            from fleet.node.sync.fetching import Fetching
+
             self.wire.send(Fetching(blobs=blobs, proceed=self._holding.heard, told=self.wire.send).run(part))
         else:
             blobs.receive(part, self.wire.reading)

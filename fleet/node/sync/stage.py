@@ -12,7 +12,6 @@ from fleet.node.sync.launchd import Launchd
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.problem import Problem
 from fleet.node.sync.staging import Staging
-from fleet.node.sync.unpack import unpack
 from fleet.vocabulary.contracts.desired import Blob, Daemon, DesiredState, File, Tree
 from fleet.vocabulary.contracts.sync import Progress
 
@@ -82,6 +81,8 @@ class Stage:
             self.machine.disk.remove_tree(aside)
             self.machine.disk.directory(aside)
             if item.archive is not None:
+                from fleet.node.sync.unpack import unpack
+
                 unpack(self.machine.layout.blob(item.archive.hex), aside, wrote=staging.wrote)
             for file in item.files:
                 uses[file.blob.digest] -= 1

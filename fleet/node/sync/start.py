@@ -2,7 +2,7 @@
 
 ROOT/sync/DIGEST.pyz gets a ROOT/sync/DIGEST.cpython-313-MAGIC.zip of bytecode: made by the first start that may write
 there, put in place whole, used by this very kind of interpreter only. Where it is not, or cannot be read, the modules
-come from the zipapp as they are.
+come from the zipapp as they are. Nothing dear is imported here: every start pays for it.
 """
 
 from __future__ import annotations
@@ -10,35 +10,37 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import MAGIC_NUMBER
-from pathlib import Path
 
 _UNCHECKED = (1).to_bytes(4, "little") + bytes(8)
 """Flags and hash of a pyc that is never compared with its source (PEP 552)."""
 
 
-def bytecode_of(zipapp: Path) -> Path:
+def bytecode_of(zipapp: str) -> str:
     """Where the bytecode of a zipapp is, for this interpreter."""
-    return zipapp.with_name(f"{zipapp.stem}.{sys.implementation.cache_tag}-{MAGIC_NUMBER[:2].hex()}.zip")
+    return f"{zipapp.removesuffix('.pyz')}.{sys.implementation.cache_tag}-{MAGIC_NUMBER[:2].hex()}.zip"
 
 
-def prefer_bytecode(zipapp: Path) -> None:
+def prefer_bytecode(zipapp: str) -> None:
     """Import from bytecode in this process, making it first where that can be done."""
     place = bytecode_of(zipapp)
     try:
-        if not place.exists():
+        os.stat(place)  # noqa: PTH116 (no pathlib in a start)
+    except OSError:
+        try:
             compile_into(place, zipapp)
-    except (OSError, ValueError, SyntaxError):
-        return
-    sys.path.insert(0, str(place))
+        except (OSError, ValueError, SyntaxError):
+            return
+    sys.path.insert(0, place)
 
 
-def compile_into(place: Path, zipapp: Path) -> None:
+def compile_into(place: str, zipapp: str) -> None:
     """Write the bytecode of a zipapp. Two who do so at once write the same."""
     import marshal
     import zipfile
+    from pathlib import Path
 
     os.umask(0o022)
-    part = place.with_name(f"{place.name}.{os.getpid()}.new")
+    part = Path(f"{place}.{os.getpid()}.new")
     try:
         with zipfile.ZipFile(zipapp) as source, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as out:
             for name in source.namelist():
@@ -54,7 +56,7 @@ def compile_into(place: Path, zipapp: Path) -> None:
 
 
 if __name__ == "__main__":
-    prefer_bytecode(Path(sys.argv[0]).resolve())
+    prefer_bytecode(os.path.realpath(sys.argv[0]))
     from fleet.node.sync.main import main
 
     raise SystemExit(main())

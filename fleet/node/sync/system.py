@@ -5,12 +5,8 @@ from __future__ import annotations
 import os
 import pwd
 import signal
-import socket
-import ssl
 import subprocess
 import time
-import urllib.error
-import urllib.request
 
 from fleet.node.sync.machine import Answer, Ran
 
@@ -105,6 +101,8 @@ class SystemHost:
 
     def listens(self, port: int) -> bool:
         """Whether something accepts connections on that port of 127.0.0.1."""
+        import socket
+
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=2):
                 return True
@@ -113,6 +111,10 @@ class SystemHost:
 
     def request(self, url: str, *, body: bytes | None = None, timeout_seconds: float = 5.0) -> Answer:
         """GET, or POST of a JSON body. TLS is not verified: the peer is this machine. Never raises."""
+        import ssl  # these are dear, and most runs ask nobody
+        import urllib.error
+        import urllib.request
+
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import http.client  # noqa: F401 (as those below: loaded while they are there, for what others load only when they want it)
+import plistlib  # noqa: F401 (the interpreter itself is removed)
+import shutil  # noqa: F401 (as above)
+import socket  # noqa: F401 (as above)
+import ssl  # noqa: F401 (as above)
+import traceback  # noqa: F401 (as above)
+import urllib.error
+import urllib.request  # noqa: F401 (as above)
 from dataclasses import dataclass
 
 from fleet.node.sync import releases

@@ -10,8 +10,16 @@ from pathlib import Path
 import pytest
 
 from fleet.control.supply.nodepart import sync_zipapp
+from fleet.node.sync import start as starting
 from fleet.node.sync.prune import _OURS
-from fleet.node.sync.start import bytecode_of, compile_into
+
+
+def bytecode_of(zipapp: Path) -> Path:
+    return Path(starting.bytecode_of(str(zipapp)))
+
+
+def compile_into(place: Path, zipapp: Path) -> None:
+    starting.compile_into(str(place), str(zipapp))
 
 
 @pytest.fixture(scope="module")

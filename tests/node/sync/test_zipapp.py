@@ -89,14 +89,37 @@ def test_it_holds_what_it_imports_and_nothing_else() -> None:
     assert not any("helper" in name for name in files)
 
 
-def test_nothing_is_imported_after_the_start_since_uninstall_removes_the_zipapp_itself() -> None:
-    late = [
-        f"{name}:{node.lineno}"
+def imported(tree: ast.AST) -> set[str]:
+    named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return named | {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+
+def test_uninstall_loads_first_what_others_load_late_since_it_removes_zipapp_and_interpreter() -> None:
+    late = {
+        (name.rpartition("/")[2], module)
         for name, text in sync_files().items()
-        if name != "fleet/node/sync/start.py"  # it is the start
+        if not name.endswith("/start.py")  # it is the start
         for function in ast.walk(ast.parse(text))
         if isinstance(function, ast.FunctionDef)
-        for node in ast.walk(function)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
-    assert late == []
+        for module in imported(function)
+    }
+    ours = {name for name, module in late if module.startswith("fleet.")}
+    assert ours <= {"main.py", "session.py", "stage.py"}  # uninstall begins in the first, and has no part in the others
+    loaded = imported(ast.parse(sync_files()["fleet/node/sync/uninstall.py"]))
+    assert {module for _, module in late if not module.startswith("fleet.")} <= loaded
+
+
+def test_a_start_loads_nothing_that_an_ordinary_deploy_does_without(zipapp: Path) -> None:
+    """Every node pays for it, with every deploy."""
+    run(zipapp, "nothing")  # the first one compiles
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-X", "importtime", str(zipapp), "session", "-", "r1"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    dear = {"inspect", "ssl", "socket", "http.client", "urllib.request", "tarfile", "plistlib", "shutil", "pathlib"}
+    assert "fleet.node.sync.session" in loaded
+    assert not loaded & (dear | {"asyncio", "email", "lzma", "tempfile", "traceback"})

@@ -37,7 +37,8 @@ class Call(msgspec.Struct, kw_only=True, eq=False):
     `notes` are headers of the answer that admission adds (`x-fleet-downgraded`). Times are monotonic seconds.
     `queued_seconds`: how long it waited for places, over all attempts. `avoided`: whom health kept it from.
     `suffix` is what stood behind the `@` of the model's name (a ticket), `size_bytes` what the client sent. `holder` is
-    the key that was shown, `dossier` what policy knows of the request; None where nobody asks for policy.
+    the key that was shown, `dossier` what policy knows of the request; None where nobody asks for policy. `outcome` is
+    the word of its end, "" while it runs.
     """
 
     request_id: str
@@ -64,6 +65,7 @@ class Call(msgspec.Struct, kw_only=True, eq=False):
     suffix: str = ""
     holder: HashedKey | None = None
     dossier: Dossier | None = None
+    outcome: str = ""
 
     def answer_headers(self) -> dict[str, str]:
         """What every answer says of itself."""

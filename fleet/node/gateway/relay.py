@@ -230,6 +230,7 @@ class Relay:
         cancel_seconds: float | None = None,
     ) -> None:
         now = time.monotonic()
+        call.outcome = word
         first = call.first_token_at
         reader = answering.reader if answering is not None else None
         if answering is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
+
 from aiohttp import web
 from multidict import CIMultiDict
 
@@ -14,11 +17,13 @@ from fleet.node.gateway.models import model_not_found
 from fleet.node.gateway.relay import Relay
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.request import call_of, parse_object, read_body
+from fleet.node.gateway.turned_away import repeated
 from fleet.node.gateway.unread import Unread
 from fleet.node.gateway.upstreams import Upstreams
 from fleet.traffic.dialects.dialect import Dialect
 from fleet.traffic.dialects.messages import count_tokens
-from fleet.traffic.openai_error import Refused
+from fleet.traffic.openai_error import ApiError, Refused
+from fleet.traffic.repeats import LONGEST_TOKEN, Kept, Repeat, Repeats
 
 
 class Surfaces:
@@ -30,6 +35,7 @@ class Surfaces:
         self._relay = relay
         self._calls = calls
         self._unread = Unread()
+        self._repeats = Repeats()
         self.bodies = Bodies()
 
     async def answer(self, visit: Visit, spoken: Dialect) -> web.StreamResponse:
@@ -54,11 +60,38 @@ class Surfaces:
                 named=visit.id,
                 size_bytes=held,
             )
-            del content
             visit.called = True
+            token = request.headers.get("Idempotency-Key")
+            if token:
+                return await self._once(request, call, token, content)
+            del content
             return await self._called(request, call)
         finally:
             self.bodies.give(held)
+
+    async def _once(self, request: web.BaseRequest, call: Call, token: str, content: bytes) -> web.StreamResponse:
+        """The answer to a request that may be a repetition of another (`Idempotency-Key`). Raises Refused."""
+        if len(token) > LONGEST_TOKEN:
+            message = f"an Idempotency-Key has at most {LONGEST_TOKEN} characters"
+            raise Refused(ApiError(status=400, message=message, code="invalid_idempotency_key"))
+        name = (call.key, token)
+        digest = hashlib.sha256(f"{request.path}\n".encode() + content).digest()
+        found = self._repeats.begin(name, digest, time.monotonic())
+        if isinstance(found, Repeat):
+            raise Refused(repeated(found))
+        if found is not None:
+            headers = CIMultiDict({**found.headers, "x-fleet-replayed": "true"})
+            return web.Response(body=found.body, headers=headers)
+        kept: Kept | None = None
+        whole = False
+        try:
+            response = await self._called(request, call)
+            whole = response.status == 200 and call.outcome == "ok"
+            if whole and isinstance(response, web.Response) and isinstance(response.body, bytes):
+                kept = Kept(response.body, dict(response.headers))
+            return response
+        finally:
+            self._repeats.end(name, time.monotonic(), whole=whole, kept=kept)
 
     async def _called(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
         live = self._calls.enter(call)

@@ -7,11 +7,24 @@ from fleet.node.gateway.intent import draining
 from fleet.node.gateway.models import STOPPING
 from fleet.traffic.choice import Choice, Why
 from fleet.traffic.openai_error import ApiError
+from fleet.traffic.repeats import Repeat
 
 
 def stopping() -> ApiError:
     """The gateway takes no new work."""
     return ApiError(status=503, message=STOPPING, type="upstream_error", code="draining", retry_after_seconds=5)
+
+
+def repeated(found: Repeat) -> ApiError:
+    """A request with the Idempotency-Key of another one is not asked."""
+    if found is Repeat.OTHER:
+        message = "this Idempotency-Key was sent with another request; every request needs its own"
+        return ApiError(status=422, message=message, code="idempotency_key_reused")
+    if found is Repeat.RUNNING:
+        message = "the request with this Idempotency-Key is still being answered"
+        return ApiError(status=409, message=message, code="in_flight", retry_after_seconds=2)
+    message = "the request with this Idempotency-Key was answered; its answer is not kept"
+    return ApiError(status=409, message=message, code="already_answered")
 
 
 def nobody(call: Call, choice: Choice) -> ApiError:

@@ -17,9 +17,18 @@ from fleet.vocabulary.names import NodeName
 
 
 def write_down(
-    ctx: click.Context, action: str, nodes: Iterable[NodeName], errors: Mapping[NodeName, FleetError], *, text: str = ""
+    ctx: click.Context,
+    action: str,
+    nodes: Iterable[NodeName],
+    errors: Mapping[NodeName, FleetError],
+    *,
+    text: str = "",
+    run_id: str | None = None,
 ) -> None:
-    """One line for each node. An audit that cannot be written is told, and stops nothing: it is done already."""
+    """One line for each node; `run_id` is that of the node's own line, where it writes one.
+
+    An audit that cannot be written is told, and stops nothing: it is done already.
+    """
     file, now = audit_file(project_of(ctx)), SystemClock().now().timestamp()
     try:
         for node in nodes:
@@ -28,6 +37,7 @@ def write_down(
                 seq=0,
                 at_seconds=now,
                 action=action,
+                run_id=run_id,
                 outcome="committed" if error is None else _outcome(error),
                 node=node,
                 operator=who(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,13 +12,17 @@ import click
 from fleet.cli.context import narrate, print_json
 from fleet.cli.nodewords import asking_of, exit_code_of, harmless
 from fleet.cli.place import Place
+from fleet.cli.runwords import share_text
 from fleet.control.actions.asking import Answer
 from fleet.control.actions.drift import Drift, Drifted, drifts, shown_as
 from fleet.control.rollout.plan import named
 from fleet.vocabulary.contracts.codec import plain
+from fleet.vocabulary.contracts.sync import Progress
+from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.units import bytes_text
 
 _EXIT_CHANGES = 5
+_TOLD_EVERY_SECONDS = 5.0
 
 
 @click.command()
@@ -41,7 +47,7 @@ def drift(
     if verify:
         narrate("reading every file of the live releases: that takes minutes where models are large")
     with asking_of(ctx, place.project) as asking:
-        for answer in drifts(nodes, asking, verify=verify):
+        for answer in drifts(nodes, asking, verify=verify, told=_Reading(narrate, now=time.monotonic)):
             found.append(answer)
             if verify and answer.said is not None:
                 narrate(f"{answer.node}: done, {len(found)} of {len(nodes)}")
@@ -58,6 +64,23 @@ def drift(
     if not code and exit_code and any(one.said and not one.said.clean for one in answers):
         code = _EXIT_CHANGES
     ctx.exit(code)
+
+
+class _Reading:
+    """Tells how far the walk over a node's files is, now and then."""
+
+    def __init__(self, tell: Callable[[str], None], *, now: Callable[[], float]) -> None:
+        self._tell = tell
+        self._now = now
+        self._last: dict[str, float] = {}
+
+    def __call__(self, node: NodeName, progress: Progress) -> None:
+        """A walk of a few seconds says nothing."""
+        now = self._now()
+        if now - self._last.setdefault(node, now) >= _TOLD_EVERY_SECONDS and progress.total:
+            self._last[node] = now
+            what = harmless(named(progress.what, ""))
+            self._tell(f"{node}: reads {what}, {share_text(progress.done, progress.total)}")
 
 
 def lines(answer: Answer[Drifted]) -> list[str]:

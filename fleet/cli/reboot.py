@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 from rich.console import Console
 
+from fleet.cli.audited import write_down
 from fleet.cli.context import link_of, narrate, overrides_of, project_of, selected
 from fleet.cli.doors import playbook_option, who
 from fleet.cli.runview import run_view
@@ -104,6 +105,9 @@ def reboot(
         journal.close()
         doors.close()
         link.close()
+    count = nodes.index(inventory.node(next(iter(failed)))) if failed else len(nodes)
+    write_down(ctx, "reboot", [node.name for node in nodes[:count]], {}, run_id=run_id)
+    write_down(ctx, "reboot", failed, failed)  # an entry of its own: the node's says that it began to restart
     for name, error in failed.items():
         done = nodes.index(inventory.node(name))
         rest = f"{done} of {len(nodes)} nodes were restarted; not: {name}"

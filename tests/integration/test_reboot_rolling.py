@@ -50,6 +50,9 @@ def test_nodes_are_restarted_one_by_one_and_a_locked_one_only_with_its_password(
     assert all(one["seq"] > ends for one in events if one["node"] == "mac-2"), "the second waited for the first"
     passed = [one["text"] for one in events if one["phase"] == "gate" and one["status"] == "ok"]
     assert any("healthz" in text for text in passed)
+    audit = json.loads(room.fleet("audit", "--on", "all", "--json").stdout)["entries"]
+    restarted = [(one["node"], one["outcome"], sorted(one["places"])) for one in audit if one["action"] == "reboot"]
+    assert restarted == [(name, "committed", ["laptop", name]) for name in ("mac-1", "mac-2")], "one entry, two places"
     second = boots(room)
     assert all(first[name] != second[name] for name in first)
 
@@ -81,3 +84,6 @@ def test_a_node_that_does_not_come_back_stops_the_rest_and_says_what_to_look_at(
     assert "it did not come back within 5 s" in text
     assert "from the same boot" in text
     assert "mac-2: · skipped: not restarted: mac-1 failed" in text
+    told = room.fleet("audit", "mac-1", "--offline").stdout.splitlines()[-1]
+    assert "reboot  failed" in told
+    assert "it did not come back" in told

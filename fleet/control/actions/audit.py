@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from fleet.control.actions.asking import Asking
 from fleet.control.inventory import Node
 from fleet.control.inventory.project import Project
 from fleet.control.rollout.audit import AuditFile
+from fleet.control.rollout.conversation import Conversation
 from fleet.errors import FleetError
 from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.questions import AuditLines
+from fleet.vocabulary.contracts.sync import Hello
 from fleet.vocabulary.names import NodeName
 
 LAPTOP = "laptop"
@@ -49,9 +51,22 @@ def laptop_trail(project: Project) -> Trail:
 
 def node_trails(nodes: Sequence[Node], asking: Asking) -> Iterator[Trail]:
     """Ask every node at once for its whole audit; answers in the order in which they come."""
-    for answer in asking.each(nodes, lambda _node, talk, _hello: talk.audit()):
+
+    def whole(node: Node, talk: Conversation, _hello: Hello) -> AuditLines:
+        return pages(talk.audit(), lambda after: asking.one(node, lambda _node, other, _: other.audit(after=after)))
+
+    for answer in asking.each(nodes, whole):
         said = answer.said or AuditLines()
         yield Trail(place=answer.node, lines=said.lines, broken=said.broken, error=answer.error)
+
+
+def pages(first: AuditLines, ask: Callable[[int], AuditLines]) -> AuditLines:
+    """The whole of an audit that does not fit into one answer: `ask` gives the lines behind a number."""
+    lines, last = list(first.lines), first
+    while last.more and last.lines:
+        last = ask(lines[-1].seq)
+        lines += last.lines
+    return replace(last, lines=tuple(lines))
 
 
 def merged(trails: Iterable[Trail], *, nodes: Iterable[NodeName], since_seconds: float | None = None) -> list[Entry]:

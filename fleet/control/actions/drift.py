@@ -7,8 +7,9 @@ what drifted. With `verify` it also walks and hashes every tree, which no deploy
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from fleet.control.actions.asking import Answer, Asking
 from fleet.control.inventory import Node
@@ -17,7 +18,8 @@ from fleet.control.rollout.plan import HIDDEN
 from fleet.errors import NodeError
 from fleet.vocabulary.contracts.desired import DesiredState, File
 from fleet.vocabulary.contracts.questions import Verified
-from fleet.vocabulary.contracts.sync import Hello, LastWrite, Observed, Step
+from fleet.vocabulary.contracts.sync import Hello, LastWrite, Observed, Progress, Step
+from fleet.vocabulary.names import NodeName
 
 _WAS_TO = re.compile(r"(mode|owner) (\S+) -> (\S+)")
 _WORDS = {
@@ -53,7 +55,13 @@ class Drifted:
         return not self.drifts and not (self.verified and self.verified.flaws)
 
 
-def drifts(nodes: Sequence[Node], asking: Asking, *, verify: bool) -> Iterator[Answer[Drifted]]:
+Told = Callable[[NodeName, Progress], None]
+"""Hears how far the walk over a node's trees is; called by the threads of all nodes."""
+
+
+def drifts(
+    nodes: Sequence[Node], asking: Asking, *, verify: bool, told: Told = lambda _node, _: None
+) -> Iterator[Answer[Drifted]]:
     """Look at every node at once; answers in the order in which they come."""
 
     def look(node: Node, talk: Conversation, hello: Hello) -> Drifted:
@@ -65,10 +73,11 @@ def drifts(nodes: Sequence[Node], asking: Asking, *, verify: bool) -> Iterator[A
         state = talk.recall(hello.release)
         found = drifted(state, talk.observe(state))
         talk.bye()
-        walked = asking.one(node, lambda _node, other, _hello: other.verify()) if verify else None
+        hear = partial(told, node.name)
+        walked = asking.one(node, lambda _node, other, _hello: other.verify(told=hear)) if verify else None
         if walked is not None:  # what is told already is not told twice
-            told = {one.key for one in found}
-            walked = replace(walked, flaws=tuple(flaw for flaw in walked.flaws if flaw.key not in told))
+            known = {one.key for one in found}
+            walked = replace(walked, flaws=tuple(flaw for flaw in walked.flaws if flaw.key not in known))
         return Drifted(release=hello.release, root=state.layout.root, drifts=found, verified=walked)
 
     return asking.each(nodes, look)

@@ -250,7 +250,7 @@ class Conversation:
         return self._expect(Confirmed)
 
     def audit(self, *, after: int = 0) -> AuditLines:
-        """The lines of the node's audit behind that number, all of them. Ends the conversation."""
+        """The lines of the node's audit behind that number, as many as one answer holds. Ends the conversation."""
         self._write(ReadAudit(after=after))
         return self._expect(AuditLines)
 
@@ -267,10 +267,15 @@ class Conversation:
         self._write(Recall(state_id=state_id))
         return self._expect(Recalled).state
 
-    def verify(self) -> Verified:
-        """Let the node walk and hash everything that its live release stands on. Ends the conversation."""
-        self._write(Verify())
-        return self._expect(Verified, wait_seconds=_WALK_SECONDS)
+    def verify(self, *, told: Callable[[Progress], None] = lambda _: None) -> Verified:
+        """Let the node walk and hash everything that its live release stands on. Ends the conversation.
+
+        `told` hears how far it is.
+        """
+        self._write(Verify(progress=True))
+        while isinstance(frame := self._next(_WALK_SECONDS), Progress):
+            told(frame)
+        return self._as(Verified, frame)
 
     def reboot(self, wish: Reboot) -> Rebooting:
         """Let the machine restart. What is heard then is nothing, or why it does not: that raises NodeRefusal."""

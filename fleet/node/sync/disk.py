@@ -10,7 +10,7 @@ import hashlib
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -102,11 +102,11 @@ class Disk:
         except OSError:
             return b""
 
-    def sha256(self, path: str) -> str | None:
-        """64 hex digits over a regular file, or None."""
+    def sha256(self, path: str, *, read: Callable[[int], None] = lambda _: None) -> str | None:
+        """64 hex digits over a regular file, or None. `read` hears of every block's size."""
         try:
             with self.open(path) as file:
-                return digest_file(file, hashlib.sha256())
+                return digest_file(file, hashlib.sha256(), read=read)
         except OSError:
             return None
 
@@ -410,10 +410,11 @@ def make_last(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def digest_file(file: BinaryIO, hasher: Hasher) -> str:
-    """The hex digest over what is left of a file."""
+def digest_file(file: BinaryIO, hasher: Hasher, *, read: Callable[[int], None] = lambda _: None) -> str:
+    """The hex digest over what is left of a file. `read` hears of every block's size."""
     while block := file.read(_CHUNK_BYTES):
         hasher.update(block)
+        read(len(block))
     return hasher.hexdigest()
 
 

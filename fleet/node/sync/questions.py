@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fleet.node.sync import releases
 from fleet.node.sync.audit import made_live, read_audit
 from fleet.node.sync.blobs import Blobs
@@ -30,12 +32,16 @@ from fleet.vocabulary.contracts.questions import (
     Verified,
     Verify,
 )
+from fleet.vocabulary.contracts.sync import Progress
 
 
 def answer(
-    machine: Machine, question: Confirm | ReadAudit | ReadHistory | Verify | Prove | ListModels
+    machine: Machine,
+    question: Confirm | ReadAudit | ReadHistory | Verify | Prove | ListModels,
+    *,
+    told: Callable[[Progress], None] = lambda _: None,
 ) -> Confirmed | AuditLines | History | Verified | Proved | Models:
-    """The answer. Raises Problem."""
+    """The answer; `told` hears how far a long one is. Raises Problem."""
     match question:
         case Confirm():
             return confirm(machine, question.run_id)
@@ -44,7 +50,7 @@ def answer(
         case ReadHistory():
             return history(machine)
         case Verify():
-            return verify(machine)
+            return verify(machine, told=told if question.progress else lambda _: None)
         case Prove():
             return prove(machine)
         case ListModels():

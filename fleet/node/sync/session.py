@@ -135,7 +135,7 @@ class Session:
             case _:
                 from fleet.node.sync.questions import answer
 
-                self.wire.send(answer(self.machine, frame))
+                self.wire.send(answer(self.machine, frame, told=self.wire.send))
 
     def _recall(self, wish: Recall) -> Recalled:
         from fleet.node.sync.questions import recall  # what a deploy does not need is not loaded: every node would pay

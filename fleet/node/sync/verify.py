@@ -3,49 +3,64 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from fleet.node.sync import releases
 from fleet.node.sync.machine import Machine
 from fleet.node.sync.observe import holds
+from fleet.node.sync.staging import Staging
 from fleet.node.sync.unpack import MANIFEST, read_manifest
 from fleet.vocabulary.contracts.desired import Daemon, File, Tree
 from fleet.vocabulary.contracts.questions import Flaw, Verified
+from fleet.vocabulary.contracts.sync import Progress
 
 _FLAWS_AT_MOST = 200
 
 
-def verify(machine: Machine) -> Verified:
-    """What of the live release is not as it was deployed; nothing, when nothing is live."""
+@dataclass(frozen=True)
+class _Walk:
+    """What has to be read of a tree. `wanted`: SHA-256 by name; None where nobody can say what belongs into it."""
+
+    tree: Tree
+    wanted: Mapping[str, str] | None
+    size_bytes: int
+
+
+def verify(machine: Machine, *, told: Callable[[Progress], None] = lambda _: None) -> Verified:
+    """What of the live release is not as it was deployed; nothing, when nothing is live. `told` hears how far it is."""
     state = releases.load(machine, releases.current_id(machine))
     if state is None:
         return Verified()
     flaws: list[Flaw] = []
     unknown: list[str] = []
+    walks = [_walk(machine, item) for item in state.items if isinstance(item, Tree)]
+    count = Staging(total=sum(walk.size_bytes for walk in walks), told=told, clock=machine.clock)
     files = size_bytes = 0
     for item in state.items:
-        if isinstance(item, File | Daemon):
-            path = item.path if isinstance(item, File) else machine.layout.plist(item.label)
-            files += 1
-            size_bytes += machine.disk.stat(path).size or 0
-            if not holds(machine, path, item.blob if isinstance(item, File) else item.plist):
-                flaws.append(_flaw(machine, item.key, path))
-        elif isinstance(item, Tree):
-            wanted = _contents(machine, item)
-            if machine.disk.stat(item.path).kind == "directory" and wanted is None:
-                unknown.append(item.key)
-                continue
-            for name, digest in (wanted or {}).items():
-                path = f"{item.path}/{name}"
-                files += 1
-                size_bytes += machine.disk.stat(path).size or 0
-                if machine.disk.sha256(path) != digest:
-                    flaws.append(_flaw(machine, item.key, path))
-            flaws += [
-                Flaw(key=item.key, path=path, why="nobody deployed it") for path in _strangers(item, wanted or {})
-            ]
-            if wanted is None:
-                flaws.append(_flaw(machine, item.key, item.path))
+        if not isinstance(item, File | Daemon):
+            continue
+        path = item.path if isinstance(item, File) else machine.layout.plist(item.label)
+        files += 1
+        size_bytes += machine.disk.stat(path).size or 0
+        if not holds(machine, path, item.blob if isinstance(item, File) else item.plist):
+            flaws.append(_flaw(machine, item.key, path))
+    for walk in walks:
+        tree = walk.tree
+        if walk.wanted is None and machine.disk.stat(tree.path).kind == "directory":
+            unknown.append(tree.key)
+            continue
+        count.begin(tree.key)
+        for name, digest in (walk.wanted or {}).items():
+            if machine.disk.sha256(f"{tree.path}/{name}", read=count.wrote) != digest:
+                flaws.append(_flaw(machine, tree.key, f"{tree.path}/{name}"))
+        files += len(walk.wanted or {})
+        size_bytes += walk.size_bytes
+        flaws += [
+            Flaw(key=tree.key, path=path, why="nobody deployed it") for path in _strangers(tree, walk.wanted or {})
+        ]
+        if walk.wanted is None:
+            flaws.append(_flaw(machine, tree.key, tree.path))
     return Verified(
         state_id=state.state_id,
         flaws=tuple(flaws[:_FLAWS_AT_MOST]),
@@ -53,6 +68,12 @@ def verify(machine: Machine) -> Verified:
         files=files,
         size_bytes=size_bytes,
     )
+
+
+def _walk(machine: Machine, tree: Tree) -> _Walk:
+    wanted = _contents(machine, tree)
+    sizes = (machine.disk.stat(f"{tree.path}/{name}").size or 0 for name in wanted or {})
+    return _Walk(tree, wanted, sum(sizes))
 
 
 def _contents(machine: Machine, tree: Tree) -> Mapping[str, str] | None:

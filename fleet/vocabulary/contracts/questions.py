@@ -189,9 +189,13 @@ class Recalled:
 
 @dataclass(frozen=True, kw_only=True)
 class Verify:
-    """Walk everything that the live release refers to, hash it, and say what is not as it was deployed."""
+    """Walk everything that the live release refers to, hash it, and say what is not as it was deployed.
+
+    With `progress` frames of Progress come before Verified: bytes of trees that are read.
+    """
 
     kind: ClassVar[str] = "verify"
+    progress: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

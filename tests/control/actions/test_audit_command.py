@@ -13,7 +13,7 @@ import pytest
 from fleet.cli import audit as verb
 from fleet.cli.main import main
 from fleet.control.actions.asking import Asking
-from fleet.control.actions.audit import LAPTOP, Entry, Trail, merged, node_trails
+from fleet.control.actions.audit import LAPTOP, Entry, Trail, merged, node_trails, pages
 from fleet.control.link.frames import encode_frame
 from fleet.control.rollout import audit as auditfile
 from fleet.control.rollout.audit import AuditFile
@@ -55,6 +55,22 @@ def test_every_node_is_asked_at_once_and_who_cannot_be_is_told(tmp_path: Path) -
     assert (trails["mini-1"].broken, len(trails["mini-1"].lines)) == ("line 1 is not it", 1)
     assert isinstance(trails["mini-2"].error, NotAdopted)
     assert [json.loads(said) for said in heard] == [{"after": 0, "kind": "read_audit", "limit": 2000}]
+
+
+def test_an_audit_that_is_longer_than_one_answer_is_read_to_its_end() -> None:
+    lines = [replace(a_line(at), seq=at) for at in range(1, 8)]
+    asked: list[int] = []
+
+    def ask(after: int) -> AuditLines:
+        asked.append(after)
+        behind = [line for line in lines if line.seq > after]
+        return AuditLines(lines=tuple(behind[:3]), more=len(behind) > 3, broken="line 2 is not it")
+
+    found = pages(ask(0), ask)
+    assert list(found.lines) == lines
+    assert (found.more, found.broken) == (False, "line 2 is not it")
+    assert asked == [0, 3, 6]
+    assert pages(AuditLines(more=True), ask).lines == (), "a node that gives nothing is not asked for ever"
 
 
 def test_what_node_and_laptop_both_wrote_is_one_entry_and_the_nodes_word_counts() -> None:

@@ -30,7 +30,7 @@ from fleet.testing.inventories import inventory_of
 from fleet.testing.link import FakeLink, FakeSession
 from fleet.vocabulary.contracts.desired import Blob, Command, File, Pmset, Tree
 from fleet.vocabulary.contracts.questions import History
-from fleet.vocabulary.contracts.sync import Commit
+from fleet.vocabulary.contracts.sync import Commit, Progress
 
 INVENTORY = inventory_of("all: {hosts: {mini-1: {host_key: ssh-ed25519 AAAA, edge_key: x}, mini-2: {host_key: k}}}")
 PLAYBOOK = Playbook(path=Path("site.yml"), plays=(Play(name="all", hosts="all", place="site.yml:1:1"),))
@@ -128,6 +128,20 @@ def test_a_command_whose_check_fails_may_have_drifted(node: Node, asking: Asking
     (one,) = look(asking).said.drifts  # type: ignore[union-attr]
     assert one.may
     assert one.what == f"{made} is not there"
+
+
+def test_a_walk_tells_how_far_it_is_by_bytes_of_trees(node: Node, asking: Asking) -> None:
+    release = a_release(node, "one").tree("node", {"a.py": b"1", "b.py": b"22"}).tree("mlx", {"c.py": b"333"})
+    assert node.deploy(release) == "committed"
+    heard: list[Progress] = []
+    nodes = [INVENTORY.node("mini-1")]
+    (answer,) = drifts(nodes, asking, verify=True, told=lambda _, progress: heard.append(progress))
+    assert answer.said is not None
+    assert answer.said.clean
+    trees = [item.key for item in release.items if isinstance(item, Tree)]
+    assert [one.what for one in heard] == trees, "each when it begins, then twice a second at most"
+    assert [one.total for one in heard] == [6, 6]
+    assert [one.done for one in heard] in ([0, 3], [0, 2]), "in the order of the state"
 
 
 def test_verify_reads_what_no_deploy_reads(node: Node, asking: Asking) -> None:

@@ -19,13 +19,12 @@ from fleet.node.gateway.ledger.tables import (
 )
 from fleet.vocabulary.contracts.ledger import Row
 
-_OPEN = "NOT EXISTS (SELECT 1 FROM settlement AS s WHERE s.id = t.id)"
 _OF_YOUNG = "EXISTS (SELECT 1 FROM reservation AS r WHERE r.id = t.id AND r.at >= :since)"
 
 _PARTS: tuple[tuple[Table, str], ...] = (
     (NOTES, "1"),
-    (RESERVATIONS, f"t.at >= :since OR {_OPEN}"),
-    (DISPATCHES, f"{_OF_YOUNG} OR {_OPEN}"),
+    (RESERVATIONS, "t.at >= :since"),
+    (DISPATCHES, _OF_YOUNG),
     (SETTLEMENTS, _OF_YOUNG),
     (ADJUSTMENTS, "t.at >= :since OR EXISTS (SELECT 1 FROM reservation AS r WHERE r.id = t.of AND r.at >= :since)"),
     (REQUESTS, "t.at >= :since"),
@@ -41,8 +40,9 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def rows_since(path: Path, since_milliseconds: int = 0) -> Iterator[Row]:
-    """All notes; the money of attempts reserved since then, and of those that nobody settled however old they are;
-    adjustments and requests since then. Each kind in the order in which it was committed. Raises sqlite3.Error.
+    """All notes; the money of attempts that were reserved since then, adjustments and requests since then.
+
+    Each kind in the order in which it was committed. Raises sqlite3.Error.
     """
     with reading(path) as database:
         for table, where in _PARTS:

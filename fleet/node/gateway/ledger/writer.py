@@ -17,6 +17,8 @@ from fleet.vocabulary.contracts.ledger import CostSource, Request, Reservation, 
 _MOST_ROWS = 512
 _MOST_QUEUED = 20_000
 _IDLE_SECONDS = 5.0
+_LINGER_SECONDS = 0.005
+_MOST_LINGERING = 256
 _RETRY_SECONDS = 1.0
 
 Waiting = asyncio.Future[None]
@@ -77,11 +79,12 @@ Word = Trouble | Begun | Lost
 
 
 class Writer:
-    """Rows in, commits out. `open_file` is called in the thread, again and again while it raises CannotOpen.
+    """Rows in, commits out. Those that somebody waits for go first and at once; the others may wait for company.
 
-    Its argument says that the file was found damaged, and how; `tell` is called in the thread too. Rows that nobody
-    waits for are kept while there is trouble, and written after it; only Request rows beyond `most_queued` are lost:
-    the money of attempts that are in flight is bounded by itself.
+    `open_file` is called in the thread, again and again while it raises CannotOpen. Its argument says that the file was
+    found damaged, and how; `tell` is called in the thread too. Rows that nobody waits for are kept while there is
+    trouble, and written after it; only Request rows beyond `most_queued` are lost: the money of attempts that are in
+    flight is bounded by itself.
     """
 
     def __init__(
@@ -97,7 +100,8 @@ class Writer:
         self._retry_seconds = retry_seconds
         self._most_queued = most_queued
         self._file: OpenFile | None = None
-        self._queue: deque[Queued] = deque()
+        self._urgent: deque[Queued] = deque()
+        self._lazy: deque[Queued] = deque()
         self._kept: list[Row] = []
         self._damage = ""
         self._trouble = self._told = ""
@@ -105,6 +109,7 @@ class Writer:
         self._wake = threading.Lock()
         self._wake.acquire()
         self._asleep = False
+        self._lingering = False
         self._closing = False
         self.tried = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
@@ -115,10 +120,15 @@ class Writer:
 
     def put(self, row: Row, waiting: Waiting | None = None) -> None:
         """Queue a row. Never waits; of one thread."""
-        if waiting is None and len(self._queue) >= self._most_queued and isinstance(row, Request):
+        if waiting is not None:
+            self._urgent.append((row, waiting))
+        elif len(self._lazy) < self._most_queued or not isinstance(row, Request):
+            self._lazy.append((row, None))
+            if self._lingering:
+                return  # it looks at what lingers by itself
+        else:
             self._lost += 1
             return
-        self._queue.append((row, waiting))
         if self._asleep:
             self._rouse()
 
@@ -134,14 +144,14 @@ class Writer:
         self._reopen()
         self.tried.set()
         dirty = False
-        while not self._closing or self._queue:
+        while not self._closing or self._urgent or self._lazy:
             if self._trouble:
                 self._sit_out()
                 self._reopen()
-            elif batch := self._take():
-                self._commit(batch)
+            elif self._urgent or (self._lazy and self._due()):
+                self._commit(self._take())
                 dirty = True
-            elif not self._sleep(_IDLE_SECONDS) and dirty:
+            elif not self._lazy and not self._sleep(_IDLE_SECONDS) and dirty:
                 dirty = False
                 self._tidy()
         if self._trouble:
@@ -151,13 +161,20 @@ class Writer:
         self._lost += len(self._kept)
         self._tell()
 
+    def _due(self) -> bool:
+        """Whether rows that nobody waits for have waited long enough; false when somebody came to wait."""
+        if self._closing or len(self._lazy) >= _MOST_LINGERING:
+            return True
+        self._lingering = True
+        woken = self._sleep(_LINGER_SECONDS)
+        self._lingering = False
+        return not woken
+
     def _take(self) -> list[Queued]:
-        batch: list[Queued] = []
-        try:
-            while len(batch) < _MOST_ROWS:
-                batch.append(self._queue.popleft())
-        except IndexError:
-            pass
+        """All who wait, and then those who do not, unless they would keep few waiting."""
+        batch = _up_to(_MOST_ROWS, self._urgent)
+        if not batch or len(self._lazy) >= _MOST_LINGERING:
+            batch += _up_to(_MOST_ROWS - len(batch), self._lazy)
         return batch
 
     def _commit(self, batch: Sequence[Queued]) -> None:
@@ -206,7 +223,7 @@ class Writer:
         """Until the next try. Who comes meanwhile waits for nothing."""
         until = time.monotonic() + self._retry_seconds
         while True:
-            for row, waiting in self._take():
+            for row, waiting in [*_up_to(_MOST_ROWS, self._urgent), *_up_to(_MOST_ROWS, self._lazy)]:
                 if waiting is not None:
                     _wake([waiting], self._trouble)
                 elif isinstance(row, Request) and len(self._kept) >= self._most_queued:
@@ -252,7 +269,7 @@ class Writer:
     def _sleep(self, seconds: float) -> bool:
         """Whether somebody woke us."""
         self._asleep = True
-        if self._queue or self._closing:  # it came between the look and the sleep
+        if self._urgent or self._closing or (self._lazy and not self._lingering):  # it came since we looked
             self._asleep = False
             return True
         return self._wake.acquire(timeout=seconds)
@@ -271,6 +288,11 @@ class Writer:
         if self._lost and (not self._trouble or self._closing):
             lost, self._lost = self._lost, 0
             self._tell_word(Lost(lost))
+
+
+def _up_to(most: int, queue: deque[Queued]) -> list[Queued]:
+    """The first of them, taken out. Others may append meanwhile."""
+    return [queue.popleft() for _ in range(min(most, len(queue)))]
 
 
 def _of_the_disk(error: Exception) -> bool:

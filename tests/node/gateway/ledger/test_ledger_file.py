@@ -81,15 +81,9 @@ def test_every_row_comes_back_from_the_disk_as_it_was_and_a_second_writing_chang
 
 
 def _with_reservation(rows: list[Row]) -> list[Row]:
-    """Settlements without a reservation are no one's money, and are not read."""
+    """What became of an attempt that nobody reserved is no one's money, and is not read."""
     reserved = {row.id for row in rows if isinstance(row, Reservation)}
-    settled = {row.id for row in rows if isinstance(row, Settlement)}
-    return [
-        row
-        for row in rows
-        if not (isinstance(row, Settlement) and row.id not in reserved)
-        and not (isinstance(row, Dispatch) and row.id not in reserved and row.id in settled)
-    ]
+    return [row for row in rows if not (isinstance(row, Settlement | Dispatch) and row.id not in reserved)]
 
 
 def test_the_first_settlement_of_an_attempt_counts_and_a_later_one_changes_nothing(tmp_path: Path) -> None:
@@ -100,20 +94,19 @@ def test_the_first_settlement_of_an_attempt_counts_and_a_later_one_changes_nothi
     assert [row.pico for row in rows_since(file.path) if isinstance(row, Settlement)] == [7]
 
 
-def test_boot_reads_what_is_young_and_every_attempt_that_nobody_settled(tmp_path: Path) -> None:
+def test_boot_reads_all_notes_and_what_was_reserved_or_asked_since(tmp_path: Path) -> None:
     file = LedgerFile(tmp_path / "ledger.db")
     note = Note(id="n", kind="gray_disabled", subject="owl", at_milliseconds=1)
     file.put([reservation("old", at=1), dispatch("old"), settlement("old", 5), request("old", at=1), note])
-    file.put([reservation("lost", at=2), dispatch("lost", at=2), reservation("new", at=100), settlement("new", 6)])
+    file.put([reservation("new", at=100), settlement("new", 6), request("new", at=100)])
 
     found = {(type(row).__name__, row.id) for row in rows_since(file.path, 50)}
 
     assert found == {
         ("Note", "n"),
-        ("Reservation", "lost/1"),
-        ("Dispatch", "lost/1"),
         ("Reservation", "new/1"),
         ("Settlement", "new/1"),
+        ("Request", "new"),
     }
 
 

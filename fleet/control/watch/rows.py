@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from fleet.vocabulary.health.step import faults, step
 from fleet.vocabulary.names import Health, Intent, NodeName
 from fleet.vocabulary.wired import headroom_bytes
 
+N = TypeVar("N", int, float)
 NO_STATES: Mapping[str, NodeState] = MappingProxyType({})
 
 
@@ -157,6 +158,12 @@ def _concern(fault: Fault) -> Concern:
     )
 
 
+def _known(of: Callable[[list[N]], N], readings: Iterable[N | None]) -> N | None:
+    """Sum, least or most of what is known; None of nothing."""
+    known = [reading for reading in readings if reading is not None]
+    return of(known) if known else None
+
+
 def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
@@ -171,6 +178,10 @@ def _readings(node: WatchedNode, snapshot: Snapshot | None) -> NodeRow:
         services_up=sum(1 for service in snapshot.services if service.up),
         services_total=len(snapshot.services),
         models=tuple(ServedModel(name=car.model, sidecar=car.name, ready=car.ready) for car in snapshot.sidecars),
+        tokens_per_second=_known(sum, (car.decode_tokens_per_second for car in snapshot.sidecars)),
+        pace_ratio=_known(min, (car.pace_ratio for car in snapshot.sidecars)),
+        first_token_seconds=_known(max, (car.first_token_seconds for car in snapshot.sidecars)),
+        in_flight=_known(sum, (car.in_flight for car in snapshot.sidecars)),
         pressure_level=snapshot.memory.pressure_level,
         thermal_level=snapshot.thermal.pressure_level,
         wired_headroom_bytes=headroom_bytes(snapshot.memory),

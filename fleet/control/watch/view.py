@@ -50,6 +50,8 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `health` is the machine's as that sample shows it, `freshness` says how much to trust it, `problem` is the worst
     concern or why the node could not be reached, in one line. `via` is the front that said so, "" = the node itself.
+    `tokens_per_second` and `in_flight` are of all its sidecars, `pace_ratio` (pace by baseline) and
+    `first_token_seconds` those of the worst of them.
     """
 
     node: NodeName
@@ -68,6 +70,10 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ServedModel, ...] = ()
     pressure_level: int | None = None
     thermal_level: int | None = None
+    tokens_per_second: float | None = None
+    pace_ratio: float | None = None
+    first_token_seconds: float | None = None
+    in_flight: int | None = None
     wired_headroom_bytes: int | None = None
     wired_limit_bytes: int | None = None
     memory_total_bytes: int | None = None

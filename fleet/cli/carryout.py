@@ -63,7 +63,7 @@ def carry_out(
                 with asking, Awake(platform=sys.platform, pid=os.getpid(), spawn=spawn):
                     _apply(deployer, prepared, run, order, asking)
             except KeyboardInterrupt:
-                narrate(_left_alone(asking.last))
+                narrate(_left_alone(asking.last, action=prepared.action))
                 ctx.exit(_STOPPED)
         else:
             deployer.recorder(prepared, run, run.walk(())).close()
@@ -83,7 +83,14 @@ def _apply(deployer: Deployer, prepared: Prepared, run: Run, order: Sequence[Bat
     left = prepared.wanted.resume
     walk = run.goes_on(left.walk, readiness.capacity()) if left else run.walk(order, readiness.capacity())
     recorder = deployer.recorder(prepared, run, walk)
-    run.apply(walk, Aids(finish=recorder.finish, save=recorder.save, look=readiness.look, ask=asking.ask))
+    aids = Aids(
+        finish=recorder.finish,
+        save=recorder.save,
+        look=readiness.look,
+        ask=asking.ask,
+        action=prepared.action,
+    )
+    run.apply(walk, aids)
     recorder.close()
 
 
@@ -116,14 +123,14 @@ def _agreed(plans: Mapping[NodeName, NodePlan]) -> bool:
     return click.confirm(f"Change {nodes} node{'s' if nodes != 1 else ''}?", err=True)
 
 
-def _left_alone(last: Mapping[str, RunEvent]) -> str:
+def _left_alone(last: Mapping[str, RunEvent], *, action: str = "deploy") -> str:
     """What ^C means for the nodes: one that has taken its run finishes it, the others stay as they are."""
     begun = (Phase.STAGE, Phase.APPLY, Phase.GATE, Phase.REVERT)
     alone = [node for node, event in last.items() if not event.outcome and event.phase in begun]
     if not alone:
         return "stopped"
     verb = "finishes by itself" if len(alone) == 1 else "finish by themselves"
-    return f"stopped; {names_text(alone)} {verb}. fleet deploy --resume last goes on, fleet plan shows what is left"
+    return f"stopped; {names_text(alone)} {verb}. fleet {action} --resume last goes on, fleet plan shows what is left"
 
 
 def tell_untold(console: Console, run: Run) -> None:

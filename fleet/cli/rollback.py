@@ -5,12 +5,14 @@ from __future__ import annotations
 import click
 
 from fleet.cli.carryout import carry_out
-from fleet.cli.context import narrate, overrides_of
+from fleet.cli.context import narrate, overrides_of, project_of
 from fleet.cli.nodewords import asking_of
 from fleet.cli.place import Place
 from fleet.control.actions.deploy import Deployer, Wanted
 from fleet.control.actions.playbooks import playbook_of
 from fleet.control.actions.rollback import prepare_rollback
+from fleet.control.actions.runs import to_resume
+from fleet.control.rollout.runrecord import RunRecord, RunStore
 from fleet.control.supply.cache import Cache
 
 
@@ -22,6 +24,7 @@ from fleet.control.supply.cache import Cache
 @click.option("--commands", is_flag=True, help="Show what will be typed on the nodes.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--force", is_flag=True, help="Also to a release that failed before.")
+@click.option("--resume", metavar="RUN", help="Go on with a rollback that was left: its id, or last.")
 @click.option("--json", "as_json", is_flag=True, help="The run's events as JSON lines on stdout (with --yes).")
 @click.pass_context
 def rollback(
@@ -33,6 +36,7 @@ def rollback(
     commands: bool,
     yes: bool,
     force: bool,
+    resume: str | None,
     as_json: bool,
 ) -> None:
     """Bring nodes back to a release that they keep: plan, ask, change in gated batches, as a deploy does.
@@ -42,10 +46,18 @@ def rollback(
     """
     if as_json and not yes:
         raise click.UsageError("--json needs --yes: there is nobody to ask")
-    if not names and on is None:
+    left: RunRecord | None = None
+    if resume:
+        if names or on is not None or to is not None:
+            raise click.UsageError("--resume has its nodes and their releases: name neither")
+        runs = RunStore(project_of(ctx).state_dir / "runs")
+        left = runs.one(resume)
+        names = to_resume(left, live=runs.is_live(left.run_id), action="rollback")
+        playbook = left.playbook
+    elif not names and on is None:
         raise click.UsageError("which nodes? name them, or --on all")
     place = Place.of(ctx, names, on)
-    wanted = Wanted(playbook=playbook, on=on, overrides=overrides_of(ctx), force=force)
+    wanted = Wanted(playbook=playbook, on=on, overrides=overrides_of(ctx), force=force, resume=left)
     with asking_of(ctx, place.project) as asking:
         cache = Cache()
         prepared = prepare_rollback(

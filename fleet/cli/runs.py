@@ -14,7 +14,7 @@ from fleet.cli.hang import hang
 from fleet.cli.runview import run_view
 from fleet.cli.runwords import SHAPES
 from fleet.control.actions.deploy import verdict
-from fleet.control.actions.runs import follow, verdict_words
+from fleet.control.actions.runs import follow, going_on_words, verdict_words
 from fleet.control.rollout.nodejob import NodeResult
 from fleet.control.rollout.runrecord import RunRecord, RunStore
 from fleet.vocabulary.clock import SystemClock
@@ -63,7 +63,7 @@ def show(ctx: click.Context, run: str, as_json: bool) -> None:
         line = Text(f"  {shape} {node}  ", style=style).append(word)
         hang(console, line.append(f": {why}", style="dim") if why else line, indent=6)
     if record.ended_at is None and not store.is_live(record.run_id):
-        narrate(f"nobody drives it any more: fleet deploy --resume {record.run_id} goes on with it")
+        narrate(f"nobody drives it any more: {going_on_words(record)} goes on with it")
 
 
 @click.command()
@@ -71,9 +71,10 @@ def show(ctx: click.Context, run: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The run's events as JSON lines on stdout.")
 @click.pass_context
 def attach(ctx: click.Context, run: str, as_json: bool) -> None:
-    """Follow a run that goes on in another terminal, from its beginning; ^C leaves it alone.
+    """Follow a run that goes on in another terminal of this laptop, from its beginning; ^C leaves it alone.
 
-    Ends with the exit code of the run.
+    Ends with the exit code of the run. One that another laptop began is followed there; fleet logs NODE apply -f
+    shows what it does on a node.
     """
     store = _store(ctx)
     record = store.one(run)
@@ -86,7 +87,7 @@ def attach(ctx: click.Context, run: str, as_json: bool) -> None:
         away = ", ".join(sorted(record.walk.away))
         narrate(
             f"nobody drives it any more{f'; {away} finish by themselves' if away else ''}: "
-            f"fleet deploy --resume {record.run_id} goes on with it"
+            f"{going_on_words(record)} goes on with it"
         )
     problem = verdict({name: NodeResult(name=name, outcome=outcome) for name, outcome in record.outcomes.items()})
     if problem:

@@ -143,6 +143,11 @@ def test_attach_follows_a_run_to_its_end_and_has_its_exit_code(
         (("deploy", "--failed", "--resume", "last"), "two different deploys"),
         (("deploy", "site.yml", "--failed"), "--failed has its playbook and its nodes"),
         (("attach", "2026"), "may be"),
+        (("attach", "2030"), "one of another laptop is followed and resumed there"),
+        (("rollback", "--resume", LEFT), "is a deploy"),
+        (("rollback", "--resume", LEFT), f"fleet deploy --resume {LEFT} goes on with it"),
+        (("rollback", "--resume", "last", "--on", "mini-1"), "--resume has its nodes and their releases"),
+        (("rollback", "--resume", OVER), "is over: nothing is left to resume"),
     ],
 )
 def test_what_cannot_be_is_refused_with_exit_code_2(

@@ -161,7 +161,7 @@ class Deployer:
         if resume:
             record = self.runs.one(resume)
             on = to_resume(record, live=self.runs.is_live(record.run_id))
-            return replace(wanted, playbook=record.playbook, on=on, resume=record)
+            return replace(wanted, playbook=record.playbook, on=",".join(on), resume=record)
         if failed:
             record = self.runs.last()
             return replace(wanted, playbook=record.playbook, on=to_retry(record))

@@ -19,7 +19,7 @@ from fleet.errors import FleetError, NodeError
 from fleet.vocabulary.contracts.desired import Blob, Daemon, DesiredState, File, Tree
 from fleet.vocabulary.contracts.questions import History
 from fleet.vocabulary.contracts.sync import Hello, Missing
-from fleet.vocabulary.names import NodeName
+from fleet.vocabulary.names import NodeName, RunId
 
 _NAMED = 6
 
@@ -44,13 +44,21 @@ def prepare_rollback(
 ) -> Prepared:
     """A run that brings nodes back: to the release that begins with `to`, else to the one before the live one.
 
-    A node that cannot be asked, has no such release, or no longer all of its contents, is left out and told. Raises
-    what stood in the way when that is every node.
+    A rollback that is resumed (`wanted.resume`) brings every node to the release that it began with. A node that cannot
+    be asked, has no such release, or no longer all of its contents, is left out and told. Raises what stood in the way
+    when that is every node.
     """
     named = {node.name for play in playbook.plays for node in inventory.select(play.hosts)}
     lost: dict[NodeName, FleetError] = {}
     jobs: list[NodeJob] = []
-    for answer in asking.each(nodes, lambda node, talk, hello: _kept(node, talk, hello, to)):
+    begun = wanted.resume
+
+    def kept_by(node: Node, talk: Conversation, hello: Hello) -> _Kept:
+        return _kept(
+            node, talk, hello, begun.states.get(node.name) if begun else to, of_run=begun.run_id if begun else None
+        )
+
+    for answer in asking.each(nodes, kept_by):
         kept, node = answer.said, inventory.node(answer.node)
         if kept is None:
             lost[answer.node] = answer.error or NodeError("it gave no release", node=answer.node)
@@ -75,9 +83,9 @@ def prepare_rollback(
     )
 
 
-def _kept(node: Node, talk: Conversation, hello: Hello, to: str | None) -> _Kept:
+def _kept(node: Node, talk: Conversation, hello: Hello, to: str | None, *, of_run: RunId | None) -> _Kept:
     """The wanted release as the node keeps it, and what the node would need for it."""
-    if hello.active_run:
+    if hello.active_run and hello.active_run != of_run:
         raise NodeError(f"run {hello.active_run} is still going on there", node=node.name, hint="wait for its end")
     state = talk.recall(to)
     missing = talk.observe(state).missing

@@ -108,8 +108,11 @@ def to_retry(record: RunRecord) -> str:
     return ",".join(record.to_retry)
 
 
-def to_resume(record: RunRecord, *, live: bool) -> str:
-    """The selector of a run's nodes. Raises UsageError when it is over, or when somebody still drives it."""
+def to_resume(record: RunRecord, *, live: bool, action: str = "deploy") -> tuple[NodeName, ...]:
+    """A run's nodes, for the command `action`.
+
+    Raises UsageError when the run is over, when somebody still drives it, or when another command goes on with it.
+    """
     if live:
         raise UsageError(f"run {record.run_id} is still going on here", hint=f"fleet attach {record.run_id} follows it")
     if record.ended_at is not None:
@@ -117,9 +120,14 @@ def to_resume(record: RunRecord, *, live: bool) -> str:
             f"run {record.run_id} is over: nothing is left to resume",
             hint="fleet deploy --failed retries the nodes that are not as they should be",
         )
-    if record.action != "deploy":
-        raise UsageError(f"run {record.run_id} is a {record.action}", hint=f"begin it anew: fleet {record.action}")
-    return ",".join(node for batch in record.walk.batches for node in batch.nodes)
+    if record.action != action:
+        raise UsageError(f"run {record.run_id} is a {record.action}", hint=f"{going_on_words(record)} goes on with it")
+    return tuple(node for batch in record.walk.batches for node in batch.nodes)
+
+
+def going_on_words(record: RunRecord) -> str:
+    """What to type to go on with a run that was left."""
+    return f"fleet {record.action} --resume {record.run_id}"
 
 
 def require_same_states(record: RunRecord, jobs: Mapping[NodeName, NodeJob], *, force: bool) -> None:

@@ -71,13 +71,14 @@ class Aids:
     """What a drive is told and asked through. `finish` hears of every node's end.
 
     `look` says who serves which model now, told who came back well; None when that cannot be known. `ask` says whether
-    batch number N may begin, None when nobody is there.
+    batch number N may begin, None when nobody is there. `action` is the command that goes on with the run.
     """
 
     finish: Callable[[NodeResult], None] = lambda _: None
     save: Callable[[Walk], None] = lambda _: None
     look: Callable[[frozenset[NodeName]], Serving | None] = lambda _: None
     ask: Callable[[int], bool | None] = lambda _: None
+    action: str = "deploy"
 
 
 class Drive:
@@ -145,7 +146,8 @@ class Drive:
         go_on = self._aids.ask(command.batch)
         if go_on is not None:
             return Rested(go_on=go_on)
-        detail = f"waits in the pause before batch {command.batch}: fleet deploy --resume {self._journal.run_id}"
+        how = f"fleet {self._aids.action} --resume {self._journal.run_id}"
+        detail = f"waits in the pause before batch {command.batch}: {how}"
         for node in self._walk.waiting:
             self._aids.finish(NodeResult(name=node, outcome=Outcome.SKIPPED, detail=detail))
         return None

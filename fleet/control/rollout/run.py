@@ -138,11 +138,15 @@ class Run:
         return self.plans
 
     def goes_on(self, walk: Walk, capacity: Capacity) -> Walk:
-        """The walk of a run that was taken up, from what is known now."""
+        """The walk of a run that was taken up, from what is known now.
+
+        Whoever takes up a run that waits for somebody says that its next batch may begin.
+        """
         ended = {**walk.ended, **{node: result.outcome for node, result in self.results.items()}}
         old = walk.capacity
         return replace(
             walk,
+            rested=walk.rested or walk.asks,
             out=frozenset(self._begun),
             undoing=walk.undoing & self._talks.keys(),
             ended=ended,

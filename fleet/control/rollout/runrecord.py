@@ -105,7 +105,10 @@ class RunStore:
             return self.last()
         names = [path.name.removesuffix(_SUFFIX) for path in self._folder.glob(f"[!.]*{_SUFFIX}")]
         found = [name for name in names if name == wanted] or [name for name in names if name.startswith(wanted)]
-        hint = "fleet runs lists them"
+        hint = (
+            "fleet runs lists those that this laptop began; one of another laptop is followed and resumed there\n"
+            "fleet logs NODE apply -f shows what any run does on a node, fleet audit NODE whose it was"
+        )
         if len(found) > 1:
             raise UsageError(f"{wanted!r} may be {', '.join(sorted(found))}", hint=hint)
         record = _read(self._folder / f"{found[0]}{_SUFFIX}") if found else None

@@ -64,6 +64,11 @@ class Walk:
         return tuple(node for batch in self.batches for node in batch.nodes if self.waits(node))
 
     @property
+    def asks(self) -> bool:
+        """Whether it rests until somebody says so."""
+        return not self.rested and self.batches[self.at - 1].pace.pause_manual
+
+    @property
     def away(self) -> frozenset[NodeName]:
         """Nodes that are being changed or brought back."""
         return self.out | self.undoing

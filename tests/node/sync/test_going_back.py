@@ -18,7 +18,11 @@ from fleet.control.actions.history import histories
 from fleet.control.actions.rollback import prepare_rollback
 from fleet.control.playbook import Playbook
 from fleet.control.playbook.playbook import Play
+from fleet.control.playbook.strategy import Pace
+from fleet.control.rollout.batches import Batch
 from fleet.control.rollout.conversation import SyncPart
+from fleet.control.rollout.runrecord import RunRecord
+from fleet.control.rollout.walk import Walk
 from fleet.control.supply.cache import Cache
 from fleet.errors import FleetError, NodeError, Unreachable
 from fleet.node.sync import releases
@@ -31,6 +35,7 @@ from fleet.testing.link import FakeLink, FakeSession
 from fleet.vocabulary.contracts.desired import Blob, Command, File, Pmset, Tree
 from fleet.vocabulary.contracts.questions import History
 from fleet.vocabulary.contracts.sync import Commit, Progress
+from fleet.vocabulary.names import RunId
 
 INVENTORY = inventory_of("all: {hosts: {mini-1: {host_key: ssh-ed25519 AAAA, edge_key: x}, mini-2: {host_key: k}}}")
 PLAYBOOK = Playbook(path=Path("site.yml"), plays=(Play(name="all", hosts="all", place="site.yml:1:1"),))
@@ -187,6 +192,24 @@ def test_a_rollback_wants_exactly_what_the_node_has_kept(node: Node, asking: Ask
     (again,) = going_back(asking, tmp_path, to=first[:8]).jobs
     assert again.compiled.state.state_id == first
     assert Path(node.layout.etc("a")).read_text() == "two"
+
+
+def test_a_rollback_that_goes_on_wants_what_it_began_with_whatever_came_since(
+    node: Node, asking: Asking, tmp_path: Path
+) -> None:
+    for text in ("one", "two", "three"):
+        assert node.deploy(a_release(node, text)) == "committed"
+    first = a_release(node, "one").state.state_id
+    mini = INVENTORY.node("mini-1")
+    walk = Walk(batches=(Batch(play="all", nodes=(mini.name,), pace=Pace()),))
+    left = RunRecord(
+        run_id=RunId("r1"), began_at="", operator="", playbook="site.yml", fleet_version="", walk=walk,
+        action="rollback", states={mini.name: first},
+    )  # fmt: skip
+    cache = Cache(tmp_path / "cache")
+    wanted = Wanted(resume=left)
+    (job,) = prepare_rollback(INVENTORY, PLAYBOOK, [mini], to=None, wanted=wanted, asking=asking, cache=cache).jobs
+    assert job.compiled.state.state_id == first
 
 
 def test_a_node_that_does_not_answer_is_told_and_stops_no_other(node: Node, asking: Asking, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from fleet.cli.lines import names_text
-from fleet.cli.statuswords import HEALTH, INTENT, badness, gone_text, state_text
+from fleet.cli.statuswords import STYLES, badness, gone_text, state_text
+from fleet.control.watch.statewords import HEALTH, INTENT
 from fleet.control.watch.view import Concern, FleetView, NodeRow, Reach
 from fleet.vocabulary.names import Health, Intent
 from fleet.vocabulary.units import seconds_text
@@ -33,9 +34,10 @@ def concern_lines(view: FleetView, *, cut: bool, unicode: bool) -> Iterator[Rend
         found = _concerns(row)
         for index, concern in enumerate(found):
             state = state_text(row, unicode=unicode) if concern.code == row.reach else None
-            shape, ascii_shape, _, style = INTENT[row.intent] if concern.code == "intent" else HEALTH[concern.health]
-            mark = state.plain[0] if state else (shape if unicode else ascii_shape)
-            line = Text(f"{mark} ", style=str(state.style) if state else style, no_wrap=cut, overflow=fold)
+            own = INTENT[row.intent] if concern.code == "intent" else HEALTH[concern.health]
+            mark = (state.plain if state else own.text(unicode=unicode))[0]
+            style = str(state.style) if state else STYLES[own.tone]
+            line = Text(f"{mark} ", style=style, no_wrap=cut, overflow=fold)
             line.append(row.node, style="bold default")
             line.append(f"  {concern.text}", style="not bold default")
             line.append(_since(concern, view.at), style="not bold dim default")

@@ -6,25 +6,21 @@ from datetime import datetime
 
 from rich.text import Text
 
+from fleet.control.watch.statewords import Tone, told
 from fleet.control.watch.view import Concern, NodeRow, Reach, ServedModel
 from fleet.vocabulary.macos.notifyutil import THERMAL_WORDS
-from fleet.vocabulary.names import Freshness, Health, Intent
+from fleet.vocabulary.names import Freshness, Health
 from fleet.vocabulary.units import seconds_text
 
-HEALTH = {
-    Health.OK: ("●", "+", "ok", "green"),
-    Health.WARN: ("▲", "!", "warn", "yellow"),
-    Health.CRITICAL: ("■", "X", "CRIT", "bold red"),
-    Health.UNKNOWN: ("?", "?", "unknown", "cyan"),
-}
-AWAY = {
-    Freshness.STALE: ("◌", "~", "stale", "yellow"),
-    Freshness.OFFLINE: ("○", "o", "offline", "bold red"),
-    Freshness.NEVER_SEEN: ("·", ".", "never", "magenta"),
-}
-INTENT = {
-    Intent.DRAINING: ("◇", "v", "draining", "blue"),
-    Intent.DRAINED: ("◆", "V", "drained", "blue"),
+STYLES = {
+    Tone.PLAIN: "",
+    Tone.DIM: "dim",
+    Tone.OK: "green",
+    Tone.WARN: "yellow",
+    Tone.CRITICAL: "bold red",
+    Tone.UNKNOWN: "cyan",
+    Tone.INTENT: "blue",
+    Tone.NEW: "magenta",
 }
 
 
@@ -34,21 +30,9 @@ def is_live(row: NodeRow) -> bool:
 
 
 def state_text(row: NodeRow, *, unicode: bool) -> Text:
-    """Freshness first; then, of a node that is live, what is wrong; then what is wanted of it.
-
-    A silent agent is worse than stale.
-    """
-    if row.reach is Reach.NOT_ADOPTED and row.freshness is Freshness.NEVER_SEEN:
-        shape, ascii_shape, word, style = "·", ".", "new", "magenta"
-    elif row.reach is Reach.AGENT_SILENT:
-        shape, ascii_shape, word, style = "■", "X", "SILENT", "bold red"
-    elif row.freshness in AWAY:
-        shape, ascii_shape, word, style = AWAY[row.freshness]
-    elif row.intent in INTENT and row.health in (Health.OK, Health.UNKNOWN):
-        shape, ascii_shape, word, style = INTENT[row.intent]
-    else:
-        shape, ascii_shape, word, style = HEALTH[row.health]
-    return Text(f"{shape if unicode else ascii_shape} {word}", style=f"not dim {style}")
+    """Shape, word and colour of a row's state."""
+    state = told(row)
+    return Text(state.text(unicode=unicode), style=f"not dim {STYLES[state.tone]}")
 
 
 def badness(row: NodeRow) -> int:

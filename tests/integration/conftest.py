@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fleet.sim.tree import base_interpreter
+from tests.integration.compileonce import compiling_once
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -113,12 +116,18 @@ def environment() -> dict[str, str]:
     return {**kept, "FLEET_CACHE": str(ROOT / ".pytest_cache" / "fleet"), "COLUMNS": "120", "NO_COLOR": "1"}
 
 
+def interpreter() -> str:
+    """What Python the nodes of a room run: this machine's, which compiles each environment once for all rooms."""
+    return compiling_once(base_interpreter(), ROOT / ".pytest_cache" / "compiled")
+
+
 def open_room(folder: Path, *, nodes: int = 3, deployed: bool = True, models: tuple[str, ...] = ("scripted",)) -> Room:
     """Bring a simulation up in `folder`, adopted and (unless said otherwise) deployed."""
     room = Room(folder)
     named = [word for model in models for word in ("--models", model)]
     try:
         room.sim("up", "--nodes", str(nodes), *named, "--throttle-scale", "0.1")
+        room.set_variables(interpreter=interpreter())
         if not deployed:
             room.without_routes()
         room.fleet("adopt", "--all", "--yes")

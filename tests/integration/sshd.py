@@ -22,8 +22,8 @@ from fleet.sim.doors.listener import make_host_key
 from fleet.sim.doors.openssh import OpenSshDoor, find_sshd
 from fleet.sim.ports import free_ports
 from fleet.sim.processes import end_marked
-from fleet.sim.tree import NodeTree, base_interpreter, make_tree
-from tests.integration.conftest import Room, environment
+from fleet.sim.tree import NodeTree, make_tree
+from tests.integration.conftest import Room, environment, interpreter
 from tests.integration.wire import Wire
 
 needs_sshd = pytest.mark.skipif(find_sshd() is None or shutil.which("ssh") is None, reason="no OpenSSH here")
@@ -206,7 +206,7 @@ def sshd_room(
         for name, door in room.doors.items():
             python = room.node(name) / "usr" / "python3"
             python.parent.mkdir()
-            python.write_text(_NOTING_PYTHON.format(python=base_interpreter()))
+            python.write_text(_NOTING_PYTHON.format(python=interpreter()))
             python.chmod(0o755)
             door.start()
             room.set_host(name, ansible_port=door.port, interpreter=str(python))

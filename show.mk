@@ -100,13 +100,16 @@ show-secret: $(VENV)/.dev ## deploy 6: secrets of every kind, by runs that pass 
 	@$(BIN)/python -m pytest -v tests/integration/test_secrets_are_found_nowhere.py tests/control/supply/test_secret_references.py tests/control/supply/test_secret_digests.py tests/control/supply/test_secret_rotation.py
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -v tests/integration/test_keys_are_changed.py
 
-show-big-file: $(VENV)/.dev ## deploy: a 2 GB model to 3 nodes at once over real sshd grows no process tree; a cut one goes on where it stopped
+show-big-file: $(VENV)/.dev ## deploy: 2 GB to 3 nodes at once over real sshd, model or file, grow no process tree; weights leave the laptop once; a cut goes on
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -v -s tests/integration/test_big_model_over_sshd.py
+
+show-model-move: $(VENV)/.dev ## deploy: a model moves to another node while clients stream from it; none is cut
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v -s tests/integration/test_model_moves.py tests/control/actions/test_model_move.py
 
 show-bundle: $(VENV)/.dev ## deploy: a laptop without network, index, hub and cache deploys a fleet out of one file
 	@$(BIN)/python -m pytest -v tests/integration/test_deploy_from_bundle.py tests/control/supply/test_bundle.py
 
-.PHONY: show-big-file show-bundle
+.PHONY: show-big-file show-bundle show-model-move
 
 .PHONY: show-properties show-secret
 .PHONY: show-faults show-routing show-readings show-doctor show-prometheus show-complaints show-streams show-relay-speed show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme

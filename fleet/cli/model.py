@@ -1,4 +1,4 @@
-"""`fleet model`: lock models by the hash of every file; see where they are, whether they fit; bring them to nodes."""
+"""`fleet model`: lock models by the hash of every file; see where they are, whether they fit; bring and move them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 from fleet.cli.context import narrate, print_json, project_of
 from fleet.cli.gc import exit_code, show_swept, swept_document
+from fleet.cli.modelmove import move
 from fleet.cli.modelview import fit_lines, listing, listing_document
 from fleet.cli.nodewords import asking_of, exit_code_of
 from fleet.cli.place import Place
@@ -206,6 +207,9 @@ def gc(ctx: click.Context, names: tuple[str, ...], on: str | None, dry_run: bool
     if as_json:
         print_json([swept_document(one) for one in swept])
     ctx.exit(exit_code(swept))
+
+
+model.add_command(move)
 
 
 def _told(errors: Sequence[FleetError | None], *, as_json: bool) -> int:

@@ -122,6 +122,40 @@ def test_a_big_model_to_three_nodes_at_once_grows_no_process_tree(macs: SshdRoom
         assert weights.stat().st_size == BIG_BYTES
 
 
+def grown_by_a_deploy(room: SshdRoom) -> dict[str, int]:
+    """How much each process tree grew, from the first moment of the command on."""
+    with room.deploying("--json") as deploy:
+        scales = Scales(room, deploy.pid)
+        scales.weigh()
+        assert deploy.stdout
+        said = deploy.stdout.read()
+        deploy.wait(60)
+        growth = scales.stop()
+    assert deploy.returncode == 0, said
+    return growth
+
+
+@pytest.mark.long
+def test_a_big_file_of_the_project_to_three_nodes_at_once_is_held_nowhere(macs: SshdRoom) -> None:
+    """`file: src`. Commands start from nothing, so what a small file takes is what this one may take, and a little."""
+    source = macs.folder / "templates" / "big.img"
+    source.parent.mkdir(exist_ok=True)
+    source.write_text("small")
+    macs.playbook({"name": "big file", "file": {"src": "big.img", "dest": "var/big.img"}})
+    small = grown_by_a_deploy(macs)
+    os.truncate(source, BIG_BYTES)
+    big = grown_by_a_deploy(macs)
+    more = {name: size - small[name] for name, size in big.items()}
+    print({name: f"{size / MIB:.0f} MB more" for name, size in more.items()})  # noqa: T201 (shown)
+    assert set(more) == {"laptop", *macs.doors}
+    assert all(size <= MOST_GROWTH_BYTES for size in more.values()), more
+    for name in macs.doors:
+        there = macs.root(name) / "var" / "big.img"
+        assert there.stat().st_size == BIG_BYTES
+        with there.open("rb") as file:
+            assert file.read(8) == b"small\0\0\0"
+
+
 def test_a_pull_of_fifty_megabytes_that_was_cut_goes_on_where_it_stopped(macs: SshdRoom) -> None:
     weights = a_model(macs, "cut", CUT_BYTES, content=os.urandom(CUT_BYTES))
     with macs.wire("mac-1") as wire:

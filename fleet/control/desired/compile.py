@@ -36,7 +36,7 @@ def compile_states(
     Raises ConfigError for what is wrong in a file, NotAdopted for a node that lacks salt or pin, FitError.
     """
     refuse_tags(tuple(tags))
-    books = expand(inventory, playbook, facts=facts, templates=Templates(project))
+    books = expand(inventory, playbook, facts=facts, templates=Templates(project, digests=supplies.digests))
     lists = rosters(books)
     elsewhere = daemon_names(playbook, lists)
     manifests = manifests_of(books, project)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 
+from fleet.control.desired.localfiles import LocalContent
 from fleet.control.desired.sealed import NoMemo, Sealed, SealedBlob, SecretMemo
 from fleet.errors import NotAdopted
 from fleet.vocabulary.contracts.desired import Blob
@@ -14,13 +15,13 @@ _SHORTEST_SECRET = 8
 
 
 class Contents:
-    """Bytes by digest; secrets apart, by digests that the node's salt keys."""
+    """Bytes, and large files, by digest; secrets apart, by digests that the node's salt keys."""
 
     def __init__(self, *, node: str, salt: str | None, memo: SecretMemo | None = None) -> None:
         self._node = node
         self._salt = salt
         self._memo = memo or NoMemo()
-        self.plain: dict[str, bytes] = {}
+        self.plain: dict[str, LocalContent] = {}
         self.secret: dict[str, SealedBlob] = {}
 
     def add(self, content: bytes) -> Blob:
@@ -29,7 +30,7 @@ class Contents:
         self.plain[blob.digest] = content
         return blob
 
-    def add_known(self, content: bytes, blob: Blob) -> Blob:
+    def add_known(self, content: LocalContent, blob: Blob) -> Blob:
         """The blob of `content`, which was digested before."""
         self.plain[blob.digest] = content
         return blob

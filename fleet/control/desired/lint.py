@@ -17,6 +17,7 @@ from fleet.control.desired.plists import check_plist
 from fleet.control.desired.rehearsal import as_if_adopted, rehearsal_supplies
 from fleet.control.desired.roster import Roster, rosters
 from fleet.control.desired.states import Compiled
+from fleet.control.desired.stuck import stuck
 from fleet.control.desired.templates import Templates
 from fleet.control.inventory import Finding, Inventory, Project
 from fleet.control.inventory.project import packaged_dir
@@ -78,6 +79,7 @@ def lint(inventory: Inventory, playbook: Playbook, *, project: Project, facts: M
         if compiled.fit and weighed:
             fits[name] = compiled.fit.text
     findings += [finding for entry in lists.values() for finding in _unreachable_edges(entry, lists)]
+    findings += stuck(whole, playbook, lists)
     return Lint(findings=tuple(dict.fromkeys(findings)), fits=fits)
 
 
@@ -112,8 +114,9 @@ def _sized(book: NodePlaybook) -> bool:
 
 def _of_state(book: NodePlaybook, compiled: Compiled) -> Iterator[Finding]:
     for daemon in compiled.state.daemons:
-        text = compiled.contents[daemon.plist.digest].decode()
-        yield from check_plist(text, label=daemon.label, domain=book.layout.domain)
+        plist = compiled.contents[daemon.plist.digest]
+        if isinstance(plist, bytes):
+            yield from check_plist(plist.decode(), label=daemon.label, domain=book.layout.domain)
     if compiled.fit and compiled.fit.tight:
         last = compiled.fit.text.splitlines()[-1]
         yield Finding(

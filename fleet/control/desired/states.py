@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fleet.control.desired.fit import Fit
+from fleet.control.desired.localfiles import LocalContent
 from fleet.control.desired.sealed import SealedBlob
 from fleet.vocabulary.contracts.desired import DesiredState
 from fleet.vocabulary.names import Label, ModelName, NodeName
@@ -34,13 +35,13 @@ class ServiceSpec:
 class Compiled:
     """The desired state of a node and what goes with it.
 
-    `contents` holds plists, configurations and files by digest (`sha256:...`); `secrets` the secret ones
-    (`hmac-sha256:...`), which are learnt when they are called. Archives and weights are not here: they lie in the
-    cache, by the digests that the state names.
+    `contents` holds plists, configurations and files by digest (`sha256:...`), large ones as paths; `secrets` the
+    secret ones (`hmac-sha256:...`), which are learnt when they are called. Archives and weights are not here: they lie
+    in the cache, by the digests that the state names.
     """
 
     state: DesiredState
-    contents: Mapping[str, bytes] = field(default_factory=dict)
+    contents: Mapping[str, LocalContent] = field(default_factory=dict)
     secrets: Mapping[str, SealedBlob] = field(default_factory=dict)
     fit: Fit | None = None
     services: tuple[ServiceSpec, ...] = ()

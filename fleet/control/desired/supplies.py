@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fleet.control.desired.localfiles import FileDigests, Hashing
 from fleet.control.desired.sealed import NoMemo, SecretMemo
 from fleet.vocabulary.contracts.desired import Blob
 from fleet.vocabulary.contracts.model import ModelManifest
@@ -89,3 +90,4 @@ class Supplies:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     """By reference. Learning one may take a while, so it is looked up only when its value is needed."""
     memo: SecretMemo = field(default_factory=NoMemo)
+    digests: FileDigests = field(default_factory=Hashing, compare=False)

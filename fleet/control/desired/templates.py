@@ -6,7 +6,6 @@ environment and no chance: the same inputs give the same text. XML is escaped in
 
 from __future__ import annotations
 
-import hashlib
 import re
 import traceback
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from fleet.control.desired.localfiles import FileDigests, Hashing, LocalContent, local_content
 from fleet.control.inventory.nearest import did_you_mean
 from fleet.control.inventory.project import Project
 from fleet.errors import PlaybookError, TemplateError
@@ -37,12 +37,13 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 class Templates:
     """The templates of one project. Reads files when asked, keeps them parsed; never writes."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *, digests: FileDigests | None = None) -> None:
         self._project = project
+        self._digests = digests or Hashing()
         self._environment = _environment(jinja2.FunctionLoader(self._source))
         self._read: set[str] = set()
         self._scalars: dict[str, Callable[[Mapping[str, object]], object]] = {}
-        self._plain: dict[str, tuple[bytes, Blob]] = {}
+        self._plain: dict[str, tuple[LocalContent, Blob]] = {}
 
     def render(self, name: str, values: Mapping[str, object], *, asked: str = "") -> str:
         """The text of the template `templates/NAME`. Raises TemplateError with the template's file and line.
@@ -64,16 +65,14 @@ class Templates:
         except Exception as error:  # an expression of a template may raise anything
             raise self._failed(name, error, values) from error
 
-    def plain(self, name: str) -> tuple[bytes, Blob] | None:
-        """A file below templates/ as it stands, read and digested once for all nodes; None when there is none."""
+    def plain(self, name: str) -> tuple[LocalContent, Blob] | None:
+        """A file below templates/ as it stands, digested once for all nodes; None when there is none."""
         if name not in self._plain:
             inside = not Path(name).is_absolute() and ".." not in Path(name).parts
             path = self._project.file("templates", name) if inside else None
             if path is None:
                 return None
-            content = path.read_bytes()
-            digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-            self._plain[name] = content, Blob(digest=digest, size=len(content))
+            self._plain[name] = local_content(path, self._digests)
         return self._plain[name]
 
     def scalar(self, text: str, values: Mapping[str, object], *, place: str = "") -> object:

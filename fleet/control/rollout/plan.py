@@ -23,14 +23,21 @@ HIDDEN = "(secret)"
 _SECRET_FIELD = re.compile(r"(?i)(?:secret|token|passw|credential|private_?key|api_?key|auth_?key)[^.\[]*$")
 LIVE_ACTIONS = frozenset({"bootstrap", "rebootstrap", "restart", "reload", "bootout", "cure"})
 """What happens to a daemon; everything else happens to files and settings."""
+STOPS = frozenset({"rebootstrap", "restart", "bootout"})
+"""What ends the process of a daemon."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One step of a plan with its diff. `diff` lines begin with `-`, `+` or a key's name; empty where there is none."""
+    """One step of a plan with its diff. `diff` lines begin with `-`, `+` or a key's name; empty where there is none.
+
+    `drain_seconds`: the service gets no new work first, and what runs on it may end, for so long; None = it is stopped
+    at once, or not at all.
+    """
 
     step: Step
     diff: tuple[str, ...] = ()
+    drain_seconds: float | None = None
 
     @property
     def mark(self) -> str:
@@ -83,11 +90,19 @@ def node_plan(
     """The plan of a node from what it answered; `judged` is what the guards said of it."""
     judged = judged or Judged()
     blobs = compiled.state.blobs
+    drains = {daemon.key: daemon.drain.seconds for daemon in compiled.state.daemons if daemon.drain}
     sent = sum(blobs[m.digest].size - m.offset for m in observed.missing if m.digest in blobs)
     return NodePlan(
         node=node,
         state_id=StateId(compiled.state.state_id),
-        changes=tuple(Change(step=step, diff=_diff(step, compiled, observed.texts)) for step in observed.steps),
+        changes=tuple(
+            Change(
+                step=step,
+                diff=_diff(step, compiled, observed.texts),
+                drain_seconds=drains.get(step.key) if step.action in STOPS else None,
+            )
+            for step in observed.steps
+        ),
         send_bytes=sent,
         services=observed.services,
         root=compiled.state.layout.root,
@@ -106,7 +121,7 @@ def _diff(step: Step, compiled: Compiled, texts: Mapping[str, str]) -> tuple[str
         case Daemon():
             old = texts.get(compiled.state.layout.plist(item.label))
             new = compiled.contents.get(item.plist.digest)
-            if old is None or new is None:
+            if old is None or not isinstance(new, bytes):
                 return ()
             return tuple(_line(change) for change in plist_diff(old, new.decode()))
         case Command(sensitive=True):
@@ -116,7 +131,7 @@ def _diff(step: Step, compiled: Compiled, texts: Mapping[str, str]) -> tuple[str
             return (f"content: {HIDDEN} changed",) if step.action == "update" and "content" in step.reason else ()
         case File():
             old, new = texts.get(item.path), compiled.contents.get(item.blob.digest)
-            if old is None or new is None:
+            if old is None or not isinstance(new, bytes):
                 return ()
             return tuple(text_diff(old, new.decode(errors="replace")))
     return ()

@@ -11,6 +11,7 @@ from fleet.control.desired.supplies import Needs, Supplies
 from fleet.control.inventory.project import Project
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.envs import build_env
+from fleet.control.supply.filedigests import StatDigests
 from fleet.control.supply.interpreters import fetch_interpreter
 from fleet.control.supply.models import read_manifest
 from fleet.control.supply.nodepart import app_archive
@@ -41,7 +42,7 @@ def resolve(
     memo = SecretDigests(project.state_dir / "secrets.json", secrets.versions(), refresh=refresh_secrets)
     secrets.learn(memo.new_ones())
     if bundle is not None:
-        return replace(bundle.supplies(needs, cache=cache), secrets=secrets, memo=memo)
+        return replace(bundle.supplies(needs, cache=cache), secrets=secrets, memo=memo, digests=StatDigests(cache))
     uv_path()  # sysconfig's first use is not safe in several threads at once (CPython 3.11)
     models = {need: read_manifest(need.manifest_path) for need in needs.models}
     with ThreadPoolExecutor(4) as pool:  # uv itself is parallel; four hide its waits for the network
@@ -57,4 +58,5 @@ def resolve(
             models=models,
             secrets=secrets,
             memo=memo,
+            digests=StatDigests(cache),
         )

@@ -49,7 +49,7 @@ class Blobs:
         )
 
     def needed_bytes(self, missing: tuple[Missing, ...]) -> int:
-        """What staging will write: the rest of the blobs, and archives once more unpacked (with bytecode)."""
+        """What a run writes: the rest of the blobs, archives once more unpacked (with bytecode), files once more."""
         wanted = self.wanted()
         transfer = sum(wanted[part.digest].size - part.offset for part in missing)
         unpacked = sum(
@@ -57,7 +57,10 @@ class Blobs:
             for item in self.state.items
             if isinstance(item, Tree) and item.archive and item.archive.digest in wanted
         )
-        return transfer + unpacked + _MANY_FILES_BYTES * len(wanted)
+        copies = sum(
+            item.blob.size for item in self.state.items if isinstance(item, File) and item.blob.digest in wanted
+        )
+        return transfer + unpacked + copies + _MANY_FILES_BYTES * len(wanted)
 
     def require_space(self, missing: tuple[Missing, ...]) -> None:
         """Raise Problem `space` when the volume has not enough left."""

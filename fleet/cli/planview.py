@@ -17,7 +17,7 @@ from fleet.control.rollout.plan import Change, NodePlan, named, plan_id
 from fleet.control.rollout.terms import Origin
 from fleet.vocabulary.argv import quote
 from fleet.vocabulary.names import NodeName
-from fleet.vocabulary.units import bytes_text
+from fleet.vocabulary.units import bytes_text, seconds_text
 
 _WIDE = 40  # a longer name does not push everything to the right
 _ORDER = "order: "
@@ -110,6 +110,7 @@ def plan_json(
                         "task": change.step.task,
                         "reason": change.step.reason,
                         "may_change": change.step.may,
+                        "drain_seconds": change.drain_seconds,
                         "reverted": change.step.reverted,
                         "commands": [quote(words) for words in change.step.commands],
                         "diff": list(change.diff),
@@ -169,6 +170,8 @@ def _line(change: Change, plan: NodePlan, width: int) -> Text:
         text.append(f"  {what}", style="bold" if step.action in WORDS else "")
     elif not step.may and step.reverted:
         text.rstrip()
+    if change.drain_seconds:
+        text.append(f"  (drained first, {seconds_text(change.drain_seconds)} at most)", style="dim")
     if step.may:
         text.append("  (may change)", style="magenta")
     if not step.reverted:

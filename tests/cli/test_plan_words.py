@@ -47,6 +47,16 @@ def test_what_cannot_be_known_says_so_and_a_secret_only_that_there_is_one() -> N
     assert "$ " not in text  # nothing of it would be typed where it can be read
 
 
+def test_a_service_that_is_emptied_before_it_is_stopped_says_so() -> None:
+    restart = Step(key="daemon:o.sidecar.chat", kind_of="daemon", action="restart", task="sidecar", reason="it changes")
+    plan = NodePlan(node=NODE, state_id=StateId("1" * 64), changes=(Change(step=restart, drain_seconds=300.0),))
+    console = Console(file=io.StringIO(), width=120)
+    print_plan(console, {NODE: plan}, [])
+    assert isinstance(console.file, io.StringIO)
+    assert "restart: it changes  (drained first, 5m 00s at most)" in console.file.getvalue()
+    assert plan_json({NODE: plan}, [])["nodes"][NODE]["changes"][0]["drain_seconds"] == 300.0
+
+
 def test_where_it_comes_from_is_shown_with_what_is_not_committed() -> None:
     assert "from:  git cccccccccccc, with changes that are not committed" in shown()
     assert "from:" not in shown(Origin())

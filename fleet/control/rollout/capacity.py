@@ -7,13 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from fleet.control.desired.states import Compiled
 from fleet.control.playbook.strategy import LastCopy, Pace
-from fleet.control.rollout.plan import NodePlan
+from fleet.control.rollout.plan import STOPS, NodePlan
 from fleet.vocabulary.names import NodeName
 
 Serving = Mapping[str, frozenset[NodeName]]
 """Nodes by the model that clients ask for."""
-
-_INTERRUPTS = frozenset({"rebootstrap", "restart", "bootout"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +79,7 @@ class Capacity:
 
 def taken(compiled: Compiled, plan: NodePlan) -> frozenset[str]:
     """The models that a node does not serve while this plan is carried out."""
-    stopped = {change.step.key.removeprefix("daemon:") for change in plan.changes if change.step.action in _INTERRUPTS}
+    stopped = {change.step.key.removeprefix("daemon:") for change in plan.changes if change.step.action in STOPS}
     sidecars = [service for service in compiled.services if service.serves]
     if any(service.kind == "gateway" and service.label in stopped for service in compiled.services):
         return frozenset(service.serves or "" for service in sidecars)

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from fleet.traffic.budget.calendar import DAY_MILLISECONDS
 from fleet.traffic.gray.share import Share
-
-DAY_MILLISECONDS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

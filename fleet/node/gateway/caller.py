@@ -252,7 +252,9 @@ class HttpCaller:
             close = {} if upstream.engine.pooled else {"Connection": "close"}
             target = url.path.rstrip("/").removesuffix("/v1") + path
             headers = {"Host": url.netloc.rpartition("@")[2], **_HEADERS, **upstream.spec.headers, **key, **close}
-            head = heads[method, path] = head_of(method, target, headers)
+            head = head_of(method, target, headers)
+            if "?" not in path:  # a question of its own is asked once
+                heads[method, path] = head
         return head
 
     async def _pace(self, upstream: LiveUpstream) -> None:

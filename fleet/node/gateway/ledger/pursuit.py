@@ -1,0 +1,325 @@
+"""Carries out recovery: asks the provider about attempts that nobody settled, and compares sums with it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from fleet.node.gateway.ledger.cost import Counters
+from fleet.node.gateway.ledger.provider import Account, Provider, ProviderAway
+from fleet.node.gateway.ledger.reading import counted, notes, open_attempts
+from fleet.node.gateway.ledger.recovery import (
+    BEGUN,
+    COMPARED,
+    READING,
+    RECONCILED,
+    SURELY_COUNTED_MILLISECONDS,
+    OpenAttempt,
+    Reading,
+    disagreement,
+    missing,
+    most_held,
+    must_reconcile,
+    reading_before,
+    retry_seconds,
+)
+from fleet.node.gateway.ledger.store import said
+from fleet.vocabulary.contracts.ledger import Adjustment, CostSource, Note, Row, Settlement
+from fleet.vocabulary.money import shown
+from fleet.vocabulary.names import Track
+
+T = TypeVar("T")
+
+_AT_ONCE = 8
+_DAY_SECONDS = 24 * 3600.0
+_NEARLY_A_DAY_MILLISECONDS = 20 * 3600 * 1000
+
+
+def wall_milliseconds() -> int:
+    """UTC."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class _Chase:
+    attempt: OpenAttempt
+    tries: int = 0
+    due: int = 0
+
+
+class Pursuit:
+    """One per ledger. `await settle_sums()` before anything may be reserved, then `run()` for as long as it is open.
+
+    `write` takes the rows that come of it (they must reach ledger and book), `track` says on which track an upstream's
+    money is. Nothing here raises but CancelledError.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        provider: Provider,
+        *,
+        write: Callable[[Row], None],
+        track: Callable[[str], Track],
+        told: Callable[[str], None],
+        now: Callable[[], int] = wall_milliseconds,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._path = path
+        self._provider = provider
+        self._write = write
+        self._track = track
+        self._told = told
+        self._now = now
+        self._sleep = sleep
+        self._started = now()
+        self._chased: dict[str, _Chase] = {}
+        self._woken = asyncio.Event()
+
+    # --- before anything is reserved ----------------------------------------------------------------------------------
+
+    async def settle_sums(self, begun: str = "") -> None:
+        """Return when the sums may be trusted. `begun`: why the file is a new one (Ledger.begun).
+
+        A ledger that is new, or was restored, takes over what the provider counted for each key this month, and what
+        is billed there and not known here counts as spent. While a provider is away this waits: a lost disk is never
+        a fresh budget.
+        """
+        known = await self._read(lambda: notes(self._path)) or []
+        if begun and (not known or known[-1].kind != BEGUN):
+            self._note(BEGUN, begun)
+            known.append(Note(id="", kind=BEGUN, subject=begun, at_milliseconds=self._now()))
+        why = must_reconcile(known)
+        if why:
+            for account in self._provider.accounts():
+                await self._take_over(account, why)
+            self._note(RECONCILED, why)
+        for account in self._provider.accounts():
+            try:
+                self._note_reading(account, await self._provider.counters(account))
+            except ProviderAway as error:
+                self._told(f"{error}; attempts that nobody settles are held until it can be")
+
+    async def _take_over(self, account: Account, why: str) -> None:
+        tries = 0
+        while True:
+            try:
+                counters = await self._provider.counters(account)
+            except ProviderAway as error:
+                if tries in (0, 5):
+                    self._told(f"the ledger waits ({why}): {error}")
+                await self._sleep(retry_seconds(tries))
+                tries += 1
+                continue
+            break
+        now = self._now()
+        month = datetime.fromtimestamp(now / 1000, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        since = int(month.timestamp() * 1000)
+        known = await self._read(
+            lambda: counted(self._path, account.upstreams, account.name, since=since, settled_until=now)
+        )
+        gap = missing(counters.month_pico, known or 0)
+        if gap:
+            self._write(
+                Adjustment(
+                    id=f"reconcile/{account.name}/{month:%Y-%m}/{now}",
+                    of="",
+                    at_milliseconds=now,
+                    pico=gap,
+                    track=self._dearest_track(account),
+                    note=f"billed this month and not in this ledger: {why}",
+                )
+            )
+            self._told(f"{shown(gap)} USD that the provider billed this month are counted as spent: {why}")
+
+    def _dearest_track(self, account: Account) -> Track:
+        """The track whose cap is the hardest, where a key is used for several."""
+        tracks = {self._track(upstream) for upstream in account.upstreams}
+        return next((one for one in (Track.DOLLAR, Track.TOKEN, Track.GRAY) if one in tracks), Track.TOKEN)
+
+    # --- as long as the ledger is open --------------------------------------------------------------------------------
+
+    def pursue(self, attempt: OpenAttempt) -> None:
+        """Learn by and by what an attempt of this process cost: its stream was cut before it was said."""
+        self._chase(attempt)
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Take up what earlier processes left, and ask until all is settled; once a day compare the sums."""
+        found = await self._read(lambda: open_attempts(self._path, before_milliseconds=self._started))
+        for attempt in found or ():
+            self._chase(attempt)
+        if found:
+            self._told(f"{len(found)} attempts of an earlier process are not settled: the provider is asked")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._ask_forever())
+            tasks.create_task(self._compare_daily())
+
+    @property
+    def unsettled(self) -> int:
+        """How many attempts are being asked about."""
+        return len(self._chased)
+
+    def _chase(self, attempt: OpenAttempt) -> None:
+        if attempt.reservation.id not in self._chased:
+            self._chased[attempt.reservation.id] = _Chase(attempt)
+
+    async def _ask_forever(self) -> None:
+        while True:
+            await self.step()
+            self._woken.clear()
+            next_due = min((one.due for one in self._chased.values()), default=None)
+            waiting = asyncio.ensure_future(self._woken.wait())
+            try:
+                if next_due is None:
+                    await waiting
+                else:
+                    pause = asyncio.ensure_future(_in_time(self._sleep, (next_due - self._now()) / 1000))
+                    await asyncio.wait((waiting, pause), return_when=asyncio.FIRST_COMPLETED)
+                    pause.cancel()
+            finally:
+                waiting.cancel()
+
+    async def step(self) -> None:
+        """Ask about all that is due now, once."""
+        now = self._now()
+        due = [one for one in self._chased.values() if one.due <= now]
+        young = [one for one in due if one.attempt.generation and now < one.attempt.held_until]
+        for at in range(0, len(young), _AT_ONCE):
+            await asyncio.gather(*(self._ask(one) for one in young[at : at + _AT_ONCE]))
+        waiting = [one for one in due if not one.attempt.generation and now < one.attempt.held_until]
+        for one in waiting:
+            one.due = one.attempt.held_until
+        held = [one for one in due if now >= one.attempt.held_until]
+        if held:
+            await self._resolve(held)
+
+    async def _ask(self, one: _Chase) -> None:
+        attempt = one.attempt
+        account = self._account(attempt.reservation.upstream)
+        cost = None
+        if account is not None:
+            try:
+                cost = await self._provider.billed(account, attempt.generation)
+            except ProviderAway:
+                cost = None
+        if cost is not None:
+            self._settle(one, cost, CostSource.GENERATION)
+            return
+        wait = int(retry_seconds(one.tries) * 1000)
+        one.tries += 1
+        one.due = min(self._now() + wait, attempt.held_until)
+
+    async def _resolve(self, held: list[_Chase]) -> None:
+        """A day is over: what all of them cost at most is what the provider's counters leave for them."""
+        by_account: dict[Account | None, list[_Chase]] = {}
+        for one in held:
+            by_account.setdefault(self._account(one.attempt.reservation.upstream), []).append(one)
+        for account, some in by_account.items():
+            reserved = [one.attempt.reservation.pico for one in some]
+            try:
+                costs = tuple(reserved) if account is None else await self._bounds(account, some, reserved)
+            except ProviderAway:
+                for one in some:
+                    one.due = self._now() + int(retry_seconds(20) * 1000)
+                continue
+            for one, cost in zip(some, costs, strict=True):
+                self._settle(one, cost, CostSource.UNRESOLVED)
+            freed = sum(reserved) - sum(costs)
+            self._told(
+                f"{len(some)} attempts stay unexplained after a day: {shown(sum(costs))} USD count as spent for "
+                f"them, {shown(freed)} USD that the provider did not bill are free again"
+            )
+
+    async def _bounds(self, account: Account, some: list[_Chase], reserved: list[int]) -> tuple[int, ...]:
+        first = min(one.attempt.reservation.at_milliseconds for one in some)
+        base = reading_before(await self._read(lambda: notes(self._path)) or [], account.name, first)
+        if base is None:
+            return tuple(reserved)
+        since, reading = base
+        counters = await self._provider.counters(account)
+        settled = await self._read(
+            lambda: counted(
+                self._path,
+                account.upstreams,
+                account.name,
+                since=since,
+                settled_until=self._now() - SURELY_COUNTED_MILLISECONDS,
+            )
+        )
+        if settled is None:
+            return tuple(reserved)
+        return most_held(counters.total_pico - reading.total_pico, settled, reserved)
+
+    def _settle(self, one: _Chase, pico: int, source: CostSource) -> None:
+        row = one.attempt.reservation
+        self._chased.pop(row.id, None)
+        self._write(Settlement(id=row.id, at_milliseconds=self._now(), pico=pico, source=source))
+
+    # --- once a day ---------------------------------------------------------------------------------------------------
+
+    async def _compare_daily(self) -> None:
+        while True:
+            await self._sleep(_DAY_SECONDS)
+            for account in self._provider.accounts():
+                await self.compare(account)
+
+    async def compare(self, account: Account) -> str:
+        """What people must know of the last day's sums; "" = they agree, or nobody can say. Noted either way."""
+        try:
+            counters = await self._provider.counters(account)
+        except ProviderAway as error:
+            self._told(str(error))
+            return ""
+        now = self._now()
+        known = await self._read(lambda: notes(self._path)) or []
+        base = reading_before(known, account.name, now - _NEARLY_A_DAY_MILLISECONDS)
+        self._note_reading(account, counters)
+        if base is None:
+            return ""
+        since, reading = base
+        sums = await self._read(
+            lambda: counted(self._path, account.upstreams, account.name, since=since, settled_until=now)
+        )
+        if sums is None:
+            return ""
+        billed = counters.total_pico - reading.total_pico
+        data = msgspec.json.encode({"since": since, "billed_pico": billed, "counted_pico": sums}).decode()
+        self._note(COMPARED, account.name, data)
+        found = disagreement(billed, sums)
+        if found:
+            self._told(f"{found}; used at {', '.join(sorted(account.upstreams))}")
+        return found
+
+    # --- small things -------------------------------------------------------------------------------------------------
+
+    def _account(self, upstream: str) -> Account | None:
+        return next((one for one in self._provider.accounts() if upstream in one.upstreams), None)
+
+    def _note_reading(self, account: Account, counters: Counters) -> None:
+        reading = Reading(total_pico=counters.total_pico, month_pico=counters.month_pico)
+        self._note(READING, account.name, msgspec.json.encode(reading).decode())
+
+    def _note(self, kind: str, subject: str, data: str = "{}") -> None:
+        now = self._now()
+        self._write(Note(id=f"{kind}/{subject[:40]}/{now}", kind=kind, subject=subject, at_milliseconds=now, data=data))
+
+    async def _read(self, work: Callable[[], T]) -> T | None:
+        """What a look into the ledger finds; None and a word in the log when it cannot be read."""
+        try:
+            return await asyncio.to_thread(work)
+        except sqlite3.Error as error:
+            self._told(f"the ledger cannot be read: {said(error)}")
+            return None
+
+
+async def _in_time(sleep: Callable[[float], Awaitable[None]], seconds: float) -> None:
+    await sleep(max(0.0, seconds))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,7 @@ class Workload:
         project = Project(self.project, self.project / "inventory/fleet.yml")
         found = load_inventory(project).nodes
         digest, sync = sync_zipapp()
+        started = self._started(digest, sync)
         for node in found.values():
             if node.address not in addresses:
                 continue
@@ -82,7 +84,8 @@ class Workload:
                 folder.mkdir(parents=True)
             for secret in ("files", "blobs"):
                 (root / secret).chmod(0o700)
-            (root / f"sync/{digest}.pyz").write_bytes(sync)
+            for each in started:
+                shutil.copy(each, root / "sync")
             (root / "sync/current.pyz").symlink_to(f"{digest}.pyz")
             (root / "state/layout.json").write_bytes(canonical(node.settings.layout()))
             for path, text in (
@@ -94,6 +97,16 @@ class Workload:
             for command in _COMMANDS:
                 (home / "bin" / command).symlink_to(_command(command))
             own(home)
+
+    def _started(self, digest: str, sync: bytes) -> list[Path]:
+        """Sync and its bytecode: adopt starts it once."""
+        folder = self.folder / "sync"
+        if not (folder / f"{digest}.pyz").exists():
+            folder.mkdir(exist_ok=True)
+            (folder / f"{digest}.pyz").write_bytes(sync)
+            command = [PYTHON, "-I", "-S", str(folder / f"{digest}.pyz")]
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        return sorted(folder.iterdir())
 
     def forget(self) -> None:
         """Fleet has never seen these nodes."""

@@ -49,6 +49,7 @@ class FaultyDisk(Disk):
     """A disk whose process can die before, within and after every change."""
 
     def __init__(self, fuse: Fuse) -> None:
+        super().__init__()
         self.fuse = fuse
 
     def write(self, path: str, content: bytes, *, mode: int, owner: str = "", group: str = "") -> None:

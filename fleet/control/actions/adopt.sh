@@ -177,6 +177,7 @@ install_python
 "$INTERPRETER" -I -S -c 'import sys; sys.exit(sys.version_info < (3, 11))' </dev/null ||
     fail "$INTERPRETER is no Python 3.11 or later"
 put sync "$stage/sync.pyz" "$ROOT/sync/$SYNC_DIGEST.pyz" 0644
+"$INTERPRETER" -I -S "$ROOT/sync/$SYNC_DIGEST.pyz" </dev/null >/dev/null 2>&1 # it wants a verb, and is compiled now
 if [ ! -e "$ROOT/sync/current.pyz" ]; then # deploys move it on; an older fleet never moves it back
     ln -s "$SYNC_DIGEST.pyz" "$stage/current" && mv -f "$stage/current" "$ROOT/sync/current.pyz" ||
         fail "$ROOT/sync/current.pyz cannot be written"

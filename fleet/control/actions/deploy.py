@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from fleet.control.rollout.checkout import GitCheckout
 from fleet.control.rollout.conversation import Content, Conversation, SyncPart, helper_argv
 from fleet.control.rollout.guard import Guard
 from fleet.control.rollout.journal import Journal, Show, new_run_id
+from fleet.control.rollout.met import Met
 from fleet.control.rollout.moves import GOOD
 from fleet.control.rollout.nodejob import NodeJob, NodeResult
 from fleet.control.rollout.plan import NodePlan
@@ -88,6 +90,8 @@ class Prepared:
     lost: Mapping[NodeName, FleetError] = field(default_factory=dict)
     wanted: Wanted = field(default_factory=Wanted)
     action: str = "deploy"
+    run_id: RunId | None = None
+    """What nodes were asked as; None: of no run yet."""
 
 
 class Deployer:
@@ -123,38 +127,50 @@ class Deployer:
         _refuse_unadopted(nodes)
         digest, content = sync_zipapp()
         sync = SyncPart(digest=digest, content=content)
-        facts, lost = self._facts_of(nodes, inventory, sync)
-        if len(lost) == len(nodes):
-            raise next(iter(lost.values()))
-        nodes = tuple(node for node in nodes if node.name not in lost)
-        # A front routes to nodes that are not part of this run: they are compiled for, not deployed to.
-        wants = needs(inventory, playbook, facts=facts, nodes=nodes, project=self._project)
-        supplies = resolve(
-            wants,
-            project=self._project,
-            cache=self._cache,
-            bundle=wanted.bundle,
-            notify=self._notify,
-            refresh_secrets=wanted.refresh_secrets,
+        run_id = new_run_id(self._clock.now())
+        facts, lost, met = self._facts_of(nodes, inventory, sync, run_id)
+        with ExitStack() as unused:
+            for one in met.values():
+                unused.callback(one.session.close)
+            if len(lost) == len(nodes):
+                raise next(iter(lost.values()))
+            nodes = tuple(node for node in nodes if node.name not in lost)
+            # A front routes to nodes that are not part of this run: they are compiled for, not deployed to.
+            wants = needs(inventory, playbook, facts=facts, nodes=nodes, project=self._project)
+            supplies = resolve(
+                wants,
+                project=self._project,
+                cache=self._cache,
+                bundle=wanted.bundle,
+                notify=self._notify,
+                refresh_secrets=wanted.refresh_secrets,
+            )
+            compiled = compile_states(
+                inventory, playbook, facts=facts, nodes=nodes, supplies=supplies, project=self._project
+            )
+            supplies.memo.save()
+            jobs = tuple(
+                replace(
+                    self._job(node, compiled[node.name], supplies, facts.get(node.name), bundle=wanted.bundle),
+                    met=met.get(node.name),
+                )
+                for node in nodes
+                if node.name in compiled
+            )
+            if not lost:
+                references = [need.reference for need in wants.secrets]
+                shortcut.remember(asked, before, references=references, jobs=jobs, sync=digest)
+            if wanted.resume:
+                require_same_states(wanted.resume, {job.name: job for job in jobs}, force=wanted.force)
+            if wanted.saved:
+                jobs, others = held_to(wanted.saved, jobs, lost=list(lost))
+                lost |= others
+            unused.pop_all()
+            for name in met.keys() - {job.name for job in jobs}:
+                met[name].session.close()
+        return Prepared(
+            inventory=inventory, playbook=playbook, jobs=jobs, sync=sync, lost=lost, wanted=wanted, run_id=run_id
         )
-        compiled = compile_states(
-            inventory, playbook, facts=facts, nodes=nodes, supplies=supplies, project=self._project
-        )
-        supplies.memo.save()
-        jobs = tuple(
-            self._job(node, compiled[node.name], supplies, facts.get(node.name), bundle=wanted.bundle)
-            for node in nodes
-            if node.name in compiled
-        )
-        if not lost:
-            references = [need.reference for need in wants.secrets]
-            shortcut.remember(asked, before, references=references, jobs=jobs, sync=digest)
-        if wanted.resume:
-            require_same_states(wanted.resume, {job.name: job for job in jobs}, force=wanted.force)
-        if wanted.saved:
-            jobs, others = held_to(wanted.saved, jobs, lost=list(lost))
-            lost |= others
-        return Prepared(inventory=inventory, playbook=playbook, jobs=jobs, sync=sync, lost=lost, wanted=wanted)
 
     def of_run(self, wanted: Wanted, *, failed: bool = False, resume: str | None = None) -> Wanted:
         """What is wanted of a run that was: to go on with it, or to retry the last one. Raises UsageError."""
@@ -189,7 +205,7 @@ class Deployer:
     def run(self, prepared: Prepared, *, show: Show) -> Run:
         """A run over the prepared nodes; nothing is contacted yet."""
         resumed = prepared.wanted.resume
-        run_id = resumed.run_id if resumed else new_run_id(self._clock.now())
+        run_id = resumed.run_id if resumed else prepared.run_id or new_run_id(self._clock.now())
         journal = Journal(run_id, clock=self._clock, show=show, path=self.runs.journal(run_id))
         return Run(
             prepared.jobs,
@@ -262,34 +278,45 @@ class Deployer:
         return Recorder(record, self.runs, clock=self._clock)
 
     def _facts_of(
-        self, nodes: Sequence[Node], inventory: Inventory, sync: SyncPart
-    ) -> tuple[dict[NodeName, Facts], dict[NodeName, FleetError]]:
-        """The facts of all nodes that were ever seen, those of `nodes` asked for; and who could not be asked, why."""
+        self, nodes: Sequence[Node], inventory: Inventory, sync: SyncPart, run_id: RunId
+    ) -> tuple[dict[NodeName, Facts], dict[NodeName, FleetError], dict[NodeName, Met]]:
+        """The facts of all nodes that were ever seen, those of `nodes` asked for; who could not be asked, why.
+
+        And the conversations with those that were asked: they wait, to be gone on with.
+        """
         facts = self._facts.load(inventory.nodes)
         lost: dict[NodeName, FleetError] = {}
-        run_id = new_run_id(self._clock.now())
+        met: dict[NodeName, Met] = {}
         unseen = [node for node in nodes if node.name not in facts]
+
+        def ask(node: Node) -> tuple[NodeName, Met | FleetError]:
+            return node.name, self._ask_facts(node, sync, run_id)
+
         asked = on_each(
             unseen,
-            lambda node: (node.name, self._ask_facts(node, sync, run_id)),
+            ask,
             failed=lambda node, error: (node.name, error),
         )
         for name, answer in asked:
             if isinstance(answer, FleetError):
                 lost[name] = answer
-            elif answer:
-                facts[name] = answer
-                self._facts.save(name, answer)
-        return facts, lost
+                continue
+            met[name] = answer
+            if answer.hello.facts:
+                facts[name] = answer.hello.facts
+                self._facts.save(name, answer.hello.facts)
+        return facts, lost, met
 
-    def _ask_facts(self, node: Node, sync: SyncPart, run_id: RunId) -> Facts | None:
+    def _ask_facts(self, node: Node, sync: SyncPart, run_id: RunId) -> Met:
         session = self._link.connect(target_of(node, base=self._project.root), deadline_seconds=15.0)
         try:
             helper = helper_argv(node.settings.layout(), sudo=node.settings.sudo)
             talk = Conversation(session, node=node.name, helper=helper, sync=sync)
-            return talk.open(state_id="-", run_id=run_id).facts
-        finally:
+            hello = talk.open(state_id="-", run_id=run_id)
+        except BaseException:
             session.close()
+            raise
+        return Met(session=session, talk=talk, hello=hello, run_id=run_id)
 
     def _job(
         self, node: Node, compiled: Compiled, supplies: Supplies, facts: Facts | None, *, bundle: Bundle | None

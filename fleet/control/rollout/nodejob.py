@@ -9,6 +9,7 @@ from fleet.control.desired.states import Compiled
 from fleet.control.link.protocol import Target
 from fleet.control.rollout.conversation import Content
 from fleet.control.rollout.givers import GivingNode
+from fleet.control.rollout.met import Met
 from fleet.errors import FleetError, NodeError, Unreachable
 from fleet.vocabulary.argv import Argv
 from fleet.vocabulary.contracts.desired import Tree
@@ -32,6 +33,8 @@ class NodeJob:
     peer_host: str | None = None
     """Where other nodes reach it to get weights from; None: it neither gives nor takes any."""
     peer_bytes_per_second: int | None = None
+    met: Met | None = None
+    """Where it was asked who it is, and still listens."""
 
     @property
     def root(self) -> str:

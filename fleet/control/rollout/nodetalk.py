@@ -70,10 +70,24 @@ class NodeTalk:
 
     def check(self, terms: Terms, *, facts_seen: FactsSeen) -> NodePlan:
         """What a deploy would do here. Unless that is nothing, the conversation stays open for `apply`."""
-        job = self.job
+        met = self.job.met
+        if met is not None and met.run_id == self._journal.run_id:
+            self._session, self._talk = met.session, met.talk
+            try:
+                return self._look(met.talk, met.hello, terms, facts_seen=facts_seen)
+            except (Unreachable, ProtocolError):  # it went away while the state was compiled
+                pass
         try:
             talk = self._connect()
-            hello = talk.open(state_id=job.compiled.state.state_id, run_id=self._journal.run_id)
+            hello = talk.open(state_id=self.job.compiled.state.state_id, run_id=self._journal.run_id)
+        except BaseException:
+            self.close()
+            raise
+        return self._look(talk, hello, terms, facts_seen=facts_seen)
+
+    def _look(self, talk: Conversation, hello: Hello, terms: Terms, *, facts_seen: FactsSeen) -> NodePlan:
+        job = self.job
+        try:
             if hello.facts:
                 facts_seen(job.name, hello.facts)
                 refuse_changed(job, hello.facts)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import pwd
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -18,6 +19,7 @@ from fleet.node.sync.problem import Problem
 
 _CHUNK_BYTES = 1 << 20
 _MOST_LINKS = 32
+_LAIN_SECONDS = 2.0
 _NO_DIRECTORY = (errno.ENOTDIR, errno.ELOOP)  # what a link is to O_NOFOLLOW: the one on Linux, the other on macOS
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -52,6 +54,9 @@ class Hasher(Protocol):
 
 class Disk:
     """Reads and changes files."""
+
+    def __init__(self) -> None:
+        self._digests: dict[tuple[int, ...], str] = {}
 
     def stat(self, path: str) -> PathState:
         """What lies at the path itself (a link is a link)."""
@@ -103,10 +108,21 @@ class Disk:
             return b""
 
     def sha256(self, path: str, *, read: Callable[[int], None] = lambda _: None) -> str | None:
-        """64 hex digits over a regular file, or None. `read` hears of every block's size."""
+        """64 hex digits over a regular file, or None. `read` hears of every block's size.
+
+        One that has lain unchanged since this process read it is not read again.
+        """
         try:
             with self.open(path) as file:
-                return digest_file(file, hashlib.sha256(), read=read)
+                at = os.fstat(file.fileno())
+                version = (at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+                found = self._digests.get(version)
+                if found is None:
+                    lain = time.time() - at.st_ctime
+                    found = digest_file(file, hashlib.sha256(), read=read)
+                    if lain > _LAIN_SECONDS:  # the clock of files is coarse: the next write may seem to be this one
+                        self._digests[version] = found
+                return found
         except OSError:
             return None
 

@@ -11,6 +11,7 @@ from fleet.node.sync.machine import Machine
 from fleet.node.sync.observe import holds
 from fleet.node.sync.settings import read_settings, wanted
 from fleet.vocabulary.contracts.desired import (
+    Blob,
     Command,
     Daemon,
     DesiredState,
@@ -61,12 +62,15 @@ def _lines(machine: Machine, item: Item, live: dict[str, str]) -> list[str]:
         case Directory():
             return [f"directory {machine.disk.listing(item.path)} - {item.path}"]
         case File():
-            return [_file(machine, item.path)]
+            return [_file(machine, item.path, item.blob)]
         case Tree():
             return [f"tree - - - - {item.path}"]
         case Daemon():
             up = "loaded" if item.on_demand else "running"
-            return [_file(machine, machine.layout.plist(item.label)), f"daemon {up} enabled - - {item.label}"]
+            return [
+                _file(machine, machine.layout.plist(item.label), item.plist),
+                f"daemon {up} enabled - - {item.label}",
+            ]
         case Pmset() | Sysctl():
             return [
                 f"{item.kind} {name.split(':', 1)[1]} - - - {value}"
@@ -86,5 +90,7 @@ def _system(machine: Machine) -> list[str]:
     return [f"sysctl kern.osversion - - - {build}"] if build else []
 
 
-def _file(machine: Machine, path: str) -> str:
-    return f"file {machine.disk.listing(path)} {machine.disk.sha256(path)} {path}"
+def _file(machine: Machine, path: str, blob: Blob) -> str:
+    """What holds a blob has its digest; a secret's is keyed, and sh knows no keys."""
+    digest = machine.disk.sha256(path) if blob.secret else blob.hex
+    return f"file {machine.disk.listing(path)} {digest} {path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from fleet.node.sync.machine import Machine
@@ -19,8 +20,14 @@ def save(machine: Machine, state: DesiredState) -> None:
 def load(machine: Machine, state_id: str | None) -> DesiredState | None:
     """The record of a state; None when there is none, or it cannot be read any more."""
     text = machine.disk.read(machine.layout.release(state_id)) if state_id else None
+    return _state_in(text) if text else None
+
+
+@functools.lru_cache(maxsize=4)
+def _state_in(text: bytes) -> DesiredState | None:
+    """A run looks at the same two or three again and again."""
     try:
-        return decode(text, DesiredState) if text else None
+        return decode(text, DesiredState)
     except ContractError:
         return None
 

@@ -13,10 +13,12 @@ import hashlib
 import json
 import types
 import typing
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _EXACT = 2**53
+_AS_THEY_ARE = frozenset({str, int, bool})
 
 
 class ContractError(ValueError):
@@ -25,15 +27,17 @@ class ContractError(ValueError):
 
 def plain(value: object) -> Any:
     """`value` as dicts, lists and scalars."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        out: dict[str, Any] = {}
-        kind = getattr(type(value), "kind", None)
-        if isinstance(kind, str):
-            out["kind"] = kind
-        for field in dataclasses.fields(value):
-            item = getattr(value, field.name)
+    of: Any = type(value)
+    if value is None or of in _AS_THEY_ARE:
+        return value
+    shape = _shape(of)
+    if shape is not None:
+        kind, names = shape
+        out: dict[str, Any] = {} if kind is None else {"kind": kind}
+        for name in names:
+            item = getattr(value, name)
             if item is not None:
-                out[field.name] = plain(item)
+                out[name] = plain(item)
         return out
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
@@ -65,80 +69,179 @@ def decode(text: bytes | str, kind: type[T]) -> T:
 
 def build(data: object, kind: type[T], path: str = "$") -> T:
     """The struct that plain `data` holds. Raises ContractError."""
-    return typing.cast("T", _build(data, kind, path))
+    try:
+        return typing.cast("T", _builder(typing.cast("Any", kind))(data))
+    except _Misfit as misfit:
+        raise ContractError(f"{path}{''.join(reversed(misfit.place))}: {misfit.what}") from None
+
+
+_Builder = Callable[[object], object]
+
+
+class _Misfit(Exception):
+    """Something is not what it should be. `place` is where, the innermost name first."""
+
+    def __init__(self, what: str, *place: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.place = list(place)
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _build(data: object, kind: Any, path: str) -> object:
-    origin = typing.get_origin(kind)
-    if origin in (typing.Union, types.UnionType):
-        return _build_union(data, typing.get_args(kind), path)
-    if origin in (tuple, list):
-        if not isinstance(data, list):
-            raise ContractError(f"{path}: expected a list, found {type(data).__name__}")
-        args = typing.get_args(kind)
-        if origin is tuple and args[-1] is not Ellipsis:
-            if len(args) != len(data):
-                raise ContractError(f"{path}: expected {len(args)} items, found {len(data)}")
-            return tuple(
-                _build(item, arg, f"{path}[{i}]") for i, (item, arg) in enumerate(zip(data, args, strict=True))
-            )
-        items = [_build(item, args[0], f"{path}[{i}]") for i, item in enumerate(data)]
-        return tuple(items) if origin is tuple else items
-    if origin is dict:
-        if not isinstance(data, dict):
-            raise ContractError(f"{path}: expected an object, found {type(data).__name__}")
-        return {str(key): _build(item, typing.get_args(kind)[1], f"{path}.{key}") for key, item in data.items()}
-    if kind is Any or kind is object:
-        return data
-    if isinstance(kind, typing.NewType):
-        return _build(data, kind.__supertype__, path)
-    if dataclasses.is_dataclass(kind):
-        return _build_struct(data, typing.cast("type", kind), path)
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
-    if not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool):
-        raise ContractError(f"{path}: expected {kind.__name__}, found {type(data).__name__}")
-    return data
-
-
-def _build_union(data: object, kinds: tuple[Any, ...], path: str) -> object:
-    if data is None and type(None) in kinds:
+def _shape(kind: Any) -> tuple[str | None, tuple[str, ...]] | None:
+    """The `kind` that a struct carries, and its fields; None for what is no struct."""
+    if not dataclasses.is_dataclass(kind):
         return None
-    structs = {kind.kind: kind for kind in kinds if dataclasses.is_dataclass(kind) and hasattr(kind, "kind")}
-    if isinstance(data, dict) and structs:
-        kind = structs.get(data.get("kind"))
-        if kind is None:
-            raise ContractError(
-                f"{path}: unknown kind {data.get('kind')!r}, expected one of {', '.join(sorted(structs))}"
-            )
-        return _build(data, kind, path)
-    problems: list[str] = []
-    for kind in kinds:
-        if kind is type(None):
-            continue
+    named = getattr(kind, "kind", None)
+    return (named if isinstance(named, str) else None), tuple(field.name for field in dataclasses.fields(kind))
+
+
+@functools.cache
+def _builder(kind: Any) -> _Builder:
+    """What makes a `kind` of plain data, or raises _Misfit. Looked up once: a type is asked what it is slowly."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _union_of(args)
+    if origin is tuple and args[-1] is not Ellipsis:
+        return _row_of(args)
+    if origin in (tuple, list):
+        return _list_of(args[0], origin)
+    if origin is dict:
+        return _dict_of(args[1])
+    if kind is Any or kind is object:
+        return lambda data: data
+    if isinstance(kind, typing.NewType):
+        return _builder(kind.__supertype__)
+    if dataclasses.is_dataclass(kind):
+        return _struct_of(kind)
+    return _scalar_of(kind)
+
+
+def _scalar_of(kind: type) -> _Builder:
+    def made(data: object) -> object:
+        if type(data) is kind:
+            return data
+        if kind is float and isinstance(data, int) and not isinstance(data, bool):
+            return float(data)
+        if not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool):
+            raise _Misfit(f"expected {kind.__name__}, found {type(data).__name__}")
+        return data
+
+    return made
+
+
+def _list_of(kind: Any, origin: type) -> _Builder:
+    one = _builder(kind)
+
+    def made(data: object) -> object:
+        if not isinstance(data, list):
+            raise _Misfit(f"expected a list, found {type(data).__name__}")
+        items: list[object] = []
         try:
-            return _build(data, kind, path)
-        except ContractError as error:
-            problems.append(str(error))
-    raise ContractError(problems[0] if problems else f"{path}: expected null")
+            for item in data:
+                items.append(one(item))  # noqa: PERF401 (how many there are says which one is wrong)
+        except _Misfit as misfit:
+            misfit.place.append(f"[{len(items)}]")
+            raise
+        return tuple(items) if origin is tuple else items
+
+    return made
 
 
-def _build_struct(data: object, kind: type, path: str) -> object:
-    if not isinstance(data, dict):
-        raise ContractError(f"{path}: expected an object, found {type(data).__name__}")
-    hints = _hints(kind)
-    values: dict[str, object] = {}
-    for field in dataclasses.fields(kind):
-        if field.name in data:
-            values[field.name] = _build(data[field.name], hints[field.name], f"{path}.{field.name}")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            if type(None) in typing.get_args(hints[field.name]):
-                values[field.name] = None
-            else:
-                raise ContractError(f"{path}.{field.name}: missing")
-    return kind(**values)
+def _row_of(kinds: tuple[Any, ...]) -> _Builder:
+    each = [_builder(kind) for kind in kinds]
+
+    def made(data: object) -> object:
+        if not isinstance(data, list):
+            raise _Misfit(f"expected a list, found {type(data).__name__}")
+        if len(each) != len(data):
+            raise _Misfit(f"expected {len(each)} items, found {len(data)}")
+        items: list[object] = []
+        try:
+            for one, item in zip(each, data, strict=True):
+                items.append(one(item))
+        except _Misfit as misfit:
+            misfit.place.append(f"[{len(items)}]")
+            raise
+        return tuple(items)
+
+    return made
+
+
+def _dict_of(kind: Any) -> _Builder:
+    one = _builder(kind)
+
+    def made(data: object) -> object:
+        if not isinstance(data, dict):
+            raise _Misfit(f"expected an object, found {type(data).__name__}")
+        found: dict[str, object] = {}
+        for key, item in data.items():
+            try:
+                found[str(key)] = one(item)
+            except _Misfit as misfit:
+                misfit.place.append(f".{key}")
+                raise
+        return found
+
+    return made
+
+
+def _union_of(kinds: tuple[Any, ...]) -> _Builder:
+    structs = {kind.kind: kind for kind in kinds if dataclasses.is_dataclass(kind) and hasattr(kind, "kind")}
+    each = [_builder(kind) for kind in kinds if kind is not type(None)]
+    maybe_none = type(None) in kinds
+
+    def made(data: object) -> object:
+        if data is None and maybe_none:
+            return None
+        if structs and isinstance(data, dict):
+            kind: Any = structs.get(data.get("kind"))
+            if kind is None:
+                known = ", ".join(sorted(structs))
+                raise _Misfit(f"unknown kind {data.get('kind')!r}, expected one of {known}")
+            return _builder(kind)(data)
+        first: _Misfit | None = None
+        for one in each:
+            try:
+                return one(data)
+            except _Misfit as misfit:
+                first = first or misfit
+        raise first or _Misfit("expected null")
+
+    return made
+
+
+def _struct_of(kind: Any) -> _Builder:
+    def made(data: object) -> object:
+        if not isinstance(data, dict):
+            raise _Misfit(f"expected an object, found {type(data).__name__}")
+        values: dict[str, object] = {}
+        for name, one, needed, maybe_none in _fields(kind):  # not before: a struct may hold its own kind
+            if name in data:
+                try:
+                    values[name] = one(data[name])
+                except _Misfit as misfit:
+                    misfit.place.append(f".{name}")
+                    raise
+            elif needed:
+                if not maybe_none:
+                    raise _Misfit("missing", f".{name}")
+                values[name] = None
+        return kind(**values)
+
+    return made
+
+
+@functools.cache
+def _fields(kind: Any) -> tuple[tuple[str, _Builder, bool, bool], ...]:
+    """Of every field its name, what makes it, whether it has no default, and whether it may be None."""
+    hints = typing.get_type_hints(kind)
+    return tuple(
+        (
+            field.name,
+            _builder(hints[field.name]),
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
+            type(None) in typing.get_args(hints[field.name]),
+        )
+        for field in dataclasses.fields(kind)
+    )

@@ -6,6 +6,7 @@ is an HMAC under the node's salt). Its `state_id` is the SHA-256 of its canonica
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -310,7 +311,7 @@ class DesiredState:
     keep: Keep | None = None
     schema: int = 1
 
-    @property
+    @functools.cached_property
     def state_id(self) -> str:
         """64 hex digits over the canonical JSON."""
         return digest_of(self)

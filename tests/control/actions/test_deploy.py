@@ -17,7 +17,7 @@ from fleet.testing.inventories import inventory_of
 from fleet.testing.link import FakeLink, FakeSession
 from fleet.vocabulary.contracts import sync
 from fleet.vocabulary.contracts.events import Outcome
-from fleet.vocabulary.names import NodeName
+from fleet.vocabulary.names import NodeName, RunId
 
 INVENTORY = inventory_of(
     "all:\n  hosts:\n    mini-1: {host_key: ssh-ed25519 A}\n    mini-2: {host_key: ssh-ed25519 B}\n"
@@ -34,11 +34,13 @@ def test_a_node_that_was_never_seen_and_is_down_does_not_keep_the_others(tmp_pat
     link = FakeLink({"mini-1": FakeSession(answers, node="mini-1")})
     clock = FakeClock(datetime(2026, 11, 22, tzinfo=UTC))
     deployer = Deployer(project, link=link, cache=Cache(tmp_path / "cache"), clock=clock, notify=print)
-    facts, lost = deployer._facts_of(tuple(INVENTORY.nodes.values()), INVENTORY, SYNC)
+    run_id = RunId("r1")
+    facts, lost, met = deployer._facts_of(tuple(INVENTORY.nodes.values()), INVENTORY, SYNC, run_id)
     assert facts == {"mini-1": sync.Facts(chip="M4")}
     assert {name: type(error) for name, error in lost.items()} == {"mini-2": Unreachable}
-    again, _ = deployer._facts_of([INVENTORY.node("mini-1")], INVENTORY, SYNC)
-    assert again == facts  # remembered: nobody was asked
+    assert {name: one.run_id for name, one in met.items()} == {"mini-1": run_id}  # who was asked still listens
+    again, _, met = deployer._facts_of([INVENTORY.node("mini-1")], INVENTORY, SYNC, run_id)
+    assert (again, met) == (facts, {})  # remembered: nobody was asked
 
 
 def results(*outcomes: Outcome) -> dict[NodeName, NodeResult]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +26,11 @@ _NAMED = 6
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
-    """A release that a node can be brought back to, and what the node would need for it."""
+    """A release that a node can be brought back to, what the node would need for it, and texts of it, to be shown."""
 
     state: DesiredState
     missing: tuple[Missing, ...]
+    texts: Mapping[str, str]
 
 
 def prepare_rollback(
@@ -88,9 +89,9 @@ def _kept(node: Node, talk: Conversation, hello: Hello, to: str | None, *, of_ru
     if hello.active_run and hello.active_run != of_run:
         raise NodeError(f"run {hello.active_run} is still going on there", node=node.name, hint="wait for its end")
     state = talk.recall(to)
-    missing = talk.observe(state).missing
+    observed = talk.observe(state, contents=True)
     talk.bye()
-    return _Kept(state=state, missing=missing)
+    return _Kept(state=state, missing=observed.missing, texts=observed.contents)
 
 
 def _gone(kept: _Kept, cache: Cache) -> list[str]:
@@ -134,7 +135,7 @@ def _job(node: Node, kept: _Kept, *, cache: Cache, base: Path) -> NodeJob:
         name=node.name,
         target=target_of(node, base=base),
         helper=helper_argv(node.settings.layout(), sudo=node.settings.sudo),
-        compiled=Compiled(state=kept.state),
+        compiled=Compiled(state=kept.state, contents={digest: text.encode() for digest, text in kept.texts.items()}),
         contents=contents,
         salt="",
     )

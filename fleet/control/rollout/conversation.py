@@ -150,9 +150,9 @@ class Conversation:
         self._write(wish)
         self._unheard = True
 
-    def observe(self, state: DesiredState) -> Observed:
-        """Send the desired state; the node answers with what it would do."""
-        self._write(Desired(state=state))
+    def observe(self, state: DesiredState, *, contents: bool = False) -> Observed:
+        """Send the desired state; the node answers with what it would do, and what files would hold (`contents`)."""
+        self._write(Desired(state=state, contents=contents))
         return self._expect(Observed)
 
     def send(

@@ -31,7 +31,8 @@ from fleet.node.sync.safety import check_state
 from fleet.node.sync.stage import Stage
 from fleet.node.sync.steps import steps
 from fleet.node.sync.tail import Tail, give_up, kick, services
-from fleet.node.sync.texts import last_writes, live_texts
+from fleet.node.sync.texts import kept_texts, last_writes, live_texts
+from fleet.node.sync.volume import require_models_volume
 from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.codec import digest_of
 from fleet.vocabulary.contracts.desired import DesiredState, Keep
@@ -118,7 +119,7 @@ class Session:
             case None | Bye():
                 pass
             case Desired():
-                self._plan(frame.state)
+                self._plan(frame.state, contents=frame.contents)
             case Collect():
                 self._collect(frame)
             case Stow():
@@ -183,9 +184,10 @@ class Session:
         from fleet.node.sync.stow import stow, stowage
 
         state = stowage(self.machine, wish)
+        require_models_volume(self.machine)
         blobs, roomy = Blobs(machine=self.machine, state=state), False
         missing = blobs.missing()
-        free = self.machine.disk.free_bytes(self.machine.layout.root)
+        free = self.machine.disk.free_bytes(blobs.volume)
         self.wire.send(Stowing(missing=missing, needed_bytes=blobs.needed_bytes(missing), free_bytes=free))
         while not isinstance(frame := self.wire.receive(), Bye | None):
             if isinstance(frame, Still):
@@ -208,6 +210,7 @@ class Session:
         from fleet.node.sync.stow import stowage
 
         stowage(self.machine, Stow(trees=wish.trees))  # weights and nothing else
+        require_models_volume(self.machine)
         with giving(self.machine, wish) as door:
             self.wire.expect_more_within(wish.seconds, watcher=Heeding())
             self.wire.send(door)
@@ -216,8 +219,9 @@ class Session:
             if not isinstance(frame, Bye | None):
                 raise Problem(f"{frame.kind} has no place in giving", code="protocol")
 
-    def _plan(self, state: DesiredState) -> None:
+    def _plan(self, state: DesiredState, *, contents: bool) -> None:
         check_state(self.machine, state)
+        require_models_volume(self.machine)
         if self.state_id not in ("-", state.state_id):
             raise Problem("the desired state is not the one that was announced", code="protocol")
         current = releases.current_id(self.machine)
@@ -240,6 +244,7 @@ class Session:
                 needed_bytes=blobs.needed_bytes(missing),
                 free_bytes=self.machine.disk.free_bytes(self.machine.layout.root),
                 bad=releases.why_bad(self.machine, state.state_id),
+                contents=kept_texts(self.machine, state, previous, todo=todo) if contents else {},
             )
         )
         seen = _Seen(state=state, look=observed, current=current, todo=todo, idle=not todo and not missing)

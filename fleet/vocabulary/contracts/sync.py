@@ -109,10 +109,11 @@ class Hello:
 
 @dataclass(frozen=True, kw_only=True)
 class Desired:
-    """The whole desired state."""
+    """The whole desired state. `contents`: whoever sends it has none of them (a rollback), and wants texts to show."""
 
     kind: ClassVar[str] = "desired"
     state: DesiredState
+    contents: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +172,8 @@ class LastWrite:
 class Observed:
     """What the node would do for the desired state, and what it needs for it.
 
-    `texts` holds the live text of plists and non-sensitive files that differ (path -> text), for diffs.
+    `texts` holds the live text of plists and non-sensitive files that differ (path -> text), for diffs; `contents`
+    what they would become (digest -> text), where that was asked for and is here.
     `written` says who wrote last what a step would change, by the step's key. `bad` says why exactly this state failed
     here before, if it did.
     """
@@ -185,6 +187,7 @@ class Observed:
     needed_bytes: int = 0
     free_bytes: int | None = None
     bad: str | None = None
+    contents: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

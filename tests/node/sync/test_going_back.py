@@ -21,6 +21,7 @@ from fleet.control.playbook.playbook import Play
 from fleet.control.playbook.strategy import Pace
 from fleet.control.rollout.batches import Batch
 from fleet.control.rollout.conversation import SyncPart
+from fleet.control.rollout.plan import node_plan
 from fleet.control.rollout.runrecord import RunRecord
 from fleet.control.rollout.walk import Walk
 from fleet.control.supply.cache import Cache
@@ -192,6 +193,31 @@ def test_a_rollback_wants_exactly_what_the_node_has_kept(node: Node, asking: Ask
     (again,) = going_back(asking, tmp_path, to=first[:8]).jobs
     assert again.compiled.state.state_id == first
     assert Path(node.layout.etc("a")).read_text() == "two"
+
+
+def test_a_rollback_shows_what_texts_become_and_nothing_of_a_secret(node: Node, asking: Asking, tmp_path: Path) -> None:
+    def release(text: str, words: bytes) -> Release:
+        made = a_release(node, text)
+        token = File(
+            task="t",
+            path=node.layout.etc("token"),
+            blob=made.blob(words),
+            mode=0o600,
+            owner=USER,
+            group=GROUP,
+            sensitive=True,
+        )
+        return made.add(token)
+
+    assert node.deploy(release("speed = 1\n", b"old words")) == "committed"
+    assert node.deploy(release("speed = 2\n", b"new words")) == "committed"
+    (job,) = going_back(asking, tmp_path).jobs
+    observed = asking.one(INVENTORY.node("mini-1"), lambda _node, talk, _hello: talk.observe(job.compiled.state))
+    plan = node_plan(job.name, job.compiled, observed)
+    diffs = {change.step.key: change.diff for change in plan.changes}
+    assert diffs[f"file:{node.layout.etc('a')}"] == ("@@ -1 +1 @@", "-speed = 2", "+speed = 1")
+    assert "words" not in str(diffs) + str(job)
+    assert diffs[f"file:{node.layout.etc('token')}"] == ("content: (secret) changed",)
 
 
 def test_a_rollback_that_goes_on_wants_what_it_began_with_whatever_came_since(

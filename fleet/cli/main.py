@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "deploy": ("fleet.cli.deploy:deploy", "Make the nodes what inventory and playbook say."),
     "secret": ("fleet.cli.secret:secret", "Look at secrets without seeing them, and change them."),
     "key": ("fleet.cli.key:key", "Say who may ask the fronts, for what, and how much."),
+    "repo": ("fleet.cli.repo:repo", "Tag repositories: how far what is read there may go."),
     "drift": ("fleet.cli.drift:drift", "Show what on nodes is not as it was deployed."),
     "history": ("fleet.cli.history:history", "Show the releases that nodes keep."),
     "rollback": ("fleet.cli.rollback:rollback", "Bring nodes back to a release that they keep."),

@@ -112,6 +112,7 @@ FLEET_RULES: tuple[Rule, ...] = (
     ),
     Rule(id="anthropic-key", kind=Kind.CREDENTIAL, pattern=_token("sk-ant-[A-Za-z0-9_-]{24}"), near=("sk-ant-",)),
     Rule(id="openrouter-key", kind=Kind.CREDENTIAL, pattern=_token("sk-or-[A-Za-z0-9_-]{32}"), near=("sk-or-",)),
+    Rule(id="fleet-key", kind=Kind.CREDENTIAL, pattern=_token("sk-fleet-[A-Za-z0-9_-]{20}"), near=("sk-fleet-",)),
     Rule(
         id="google-key",
         kind=Kind.CREDENTIAL,

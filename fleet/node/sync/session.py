@@ -32,7 +32,6 @@ from fleet.node.sync.stage import Stage
 from fleet.node.sync.steps import steps
 from fleet.node.sync.tail import Tail, give_up, kick, services
 from fleet.node.sync.texts import kept_texts, last_writes, live_texts
-from fleet.node.sync.volume import require_models_volume
 from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.codec import digest_of
 from fleet.vocabulary.contracts.desired import DesiredState, Keep
@@ -184,10 +183,9 @@ class Session:
         from fleet.node.sync.stow import stow, stowage
 
         state = stowage(self.machine, wish)
-        require_models_volume(self.machine)
         blobs, roomy = Blobs(machine=self.machine, state=state), False
         missing = blobs.missing()
-        free = self.machine.disk.free_bytes(blobs.volume)
+        free = self.machine.disk.free_bytes(self.machine.layout.root)
         self.wire.send(Stowing(missing=missing, needed_bytes=blobs.needed_bytes(missing), free_bytes=free))
         while not isinstance(frame := self.wire.receive(), Bye | None):
             if isinstance(frame, Still):
@@ -210,7 +208,6 @@ class Session:
         from fleet.node.sync.stow import stowage
 
         stowage(self.machine, Stow(trees=wish.trees))  # weights and nothing else
-        require_models_volume(self.machine)
         with giving(self.machine, wish) as door:
             self.wire.expect_more_within(wish.seconds, watcher=Heeding())
             self.wire.send(door)
@@ -221,7 +218,6 @@ class Session:
 
     def _plan(self, state: DesiredState, *, contents: bool) -> None:
         check_state(self.machine, state)
-        require_models_volume(self.machine)
         if self.state_id not in ("-", state.state_id):
             raise Problem("the desired state is not the one that was announced", code="protocol")
         current = releases.current_id(self.machine)

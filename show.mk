@@ -113,3 +113,10 @@ show-bundle: $(VENV)/.dev ## deploy: a laptop without network, index, hub and ca
 
 .PHONY: show-properties show-secret
 .PHONY: show-faults show-routing show-readings show-doctor show-prometheus show-complaints show-streams show-relay-speed show-cancel show-drain show-front-killed show-clients show-errprobe show-agents show-fresh-machine show-ci show-sshd show-sdk show-failed-gate show-one-template show-parsers show-bad-input show-mac show-readme
+
+# Money and policy ("a gateway that cannot overspend or overshare"), its promises by number.
+
+show-ledger-kill: $(VENV)/.dev ## money 4: 200 real kill -9 under billing load: no row lost, sums are the provider's bill, never above the cap
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v tests/node/gateway/ledger/test_ledger_killed.py tests/node/gateway/ledger/test_ledger_crashes.py
+
+.PHONY: show-ledger-kill

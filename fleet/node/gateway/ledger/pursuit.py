@@ -123,9 +123,7 @@ class Pursuit:
         now = self._now()
         month = datetime.fromtimestamp(now / 1000, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         since = int(month.timestamp() * 1000)
-        known = await self._read(
-            lambda: counted(self._path, account.upstreams, account.name, since=since, settled_until=now)
-        )
+        known = await self._read(lambda: counted(self._path, account.upstreams, account.name, since=since, until=now))
         gap = missing(counters.month_pico, known or 0)
         if gap:
             self._write(
@@ -192,14 +190,17 @@ class Pursuit:
         """Ask about all that is due now, once."""
         now = self._now()
         due = [one for one in self._chased.values() if one.due <= now]
-        young = [one for one in due if one.attempt.generation and now < one.attempt.held_until]
+        young = [one for one in due if one.attempt.generation and (now < one.attempt.held_until or not one.tries)]
         for at in range(0, len(young), _AT_ONCE):
             await asyncio.gather(*(self._ask(one) for one in young[at : at + _AT_ONCE]))
         waiting = [one for one in due if not one.attempt.generation and now < one.attempt.held_until]
         for one in waiting:
             one.due = one.attempt.held_until
-        held = [one for one in due if now >= one.attempt.held_until]
-        if held:
+        held = [one for one in due if now >= one.attempt.held_until and one not in young]
+        if held and young:  # what was learnt just now is not on the disk yet, where it is added up
+            for one in held:
+                one.due = self._now() + 1000
+        elif held:
             await self._resolve(held)
 
     async def _ask(self, one: _Chase) -> None:
@@ -252,7 +253,7 @@ class Pursuit:
                 account.upstreams,
                 account.name,
                 since=since,
-                settled_until=self._now() - SURELY_COUNTED_MILLISECONDS,
+                until=self._now() - SURELY_COUNTED_MILLISECONDS,
             )
         )
         if settled is None:
@@ -286,9 +287,7 @@ class Pursuit:
         if base is None:
             return ""
         since, reading = base
-        sums = await self._read(
-            lambda: counted(self._path, account.upstreams, account.name, since=since, settled_until=now)
-        )
+        sums = await self._read(lambda: counted(self._path, account.upstreams, account.name, since=since, until=now))
         if sums is None:
             return ""
         billed = counters.total_pico - reading.total_pico

@@ -73,29 +73,19 @@ def open_attempts(path: Path, *, before_milliseconds: int) -> list[OpenAttempt]:
         ]
 
 
-def counted(path: Path, upstreams: Iterable[str], account: str, *, since: int, settled_until: int) -> int:
-    """What attempts reserved since an instant at these upstreams are known to have cost, with their corrections and
-    those of the account itself; of what was settled up to another instant. Pico-dollars. Raises sqlite3.Error.
+def counted(path: Path, upstreams: Iterable[str], account: str, *, since: int, until: int) -> int:
+    """What attempts at these upstreams, reserved between two instants, are known to have cost, corrections of theirs
+    and of the account itself added. Pico-dollars. Raises sqlite3.Error.
     """
     names = tuple(upstreams)
     within = ", ".join("?" * len(names)) or "NULL"
-    attempts = f"SELECT id FROM reservation WHERE at >= ? AND upstream IN ({within})"  # noqa: S608 (ours)
+    attempts = f"SELECT id FROM reservation WHERE at >= ? AND at <= ? AND upstream IN ({within})"  # noqa: S608 (ours)
     statement = (
-        f"SELECT (SELECT ifnull(sum(pico), 0) FROM settlement WHERE at <= ? AND id IN ({attempts}))"  # noqa: S608 (ours)
-        f" + (SELECT ifnull(sum(pico), 0) FROM adjustment WHERE at <= ? AND of IN ({attempts}))"
+        f"SELECT (SELECT ifnull(sum(pico), 0) FROM settlement WHERE id IN ({attempts}))"  # noqa: S608 (ours)
+        f" + (SELECT ifnull(sum(pico), 0) FROM adjustment WHERE of IN ({attempts}))"
         " + (SELECT ifnull(sum(pico), 0) FROM adjustment WHERE at >= ? AND at <= ? AND id LIKE ?)"
     )
-    values = (
-        settled_until,
-        since,
-        *names,
-        settled_until,
-        since,
-        *names,
-        since,
-        settled_until,
-        f"reconcile/{account}/%",
-    )
+    values = (since, until, *names, since, until, *names, since, until, f"reconcile/{account}/%")
     with reading(path) as database:
         total: int = database.execute(statement, values).fetchone()[0]
     return total

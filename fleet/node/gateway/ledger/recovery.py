@@ -15,8 +15,8 @@ from fleet.vocabulary.money import PICO_PER_USD, shown
 
 HOLD_MILLISECONDS = 24 * 3600 * 1000
 """How long the provider is asked about one attempt before its counters are asked about all of them."""
-SURELY_COUNTED_MILLISECONDS = 3600 * 1000
-"""What was settled so long ago is in the provider's counters, however they lag."""
+SURELY_COUNTED_MILLISECONDS = 2 * 3600 * 1000
+"""What was reserved so long ago is over, and in the provider's counters, however they lag."""
 BEGUN, RESTORED, RECONCILED = "ledger_begun", "ledger_restored", "ledger_reconciled"
 READING, COMPARED = "provider_reading", "provider_compared"
 _FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 600.0
@@ -71,11 +71,15 @@ def most_held(billed_pico: int, settled_pico: int, reserved: Sequence[int]) -> t
 
     `billed_pico` is all that the provider billed since before they began, `settled_pico` what attempts since then are
     known to have cost and that is surely in it: the rest bounds what these cost together. It is divided by what was
-    reserved for each, rounded up; none costs more than that.
+    reserved for each, to the last pico-dollar, and none costs more than that.
     """
     held = sum(reserved)
     bound = min(max(0, billed_pico - settled_pico), held)
-    return tuple(min(one, -(-one * bound // held)) if held else 0 for one in reserved)
+    costs, before = [], 0
+    for one in reserved:
+        costs.append((before + one) * bound // held - before * bound // held if held else 0)
+        before += one
+    return tuple(costs)
 
 
 def reading_before(notes: Sequence[Note], account: str, at: int) -> tuple[int, Reading] | None:

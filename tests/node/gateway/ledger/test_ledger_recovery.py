@@ -28,15 +28,14 @@ _PICO = st.integers(0, 10**15)
 
 
 @given(_PICO, _PICO, st.lists(_PICO, max_size=8))
-def test_held_attempts_together_cost_no_less_than_the_counters_leave_for_them(
+def test_held_attempts_together_cost_what_the_counters_leave_for_them_and_none_more_than_was_reserved(
     billed: int, settled: int, reserved: list[int]
 ) -> None:
     costs = most_held(billed, settled, reserved)
 
     assert len(costs) == len(reserved)
     assert all(0 <= cost <= most for cost, most in zip(costs, reserved, strict=True))
-    assert sum(costs) >= min(max(0, billed - settled), sum(reserved))
-    assert sum(costs) <= max(0, billed - settled) + len(reserved)
+    assert sum(costs) == min(max(0, billed - settled), sum(reserved))
 
 
 @given(_PICO, _PICO)

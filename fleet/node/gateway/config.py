@@ -16,6 +16,7 @@ import msgspec
 
 from fleet.engines import engine
 from fleet.errors import ConfigError
+from fleet.node.gateway.policy.check import problem_of_policy
 from fleet.traffic.config import GatewayConfig, Route, Upstream, WatchedNode
 from fleet.traffic.keyring import HashedKey, KeyRing
 from fleet.vocabulary.hosts import is_loopback
@@ -71,6 +72,8 @@ def load(path: Path) -> Loaded:
     names = [upstream.name for upstream in config.upstreams]
     for upstream in config.upstreams:
         _check_upstream(upstream, names, path)
+    if problem := problem_of_policy(config):
+        raise ConfigError(f"policy: {problem}", place=str(path))
     watched = config.watch.nodes if config.watch is not None else ()
     for node in watched:
         _check_watched(node, str(path))

@@ -43,6 +43,7 @@ class Gateway:
             session=session,
             facts=self._catalogue.facts,
         )
+        self.facts = self._catalogue.facts
         self.runner = _runner(self.front, self._config())
 
     def follow(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fleet.errors import ConfigError
 from fleet.node.gateway.config import Loaded, load
+from fleet.traffic.config import GatewayConfig
 
 _FIXED = ("listen", "admin_port", "state_dir", "log_file", "log_bytes")
 
@@ -30,8 +31,16 @@ class Current:
             return False
         self.loaded = loaded
         fixed = [name for name in _FIXED if _differ(self._started, loaded.config, name)]
+        if _books(self._started) != _books(loaded.config):
+            fixed.append("policy.ledger_file or policy.budget_tz")
         self.problem = f"{', '.join(fixed)} changed: that needs a restart" if fixed else None
         return True
+
+
+def _books(config: GatewayConfig) -> tuple[str, str] | None:
+    """What the books of a process are made of: they are counted once."""
+    policy = config.policy
+    return None if policy is None else (policy.ledger_file, policy.budget_tz)
 
 
 def _differ(old: object, new: object, name: str) -> bool:

@@ -17,6 +17,7 @@ from fleet.node.gateway.journal import Journal
 from fleet.node.gateway.listener import take_port
 from fleet.node.gateway.metrics import Metrics
 from fleet.node.gateway.operation import Operation
+from fleet.node.gateway.policy.office import PolicyOffice
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.tls import load_chain, server_context
 from fleet.node.gateway.turned_away import stopping
@@ -38,7 +39,12 @@ async def serve(path: Path) -> None:
 
     async with new_session() as session:
         metrics = Metrics()
-        gateway = Gateway(current, session, admission=AdmitAll(), accounting=AllBooks((metrics, journal)))
+        office = _office(current, journal)
+        admission = AdmitAll() if office is None else office.admission
+        books = (metrics, journal) if office is None else (office.accounting, metrics, journal)
+        gateway = Gateway(current, session, admission=admission, accounting=AllBooks(books))
+        if office is not None:
+            office.meet(gateway)
         operation = Operation(gateway, current, metrics=metrics, journal=journal)
         admin = operation.admin_runner()
 
@@ -48,6 +54,8 @@ async def serve(path: Path) -> None:
                 journal.warn("reload_refused", problem=current.problem, kept=current.loaded.sha256)
                 return
             gateway.follow()
+            if office is not None:
+                office.follow()
             operation.follow()
             _renew(tls, current, journal)
             journal.event("reloaded", config_sha256=current.loaded.sha256, note=current.problem)
@@ -55,6 +63,8 @@ async def serve(path: Path) -> None:
         loop.add_signal_handler(signal.SIGHUP, reload)
         await gateway.runner.setup()
         await admin.setup()
+        if office is not None:
+            await office.open()
         gateway.follow()
         operation.follow()
         try:
@@ -71,8 +81,18 @@ async def serve(path: Path) -> None:
             await operation.close()
             await admin.cleanup()
             await gateway.close()
+            if office is not None:
+                await office.close()
     journal.event("stopped")
     journal.close()
+
+
+def _office(current: Current, journal: Journal) -> PolicyOffice | None:
+    """Money and policy, where the configuration has any: a front."""
+    policy = current.loaded.config.policy
+    if policy is None:
+        return None
+    return PolicyOffice(current, policy, told=lambda text: journal.warn("policy", problem=text))
 
 
 async def _open_admin(admin: web.AppRunner, port: int | None, journal: Journal) -> None:

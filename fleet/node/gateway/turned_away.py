@@ -5,6 +5,7 @@ from __future__ import annotations
 from fleet.node.gateway.call import Call
 from fleet.node.gateway.intent import draining
 from fleet.node.gateway.models import STOPPING
+from fleet.node.gateway.policy.refusals import no_route
 from fleet.traffic.choice import Choice, Why
 from fleet.traffic.openai_error import ApiError
 from fleet.traffic.repeats import Repeat
@@ -53,7 +54,10 @@ def nobody(call: Call, choice: Choice) -> ApiError:
             code="model_not_found",
             param="model",
         )
+    withheld = call.dossier is not None and call.dossier.withheld
     reasons = "; ".join(f"{name}: {reason}" for name, reason in choice.refused.items())
+    if call.dossier is not None and withheld:
+        return no_route(call.dossier.label, call.route.name, why=reasons or "none is configured")
     return ApiError(
         status=503,
         message=f"{call.route.name}: no upstream can serve now ({reasons or 'none is configured'})",

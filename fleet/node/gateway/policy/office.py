@@ -1,0 +1,84 @@
+"""Policy of one gateway process, put together: opened before it serves, following its configuration, closed with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from fleet.errors import ConfigError
+from fleet.node.gateway.catalogue import ModelFacts
+from fleet.node.gateway.gateway import Gateway
+from fleet.node.gateway.live_upstream import LiveUpstream
+from fleet.node.gateway.policy.accounting import PolicyAccounting
+from fleet.node.gateway.policy.admission import PolicyAdmission
+from fleet.node.gateway.policy.desk import Desk
+from fleet.node.gateway.policy.treasury import Treasury, wall_milliseconds
+from fleet.node.gateway.reload import Current
+from fleet.traffic.budget.calendar import BudgetCalendar
+from fleet.traffic.policy import Policy
+
+_OPENING_SECONDS = 1.0
+
+
+class PolicyOffice:
+    """Of a gateway whose configuration has a `policy`. `admission` and `accounting` are given to the Gateway.
+
+    `told` gets sentences for the log. Until `meet` it knows no upstream; until `open` has counted the ledger, nothing
+    that costs money goes out.
+    """
+
+    def __init__(
+        self,
+        current: Current,
+        policy: Policy,
+        *,
+        told: Callable[[str], None],
+        wall: Callable[[], int] = wall_milliseconds,
+    ) -> None:
+        """Raises ConfigError."""
+        self._current = current
+        self._told = told
+        self._gateway: Gateway | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.treasury = Treasury(Path(policy.ledger_file), BudgetCalendar.of(policy.budget_tz), told=told, wall=wall)
+        self.desk = Desk(current.loaded, treasury=self.treasury, facts=self._facts, live=self._live)
+        self.admission = PolicyAdmission(self.desk)
+        self.accounting = PolicyAccounting(self.desk)
+
+    def meet(self, gateway: Gateway) -> None:
+        """Know the upstreams and their catalogue."""
+        self._gateway = gateway
+
+    async def open(self, *, within_seconds: float = _OPENING_SECONDS) -> None:
+        """Begin to count the ledger, and wait for the end of it, so long. What costs nothing need not wait for it."""
+        counted = asyncio.ensure_future(self._count())
+        self._tasks = [counted, asyncio.ensure_future(self.treasury.keep_small())]
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(counted), within_seconds)
+
+    def follow(self) -> None:
+        """Take over the terms of the configuration of the moment."""
+        try:
+            self.desk.follow(self._current.loaded)
+        except ConfigError as error:
+            self._current.problem = error.title
+            self._told(f"the old policy stays: {error.title}")
+
+    async def close(self) -> None:
+        """Stop, and write what is queued."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.treasury.close()
+
+    async def _count(self) -> None:
+        await self.treasury.open()
+        self.follow()
+
+    def _facts(self, upstream: LiveUpstream) -> ModelFacts | None:
+        return self._gateway.facts(upstream) if self._gateway is not None else None
+
+    def _live(self) -> Mapping[str, LiveUpstream]:
+        return self._gateway.upstreams.live if self._gateway is not None else {}

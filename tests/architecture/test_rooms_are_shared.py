@@ -1,4 +1,4 @@
-"""Tests of one group run in one process, so that a room is brought up once and nobody else is in it."""
+"""Tests of one group or file run in one process: a room is brought up once, and nobody else is in it."""
 
 from __future__ import annotations
 
@@ -8,27 +8,36 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SUITE = """\
+TEST = """\
 import os
 import pytest
 
 @pytest.mark.parametrize("number", range(6))
-@pytest.mark.xdist_group("room")
-def test_in_the_room(number, request):
-    path = request.config.rootpath / "workers"
+{mark}
+def test_it(number, request):
+    path = request.config.rootpath / "{place}"
     with path.open("a") as file:
         file.write(os.environ["PYTEST_XDIST_WORKER"] + "\\n")
-
-@pytest.mark.parametrize("number", range(6))
-def test_anywhere(number): ...
+    with path.with_name("order").open("a") as file:
+        file.write("{place}\\n")
 """
 
 
-def test_a_group_of_tests_stays_together(tmp_path: Path) -> None:
-    (tmp_path / "test_sample.py").write_text(SUITE)
+def test_a_group_and_a_file_stay_together_and_stories_go_first(tmp_path: Path) -> None:
+    stories = tmp_path / "tests" / "integration"
+    stories.mkdir(parents=True)
+    for path, place, mark in (
+        (tmp_path / "test_a.py", "file", ""),
+        (tmp_path / "test_b.py", "group", "@pytest.mark.xdist_group('room')"),
+        (tmp_path / "test_c.py", "group", "@pytest.mark.xdist_group('room')"),
+        (stories / "test_z.py", "story", ""),
+    ):
+        path.write_text(TEST.format(place=place, mark=mark))
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    words = ("-q", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "--rootdir", str(tmp_path))
+    kept["PYTHONPATH"] = str(ROOT)
+    words = ("-q", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder", "-p", "tests.conftest",
+             "-p", "no:cacheprovider", "--rootdir", str(tmp_path))  # fmt: skip
     answer = subprocess.run(
         [sys.executable, "-m", "pytest", *words, str(tmp_path)],
         cwd=tmp_path,
@@ -39,5 +48,11 @@ def test_a_group_of_tests_stays_together(tmp_path: Path) -> None:
         check=False,
     )
     assert answer.returncode == 0, answer.stdout
-    assert len(set((tmp_path / "workers").read_text().split())) == 1
-    assert "--dist loadgroup" in (ROOT / "Makefile").read_text()
+    ran = {place: (tmp_path / place).read_text().split() for place in ("file", "group", "story")}
+    assert {place: (len(workers), len(set(workers))) for place, workers in ran.items()} == {
+        "file": (6, 1),
+        "group": (12, 1),
+        "story": (6, 1),
+    }
+    assert "story" in (tmp_path / "order").read_text().split()[:2]  # each worker begins with its own first
+    assert "--dist loadgroup --no-loadscope-reorder" in (ROOT / "Makefile").read_text()

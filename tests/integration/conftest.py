@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fleet.sim.simulation import Simulation
 from fleet.sim.tree import base_interpreter
 from tests.integration.compileonce import compiling_once
 
@@ -61,16 +62,14 @@ class Room:
 
     def services(self, name: str) -> dict[str, dict[str, object]]:
         """The launchd jobs of a node: label -> state, pid, runs."""
-        status = json.loads(self.sim("status", "--json").stdout)
-        services: dict[str, dict[str, object]] = status["nodes"][name]["services"]
+        services: dict[str, dict[str, object]] = Simulation(self.folder).status()["nodes"][name]["services"]
         return services
 
     def pids(self) -> dict[tuple[str, str], object]:
         """(node, label) -> pid, over the whole fleet; the apply job apart."""
-        status = json.loads(self.sim("status", "--json").stdout)
         return {
             (node, label): service["pid"]
-            for node, entry in status["nodes"].items()
+            for node, entry in Simulation(self.folder).status()["nodes"].items()
             for label, service in entry["services"].items()
             if not label.endswith(".apply")
         }

@@ -21,4 +21,7 @@ bench-deploy: $(VENV)/.dev ## fleet deploy beside pyinfra, Ansible and ssh itsel
 bench-many: $(VENV)/.dev ## a plan and a deploy with nothing to do on 200 light simulated nodes: wall, the laptop's CPU and memory a node
 	@$(BIN)/python -m bench.many.run
 
-.PHONY: bench-many bench-deploy bench-agent bench-agent-here bench-cancel bench-gateway bench-poll
+bench-scan: $(VENV)/.dev ## looking into a 97 KB prompt: RE2 and Python's re, the same rules, one run
+	@$(BIN)/python -m bench.scan.run
+
+.PHONY: bench-scan bench-many bench-deploy bench-agent bench-agent-here bench-cancel bench-gateway bench-poll

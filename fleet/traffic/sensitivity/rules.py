@@ -249,12 +249,30 @@ def _problem(rule: _OwnRule, taken: set[str]) -> str:
         return f"pattern: {error}"
     if compiled.search(""):
         return "pattern: it matches nothing at all, so it would match everything"
+    if problem := _re2_problem(rule.pattern):
+        return f"pattern: RE2 does not take it: {problem}"
     for at, text in enumerate(rule.examples):
         if not _finds(rule, compiled, text):
             return f"examples[{at}]: the rule does not find it"
     for at, text in enumerate(rule.counterexamples):
         if _finds(rule, compiled, text):
             return f"counterexamples[{at}]: the rule finds it"
+    return ""
+
+
+def _re2_problem(pattern: str) -> str:
+    """What RE2 says against it, where it is there to ask: a count above 1000, a language of its own."""
+    try:
+        import re2
+    except ImportError:
+        return ""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re2.compile(pattern, options)
+    except re2.error as error:
+        told = error.args[0] if error.args else ""
+        return told.decode(errors="replace") if isinstance(told, bytes) else str(told)
     return ""
 
 

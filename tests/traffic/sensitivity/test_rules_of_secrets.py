@@ -75,6 +75,7 @@ def test_an_operators_rule_stands_beside_those_of_fleet() -> None:
         ({"id": "a", "pattern": r"(x)\1"}, r"rules[0].pattern: '\\1' is not in RE2's language"),
         ({"id": "a", "pattern": "x++"}, "rules[0].pattern: '++' is not in RE2's language"),
         ({"id": "a", "pattern": "("}, "rules[0].pattern: missing )"),
+        ({"id": "a", "pattern": "x{2000}"}, "rules[0].pattern: RE2 does not take it: invalid repetition size"),
         ({"id": "a", "pattern": "x*"}, "rules[0].pattern: it matches nothing at all"),
         ({"id": "A b", "pattern": "x"}, "rules[0].id: 'A b' must be"),
         ({"id": "iban", "pattern": "x"}, "rules[0].id: 'iban' is there twice"),

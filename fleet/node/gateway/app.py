@@ -25,7 +25,7 @@ from fleet.node.gateway.failures import ClientGone
 from fleet.node.gateway.gatekeeper import Gatekeeper
 from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.node.gateway.models import model_entry, model_list, model_not_found, no_facts, reasons
-from fleet.node.gateway.own_snapshot import OwnSnapshot
+from fleet.node.gateway.own_snapshot import OwnSnapshot, with_planned
 from fleet.node.gateway.relay import Relay
 from fleet.node.gateway.reload import Current
 from fleet.node.gateway.request import new_id
@@ -48,7 +48,8 @@ def _nobody_counts(status: int) -> None:
 class Front:
     """The doors, and the parts that they share. `draining` turns new work away.
 
-    `turned_away` hears the status of what never became a call: no key, no such model, no JSON.
+    `planned` names the services that a deploy stops and starts just now. `turned_away` hears the status of what never
+    became a call: no key, no such model, no JSON.
     """
 
     current: Current
@@ -60,6 +61,7 @@ class Front:
     facts: Callable[[LiveUpstream], ModelFacts | None] = no_facts
     turned_away: Callable[[int], None] = _nobody_counts
     draining: bool = False
+    planned: Callable[[], tuple[str, ...]] = tuple
 
     def __post_init__(self) -> None:
         self._since = int(time.time())
@@ -155,7 +157,8 @@ class Front:
         return json_answer(model_entry(route, live, facts=self.facts, since=since, stopping=self.draining))
 
     async def _snapshot(self, visit: Visit) -> web.StreamResponse:  # noqa: ARG002 (a door's signature)
-        return web.Response(body=await self._own_snapshot.get(), content_type="application/json")
+        body = with_planned(await self._own_snapshot.get(), self.planned())
+        return web.Response(body=body, content_type="application/json")
 
     async def _not_found(self, visit: Visit) -> web.StreamResponse:
         request = visit.request

@@ -26,6 +26,8 @@ class Wish:
 
 Wishes = Mapping[str, Wish]
 _DEPLOY, _AGENT, _OPERATOR = range(3)
+PLANNED_SECONDS = 1200.0
+"""A deploy drains for 5 minutes and proves for 10, when nobody says otherwise. What is down for longer is told."""
 
 
 class NoSuchSidecar(ValueError):
@@ -67,6 +69,15 @@ def _rank(by: str) -> int:
     if by.removeprefix(AGENT).lstrip().startswith(DEPLOY):
         return _DEPLOY
     return _AGENT if by.startswith(AGENT) else _OPERATOR
+
+
+def planned(wishes: Wishes, *, now: float) -> tuple[str, ...]:
+    """The sidecars that a deploy drained lately: it is about to stop them, and starts them again."""
+    return tuple(
+        name
+        for name, wish in wishes.items()
+        if _rank(wish.by) == _DEPLOY and 0 <= now - wish.since_seconds <= PLANNED_SECONDS
+    )
 
 
 def seen(wish: Wish | None, *, in_flight: int) -> Intent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from fleet.node.gateway.intent import Wishes, apply, report, seen
+from fleet.node.gateway.intent import Wishes, apply, planned, report, seen
 from fleet.node.gateway.intent_store import IntentStore
 from fleet.node.gateway.upstreams import LiveUpstream, Upstreams
 from fleet.vocabulary.contracts.gateway_admin import IntentRequest, SidecarIntent
@@ -50,6 +50,10 @@ class Intents:
         self.follow()
         in_flight = {name: upstream.in_flight for name, upstream in self._sidecars().items()}
         return report(self._wishes, in_flight, now=self._now())
+
+    def planned(self) -> tuple[str, ...]:
+        """The sidecars that a deploy on this node stops and starts just now."""
+        return planned(self._wishes, now=self._now())
 
     def _sidecars(self) -> Mapping[str, LiveUpstream]:
         return {name: one for name, one in self._upstreams.live.items() if one.spec.kind == "sidecar"}

@@ -85,7 +85,8 @@ class _NoSnapshot(Exception):
 class NodeBook:
     """The snapshots by node. `follow` after every change of the configuration; it starts the reading too.
 
-    `now` is the wall clock, `monotonic` that of `Heard`'s `_at`.
+    `planned` names what a deploy stops and starts on this node just now; of others their gateways say so. `now` is the
+    wall clock, `monotonic` that of `Heard`'s `_at`.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class NodeBook:
         self._heard: dict[str, Heard] = {}
         self._tasks: dict[Source, asyncio.Task[None]] = {}
         self._listeners: list[Told] = []
+        self.planned: Callable[[], tuple[str, ...]] = tuple
 
     def listen(self, told: Told) -> None:
         """Call `told` after every attempt at any node, also one that brought nothing or the same sample again."""
@@ -163,7 +165,8 @@ class NodeBook:
 
     async def _from_agent(self) -> Snapshot:
         try:
-            return _snapshot(await fetch_snapshot(self._session, self._config()))
+            said = _snapshot(await fetch_snapshot(self._session, self._config()))
+            return msgspec.structs.replace(said, planned=self.planned())
         except Refused as refused:
             raise _NoSnapshot(refused.error.message, reached=True) from None
 

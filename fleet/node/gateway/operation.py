@@ -50,6 +50,7 @@ class Operation:
             more=watching.metrics,
         )
         gateway.front.open({**doors.doors(), **watching.doors()})
+        gateway.front.planned = gateway.nodebook.planned = self.intents.planned
         gateway.front.turned_away = metrics.refused_at_the_door
         gateway.upstreams.standing_changed = lambda upstream: _tell(journal, upstream)
         self._admin = AdminDoor(

@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 FRESH_SECONDS = 0.5
 
 
@@ -35,6 +37,17 @@ class OwnSnapshot:
             return body
         finally:
             self._asking = None
+
+
+def with_planned(snapshot: bytes, planned: tuple[str, ...]) -> bytes:
+    """The snapshot, which also says what a deploy stops and starts just now. One that cannot be read stays."""
+    if not planned:
+        return snapshot
+    try:
+        told = msgspec.json.decode(snapshot, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return snapshot
+    return msgspec.json.encode({**told, "planned": planned})
 
 
 def _seen(asking: asyncio.Task[bytes]) -> None:

@@ -162,7 +162,10 @@ class AgentReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One sample of a node."""
+    """One sample of a node.
+
+    `planned`: services that a deploy on the node stops and starts just now; its gateway says so, not its agent.
+    """
 
     node: str
     at_seconds: float
@@ -185,4 +188,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     panics: Panics = Panics()
     agent: AgentReading = AgentReading()
     history: HistoryReading | None = None
+    planned: tuple[str, ...] = ()
     schema: int = 1

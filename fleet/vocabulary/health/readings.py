@@ -24,10 +24,23 @@ Named = tuple[str, str, Reading]
 
 ASKED_FOR = frozenset({None, "(never exited)", "Terminated: 15", "143"})
 _IN_GOOD_ORDER = ASKED_FOR | {"0"}
+_PLANNED_CHECKS = frozenset({"service_down", "service_pended", "sidecar_dead", "sidecar_not_ready"})
+"""What says that a service is not there. One that crashes again and again is told all the same."""
 
 
 def readings_of(sample: Sample, history: History) -> Iterator[Named]:
-    """Everything the checks read of this sample. `history` is that which the sample itself is part of."""
+    """Everything the checks read of this sample. `history` is that which the sample itself is part of.
+
+    That a service is down which a deploy is stopping and starting is no reading: it counts when the deploy is over.
+    """
+    planned = frozenset(sample.snapshot.planned)
+    for check, subject, reading in _all_of(sample, history):
+        if subject in planned and check in _PLANNED_CHECKS:
+            reading = Reading(value=None, text=f"{subject}: a deploy stops and starts it")
+        yield check, subject, reading
+
+
+def _all_of(sample: Sample, history: History) -> Iterator[Named]:
     for service in sample.snapshot.services:
         yield from _service(service, sample, history)
     services = {service.name: service for service in sample.snapshot.services}

@@ -11,12 +11,18 @@ import msgspec
 import pytest
 from fake_agent import FakeAgent
 from gateway_harness import NODE_KEY, until, write_config
+from gateway_operated import Lines
 
 from fleet.errors import ConfigError
 from fleet.node.gateway.config import load
+from fleet.node.gateway.journal import Journal
+from fleet.node.gateway.metrics import Metrics
 from fleet.node.gateway.node_sources import sources
 from fleet.node.gateway.nodebook import Heard
+from fleet.node.gateway.operation import Operation
 from fleet.traffic.config import FleetWatch, Upstream, WatchedNode, Wellness
+from fleet.vocabulary.contracts.gateway_admin import DEPLOY, IntentRequest
+from fleet.vocabulary.names import Intent
 from fleet.vocabulary.secret import Secret
 
 PIN = "sha256//" + "A" * 43 + "="
@@ -47,6 +53,34 @@ async def agent() -> AsyncIterator[Callable[[str], Awaitable[FakeAgent]]]:
     yield go
     for one in started:
         await one.stop()
+
+
+async def test_what_a_deploy_stops_is_said_by_the_edge_and_by_the_gateways_own_book(
+    start: Any, node_key: str, agent: Callable[[str], Awaitable[FakeAgent]]
+) -> None:
+    def car(name: str) -> Upstream:
+        return edge("", "http://127.0.0.1:9", kind="sidecar", name=name)
+
+    own, behind = await agent("mini-1"), await agent("mini-2")
+    other = await start(car("sidecar.b"), name="edge", node="mini-2", agent_port=behind.port)
+    far = edge("mini-2", other.url, key_file=node_key)
+    gateway = await start(car("sidecar.a"), far, agent_port=own.port, wellness=OFTEN)
+    works = [
+        Operation(one.gateway, one.current, metrics=Metrics(), journal=Journal(stderr=Lines()))
+        for one in (gateway, other)
+    ]
+
+    def told() -> list[tuple[str, ...]]:
+        heard = [gateway.gateway.nodebook.heard(node) for node in ("mini-1", "mini-2")]
+        return [one.snapshot.planned if one and one.snapshot else ("nothing yet",) for one in heard]
+
+    await until(lambda: told() == [(), ()])
+    for work in works:
+        work.intents.want(IntentRequest(intent=Intent.DRAINING, by=f"{DEPLOY} r1"))
+    await until(lambda: told() == [("sidecar.a",), ("sidecar.b",)])
+    for work in works:
+        work.intents.want(IntentRequest(intent=Intent.SERVING, by=f"{DEPLOY} r1"))
+    await until(lambda: told() == [(), ()])
 
 
 def test_a_node_is_read_once_however_many_upstreams_and_lists_name_it(tmp_path: Path, node_key: str) -> None:

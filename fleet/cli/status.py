@@ -11,26 +11,16 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from fleet.cli.context import link_to, overrides_of, print_json, project_of, selected
+from fleet.cli.context import print_json
 from fleet.cli.span import Span
-from fleet.control.inventory import load_inventory
-from fleet.control.watch.backfill import Backfill
-from fleet.control.watch.book import HealthBook
-from fleet.control.watch.laptop import OwnNetwork, Wakes
-from fleet.control.watch.poll import Poller
-from fleet.control.watch.seen import SeenFiles
-from fleet.control.watch.seriesfiles import SeriesFiles
-from fleet.control.watch.token import agent_token, gateway_key
-from fleet.control.watch.viafront import DIRECT_NODES, Asker, ThroughFront
+from fleet.cli.watching import watching
+from fleet.control.watch.viafront import DIRECT_NODES
 from fleet.control.watch.view import FleetView
 from fleet.control.watch.watcher import Watcher
-from fleet.errors import UsageError
-from fleet.vocabulary.clock import SystemClock
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fleet.control.inventory import Node
 
 DIRECT = "direct"
 _EVERY_SECONDS = 5.0
@@ -69,36 +59,7 @@ def status(
     """
     if as_json and plain:
         raise click.UsageError("--json or --plain, not both")
-    project = project_of(ctx)
-    inventory = load_inventory(project, overrides=overrides_of(ctx))
-    nodes = selected(project, inventory, on)
-    if not nodes:
-        raise UsageError(f"no node fits {on!r}", hint="fleet inventory list shows the nodes")
-    link = link_to(project, inventory)
-    clock = SystemClock()
-    token_for, key_for, base = agent_token(project), gateway_key(project), project.root
-    poller: Asker = Poller(link, token_for=token_for, key_for=key_for, clock=clock, timeout_seconds=timeout, base=base)
-    if via is not None or len(nodes) > DIRECT_NODES:
-        fronts: tuple[Node, ...] = ()
-        if via != DIRECT:
-            from fleet.cli.statusfronts import fronts_to_ask
-
-            fronts = fronts_to_ask(project, inventory, via, playbook)
-        poller = ThroughFront(
-            poller, link=link, fronts=fronts, key_for=key_for, clock=clock, base=base, timeout_seconds=timeout
-        )
-    watcher = Watcher(
-        poller=poller,
-        seen=SeenFiles(project.state_dir / "seen"),
-        book=HealthBook(project.state_dir / "events"),
-        clock=clock,
-        wakes=Wakes(clock),
-        network=OwnNetwork(),
-        known=inventory.nodes,
-        nodes=nodes,
-        backfill=Backfill(SeriesFiles(project.state_dir / "series"), token_for=token_for, clock=clock),
-    )
-    try:
+    with watching(ctx, on=on, via=via, playbook=playbook, timeout_seconds=timeout) as watcher:
         if watch:
             _watch(watcher, as_json=as_json, plain=plain)
             return
@@ -106,9 +67,6 @@ def status(
         _show(view, as_json=as_json, plain=plain)
         sys.stdout.flush()
         watcher.catch_up()
-    finally:
-        poller.close()
-        link.close()
     ctx.exit(view.exit_code)
 
 

@@ -13,7 +13,7 @@ from fleet.errors import FleetError, UsageError
 from fleet.vocabulary.contracts.policy_admin import BudgetKind, BudgetLine, BudgetReport, DollarState
 from fleet.vocabulary.names import NodeName
 
-_ORDER = list(BudgetKind)
+_ORDER = tuple(BudgetKind)
 _DOLLAR_ORDER = (DollarState.NORMAL, DollarState.DOWNGRADED, DollarState.CAPPED)
 
 

@@ -190,6 +190,7 @@ def _readings(node: WatchedNode, snapshot: Snapshot | None) -> NodeRow:
         swap_used_bytes=snapshot.swap.used_bytes,
         swapout_bytes_per_second=snapshot.swap.swapout_bytes_per_second,
         boot_time_seconds=snapshot.boot_time_seconds,
+        sampled_at_seconds=snapshot.at_seconds,
         os_version=snapshot.os_version,
         chip=snapshot.chip,
     )

@@ -51,7 +51,8 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     `health` is the machine's as that sample shows it, `freshness` says how much to trust it, `problem` is the worst
     concern or why the node could not be reached, in one line. `via` is the front that said so, "" = the node itself.
     `tokens_per_second` and `in_flight` are of all its sidecars, `pace_ratio` (pace by baseline) and
-    `first_token_seconds` those of the worst of them.
+    `first_token_seconds` those of the worst of them. `sampled_at_seconds` and
+    `boot_time_seconds` are by the node's own clock.
     """
 
     node: NodeName
@@ -80,6 +81,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     swap_used_bytes: int | None = None
     swapout_bytes_per_second: float | None = None
     boot_time_seconds: float | None = None
+    sampled_at_seconds: float | None = None
     os_version: str | None = None
     chip: str | None = None
 

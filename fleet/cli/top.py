@@ -1,0 +1,40 @@
+"""`fleet top`: the fleet on one screen."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from fleet.cli.span import Span
+from fleet.cli.watching import watching
+from fleet.control.watch.viafront import DIRECT_NODES
+from fleet.errors import UsageError
+from fleet.vocabulary.clock import SystemClock
+
+
+@click.command()
+@click.option("--on", metavar="SELECTOR", help="Only these nodes: names, groups, @tags, mem_gb>=64, !not.")
+@click.option(
+    "--via",
+    metavar="FRONT|direct",
+    help=f"Ask this front for all nodes, or every node itself; above {DIRECT_NODES} nodes the fronts, when absent.",
+)
+@click.option(
+    "--playbook", default="site.yml", show_default=True, help="The playbook that says which nodes are fronts."
+)
+@click.option("--timeout", type=Span(), default="5s", show_default=True, help="How long a node may take to answer.")
+@click.pass_context
+def top(ctx: click.Context, on: str | None, via: str | None, playbook: str, timeout: float) -> None:
+    """Show every node, the sickest first, with why and what to do. `?` shows every key.
+
+    Colours follow the theme (t) and NO_COLOR; shapes and words say the same.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("fleet top needs a terminal", hint="fleet status --plain, --json or --watch is for the rest")
+    with watching(ctx, on=on, via=via, playbook=playbook, timeout_seconds=timeout) as watcher:
+        from fleet.tui.app import FleetTop
+        from fleet.tui.source import Polled
+
+        unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+        FleetTop(Polled(watcher), clock=SystemClock(), unicode=unicode).run()

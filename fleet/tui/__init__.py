@@ -1,0 +1,1 @@
+"""`fleet top`: the fleet on one screen. The only importer of Textual."""

@@ -23,6 +23,7 @@ from fleet.control.desired.states import Compiled
 from fleet.control.desired.supplies import Supplies
 from fleet.control.inventory import Inventory, Node, load_inventory
 from fleet.control.inventory.project import Project
+from fleet.control.link.ahead import Ahead
 from fleet.control.link.protocol import Link, target_of
 from fleet.control.playbook import Playbook
 from fleet.control.rollout.audit import AuditFile
@@ -92,6 +93,8 @@ class Prepared:
     action: str = "deploy"
     run_id: RunId | None = None
     """What nodes were asked as; None: of no run yet."""
+    link: Link | None = None
+    """What has begun to connect with its nodes."""
 
 
 class Deployer:
@@ -128,8 +131,11 @@ class Deployer:
         digest, content = sync_zipapp()
         sync = SyncPart(digest=digest, content=content)
         run_id = new_run_id(self._clock.now())
-        facts, lost, met = self._facts_of(nodes, inventory, sync, run_id)
+        targets = (target_of(node, base=self._project.root) for node in nodes)
+        ahead = Ahead(self._link, targets, clock=self._clock)
         with ExitStack() as unused:
+            unused.callback(ahead.close)
+            facts, lost, met = self._facts_of(nodes, inventory, sync, run_id, link=ahead)
             for one in met.values():
                 unused.callback(one.session.close)
             if len(lost) == len(nodes):
@@ -166,10 +172,18 @@ class Deployer:
                 jobs, others = held_to(wanted.saved, jobs, lost=list(lost))
                 lost |= others
             unused.pop_all()
+            ahead.keep(job.name for job in jobs)
             for name in met.keys() - {job.name for job in jobs}:
                 met[name].session.close()
         return Prepared(
-            inventory=inventory, playbook=playbook, jobs=jobs, sync=sync, lost=lost, wanted=wanted, run_id=run_id
+            inventory=inventory,
+            playbook=playbook,
+            jobs=jobs,
+            sync=sync,
+            lost=lost,
+            wanted=wanted,
+            run_id=run_id,
+            link=ahead,
         )
 
     def of_run(self, wanted: Wanted, *, failed: bool = False, resume: str | None = None) -> Wanted:
@@ -209,7 +223,7 @@ class Deployer:
         journal = Journal(run_id, clock=self._clock, show=show, path=self.runs.journal(run_id))
         return Run(
             prepared.jobs,
-            link=self._link,
+            link=prepared.link or self._link,
             sync=prepared.sync,
             journal=journal,
             facts_seen=self._facts.save,
@@ -278,7 +292,7 @@ class Deployer:
         return Recorder(record, self.runs, clock=self._clock)
 
     def _facts_of(
-        self, nodes: Sequence[Node], inventory: Inventory, sync: SyncPart, run_id: RunId
+        self, nodes: Sequence[Node], inventory: Inventory, sync: SyncPart, run_id: RunId, *, link: Link
     ) -> tuple[dict[NodeName, Facts], dict[NodeName, FleetError], dict[NodeName, Met]]:
         """The facts of all nodes that were ever seen, those of `nodes` asked for; who could not be asked, why.
 
@@ -290,7 +304,7 @@ class Deployer:
         unseen = [node for node in nodes if node.name not in facts]
 
         def ask(node: Node) -> tuple[NodeName, Met | FleetError]:
-            return node.name, self._ask_facts(node, sync, run_id)
+            return node.name, self._ask_facts(node, sync, run_id, link)
 
         asked = on_each(
             unseen,
@@ -307,8 +321,8 @@ class Deployer:
                 self._facts.save(name, answer.hello.facts)
         return facts, lost, met
 
-    def _ask_facts(self, node: Node, sync: SyncPart, run_id: RunId) -> Met:
-        session = self._link.connect(target_of(node, base=self._project.root), deadline_seconds=15.0)
+    def _ask_facts(self, node: Node, sync: SyncPart, run_id: RunId, link: Link) -> Met:
+        session = link.connect(target_of(node, base=self._project.root), deadline_seconds=15.0)
         try:
             helper = helper_argv(node.settings.layout(), sudo=node.settings.sudo)
             talk = Conversation(session, node=node.name, helper=helper, sync=sync)

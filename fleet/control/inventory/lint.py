@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
@@ -59,9 +60,15 @@ def _misspelt(variable: Written) -> Iterator[Finding]:
         return
     if canonical(name) in setting_names() or (name.startswith("ansible_") and name not in ANSIBLE_ALIASES):
         return
-    near = nearest(name, setting_names(), cutoff=0.8)
+    near = _near(name)
     if near:
         yield Finding(variable.place, "warning", f"{name} is none of fleet's variables", f"did you mean `{near}`?")
+
+
+@functools.cache
+def _near(name: str) -> str | None:
+    """The setting that it may have been meant for; every node may have a variable of that name."""
+    return nearest(name, setting_names(), cutoff=0.8)
 
 
 def _odd_number(variable: Written) -> Iterator[Finding]:

@@ -73,7 +73,7 @@ class FabricSession:
             raw = self._transport.open_session(timeout=within_seconds)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._refused("open a session", error) from None
-        rtt = time.monotonic() - begun
+        rtt = getattr(self._transport.sock, "round_trip_seconds", None) or time.monotonic() - begun
         # paramiko waits for the answer to exec without a limit; closing the channel ends that wait.
         alarm = threading.Timer(max(0.001, deadline.left_seconds), raw.close)
         alarm.daemon = True

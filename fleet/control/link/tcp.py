@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from typing import Any
 
 from fleet.control.link.deadline import Deadline
 from fleet.errors import Unreachable
@@ -16,6 +17,10 @@ _UNANSWERED_SECONDS = 60
 of an hour to be noticed in the middle of an upload."""
 _TCP_RXT_CONNDROPTIME = 0x80
 """macOS's name for it (netinet/tcp.h, seconds); Python has none."""
+
+_TCP_INFO_BYTES = 152
+"""Of Linux's struct tcp_info (linux/tcp.h), up to and with tcpi_min_rtt."""
+_NEVER = 0xFFFFFFFF
 
 FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 """ssh_config's AddressFamily; `any` and what is not known is any."""
@@ -64,6 +69,23 @@ def tune(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNANSWERED_SECONDS * 1000)
     elif sys.platform == "darwin":
         sock.setsockopt(socket.IPPROTO_TCP, _TCP_RXT_CONNDROPTIME, _UNANSWERED_SECONDS)
+
+
+def round_trip_seconds(sock: Any) -> float | None:
+    """The shortest round trip that the kernel has seen on a connection; None where it does not say (macOS, a channel).
+
+    What a program measures is mostly how busy the other side is.
+    """
+    if not isinstance(sock, socket.socket) or not sys.platform.startswith("linux"):
+        return None
+    try:
+        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    except OSError:
+        return None
+    if len(told) < _TCP_INFO_BYTES:
+        return None
+    microseconds = int.from_bytes(told[-4:], sys.byteorder)
+    return microseconds / 1e6 if 0 < microseconds < _NEVER else None
 
 
 def _cause(error: OSError) -> str:

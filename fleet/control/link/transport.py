@@ -8,6 +8,7 @@ from typing import Any
 
 import paramiko
 
+from fleet.control.link import tcp
 from fleet.control.link.deadline import Deadline
 
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
@@ -25,6 +26,11 @@ class Heard:
         self._sock = sock
         self._quick = _CAN_QUICKACK and sock.family in (socket.AF_INET, socket.AF_INET6)
         self.heard = False
+
+    @property
+    def round_trip_seconds(self) -> float | None:
+        """Of the connection below, as the kernel knows it."""
+        return tcp.round_trip_seconds(self._sock)
 
     def recv(self, limit: int) -> bytes:
         """Some bytes; none at the end."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fleet.control.rollout.nodejob import NodeResult
 from fleet.control.rollout.plan import NodePlan
-from fleet.vocabulary.contracts.audit import AuditLine, chained, parse_audit
+from fleet.vocabulary.contracts.audit import AuditLine, chained, last_line, parse_audit
 from fleet.vocabulary.contracts.codec import canonical, digest_of
 from fleet.vocabulary.contracts.events import Outcome
 from fleet.vocabulary.contracts.sync import Commit
@@ -59,12 +59,11 @@ class AuditFile:
         """Write one line, numbered and chained; it is on the disk when this returns. Raises OSError."""
         with self._alone():
             raw = self._path.read_bytes() if self._path.exists() else b""
-            lines, _ = parse_audit(raw)
-            if not lines:
-                lines = self._aside_lines()
-            linked = chained(line, lines[-1] if lines else None)
+            last = last_line(raw) or self._last_aside()
+            linked = chained(line, last)
             whole = raw.rfind(b"\n") + 1
             if whole >= _FILE_BYTES:
+                lines, _ = parse_audit(raw)
                 self._path.rename(self._aside(lines[0].seq if lines else 0))
                 whole = 0
             elif whole < len(raw):
@@ -80,9 +79,9 @@ class AuditFile:
         files = [*self._asides(), *([self._path] if self._path.exists() else [])]
         return parse_audit(b"".join(file.read_bytes() for file in files))
 
-    def _aside_lines(self) -> tuple[AuditLine, ...]:
+    def _last_aside(self) -> AuditLine | None:
         asides = self._asides()
-        return parse_audit(asides[-1].read_bytes())[0] if asides else ()
+        return last_line(asides[-1].read_bytes()) if asides else None
 
     def _asides(self) -> list[Path]:
         return sorted(self._path.parent.glob(f"{self._path.stem}-[0-9]*{self._path.suffix}"))

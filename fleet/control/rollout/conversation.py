@@ -83,7 +83,7 @@ Frame = TypeVar(
 Content = bytes | Path | FilePart | Secret
 """Where a blob's bytes are. A secret's leave the laptop in frames only."""
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 256 * 1024
 _ANSWER_SECONDS = 60.0
 _STAGE_SECONDS = 600.0
 _PROOF_SECONDS = 660.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from fleet.node.sync.machine import Machine
-from fleet.vocabulary.contracts.audit import AuditLine, chained, parse_audit
+from fleet.vocabulary.contracts.audit import AuditLine, chained, last_line, parse_audit
 from fleet.vocabulary.contracts.codec import canonical
 from fleet.vocabulary.contracts.questions import AuditLines, ReadAudit
 from fleet.vocabulary.contracts.sync import RunRequest
@@ -89,9 +89,9 @@ def left_live(machine: Machine) -> dict[str, float]:
 def _last(machine: Machine, names: list[str]) -> AuditLine | None:
     """The last line that can be read: the newest file may hold none yet."""
     for name in reversed(names):
-        lines, _ = parse_audit(machine.disk.read(f"{_folder(machine)}/{name}") or b"")
-        if lines:
-            return lines[-1]
+        line = last_line(machine.disk.read(f"{_folder(machine)}/{name}") or b"")
+        if line is not None:
+            return line
     return None
 
 

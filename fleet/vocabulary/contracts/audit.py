@@ -62,6 +62,16 @@ def parse_audit(raw: bytes) -> tuple[tuple[AuditLine, ...], str | None]:
     return tuple(lines), broken or broken_chain(lines)
 
 
+def last_line(raw: bytes) -> AuditLine | None:
+    """The last readable line of a file, as `parse_audit` reads it: what the next one is chained to."""
+    for text in reversed(raw.split(b"\n")[:-1]):
+        try:
+            return decode(text, AuditLine)
+        except ContractError:
+            continue
+    return None
+
+
 def broken_chain(lines: Sequence[AuditLine]) -> str | None:
     """Where the chain does not hold; None when it does. The first line may stand on lines that were rotated away."""
     previous = BEGINNING if lines and lines[0].seq == 1 else None

@@ -35,11 +35,11 @@ def test_a_node_that_was_never_seen_and_is_down_does_not_keep_the_others(tmp_pat
     clock = FakeClock(datetime(2026, 11, 22, tzinfo=UTC))
     deployer = Deployer(project, link=link, cache=Cache(tmp_path / "cache"), clock=clock, notify=print)
     run_id = RunId("r1")
-    facts, lost, met = deployer._facts_of(tuple(INVENTORY.nodes.values()), INVENTORY, SYNC, run_id)
+    facts, lost, met = deployer._facts_of(tuple(INVENTORY.nodes.values()), INVENTORY, SYNC, run_id, link=link)
     assert facts == {"mini-1": sync.Facts(chip="M4")}
     assert {name: type(error) for name, error in lost.items()} == {"mini-2": Unreachable}
     assert {name: one.run_id for name, one in met.items()} == {"mini-1": run_id}  # who was asked still listens
-    again, _, met = deployer._facts_of([INVENTORY.node("mini-1")], INVENTORY, SYNC, run_id)
+    again, _, met = deployer._facts_of([INVENTORY.node("mini-1")], INVENTORY, SYNC, run_id, link=link)
     assert (again, met) == (facts, {})  # remembered: nobody was asked
 
 

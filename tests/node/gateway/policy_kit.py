@@ -151,51 +151,69 @@ class Policed:
         )
 
 
-async def begin(
-    stack: AsyncExitStack,
+Upstreams = Callable[[SimulatedOpenRouter, SimulatedMlx], tuple[Upstream, ...]]
+
+
+def usual(openrouter: SimulatedOpenRouter, mlx: SimulatedMlx) -> tuple[Upstream, ...]:
+    """What the routes here name."""
+    return (
+        api(openrouter, "flash", "sim/echo-small"),
+        api(openrouter, "large", "sim/echo-large", LARGE),
+        api(openrouter, "owl", "sim/owl-alpha", FREE),
+        own(mlx),
+    )
+
+
+def write_front(
     folder: Path,
+    openrouter: SimulatedOpenRouter,
+    mlx: SimulatedMlx,
     *,
     policy: Policy | None = None,
     routes: tuple[Route, ...] = ROUTES,
     keys: tuple[HashedKey, ...] = (ANN, GRAY, ONCALL),
-    openrouter: SimulatedOpenRouter | None = None,
-    mlx: SimulatedMlx | None = None,
-    upstreams: Callable[[SimulatedOpenRouter, SimulatedMlx], tuple[Upstream, ...]] | None = None,
-    wall: Callable[[], int] = wall_milliseconds,
+    upstreams: Upstreams = usual,
     name: str = "front-1",
     **changes: Any,
-) -> Policed:
-    """Start a front in `folder`; what it needs is started with it, where it is not given."""
-    openrouter = openrouter if openrouter is not None else await stack.enter_async_context(SimulatedOpenRouter())
-    mlx = mlx if mlx is not None else await stack.enter_async_context(SimulatedMlx())
-    made = upstreams or (
-        lambda some, mine: (
-            api(some, "flash", "sim/echo-small"),
-            api(some, "large", "sim/echo-large", LARGE),
-            api(some, "owl", "sim/owl-alpha", FREE),
-            own(mine),
-        )
-    )
-    (folder / f"{name}.key").write_text(OPENROUTER_KEY)
-    (folder / f"{name}.key").chmod(0o600)
+) -> Path:
+    """The configuration of a front in `folder`, with all that it refers to."""
+    secret, ring = folder / f"{name}.key", folder / f"{name}.keys.json"
+    secret.write_text(OPENROUTER_KEY)
+    secret.chmod(0o600)
+    ring.write_bytes(msgspec.json.encode(KeyRing(keys=keys)))
     specs = tuple(
-        msgspec.structs.replace(one, key_file=str(folder / f"{name}.key")) if one.kind == "api" else one
-        for one in made(openrouter, mlx)
+        msgspec.structs.replace(one, key_file=str(secret)) if one.kind == "api" else one
+        for one in upstreams(openrouter, mlx)
     )
-    (folder / f"{name}.keys.json").write_bytes(msgspec.json.encode(KeyRing(keys=keys)))
     values: dict[str, Any] = {
         "node": name,
         "role": GatewayRole.FRONT,
         "listen": Listen(host="127.0.0.1", port=1),
-        "keys_file": str(folder / f"{name}.keys.json"),
+        "keys_file": str(ring),
         "upstreams": specs,
         "routes": routes,
         "timeouts": QUICK,
         "probing": PROBING,
         "policy": policy or Policy(ledger_file=str(folder / f"{name}.ledger"), dollar=TERMS),
     }
-    config_file = folder / f"{name}.json"
-    config_file.write_bytes(msgspec.json.encode(GatewayConfig(**{**values, **changes})))
+    path = folder / f"{name}.json"
+    path.write_bytes(msgspec.json.encode(GatewayConfig(**{**values, **changes})))
+    return path
+
+
+async def begin(
+    stack: AsyncExitStack,
+    folder: Path,
+    *,
+    openrouter: SimulatedOpenRouter | None = None,
+    mlx: SimulatedMlx | None = None,
+    wall: Callable[[], int] = wall_milliseconds,
+    **changes: Any,
+) -> Policed:
+    """Start a front in `folder`; what it needs is started with it, where it is not given."""
+    openrouter = openrouter if openrouter is not None else await stack.enter_async_context(SimulatedOpenRouter())
+    mlx = mlx if mlx is not None else await stack.enter_async_context(SimulatedMlx())
+    config_file = write_front(folder, openrouter, mlx, **changes)
     current = Current(config_file)
     books = Books()
     session = await stack.enter_async_context(new_session())

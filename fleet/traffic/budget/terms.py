@@ -79,8 +79,7 @@ class TermsHistory:
     @classmethod
     def of(cls, notes: Iterable[Note], current: Terms) -> TermsHistory:
         """From the ledger's notes in any order, then `current` if it says something new. Odd notes are passed over."""
-        found = {terms.since: terms for note in notes if (terms := _read(note)) is not None}
-        history = [found[since] for since in sorted(found) if since <= current.since]
+        history = [terms for terms in terms_of(notes) if terms.since <= current.since]
         if not history or not history[-1].same_as(current):
             history.append(current)
         return cls(tuple(history))
@@ -93,6 +92,12 @@ class TermsHistory:
     def at(self, at_milliseconds: int) -> Terms:
         """What was in force at an instant; before all terms, the first."""
         return self.all[max(bisect_right(self.all, at_milliseconds, key=lambda terms: terms.since) - 1, 0)]
+
+
+def terms_of(notes: Iterable[Note]) -> tuple[Terms, ...]:
+    """What the notes of a ledger say, the oldest first."""
+    found = {terms.since: terms for note in notes if (terms := _read(note)) is not None}
+    return tuple(found[since] for since in sorted(found))
 
 
 def _read(note: Note) -> Terms | None:

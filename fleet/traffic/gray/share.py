@@ -16,7 +16,7 @@ class Share:
 
     @classmethod
     def parse(cls, text: str) -> Share:
-        """`"0.10"` is 1 of 10. Raises NotExact: for a float, below 0, above 1, more than 12 digits."""
+        """`"0.10"` is 1 of 10. Raises NotExact: for a float, below 0, above 1, more than 12 digits after the point."""
         value = exact(text, most=1)
         return cls(value.numerator, value.denominator)
 

@@ -6,6 +6,13 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, and nothing else. CI tries the same examples every time.
+settings.register_profile(
+    "fleet", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("FLEET_CI"))
+)
+settings.load_profile("fleet")
 
 MAC_SUITE = "tests/mac"
 LONG_STORIES = ("tests/integration", "tests/clients", "tests/control/actions/test_doctor_on")

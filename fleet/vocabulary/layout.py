@@ -47,6 +47,7 @@ _MACOS_COMMANDS = {
     "date": "/bin/date",
     "netstat": "/usr/sbin/netstat",
     "defaults": "/usr/bin/defaults",
+    "diskutil": "/usr/sbin/diskutil",
     "socketfilterfw": "/usr/libexec/ApplicationFirewall/socketfilterfw",
 }
 
@@ -61,7 +62,8 @@ class NodeLayout:
     """Paths, owners and command names of one node.
 
     `owner`/`group` run the services and own what they write; `admin`/`admin_group` own everything else.
-    `commands` overrides the absolute path of a macOS command by its name.
+    `commands` overrides the absolute path of a macOS command by its name. `models_volume` is the UUID of a volume that
+    is mounted at ROOT/models: then blobs land there, too, in `.blobs`.
     """
 
     root: str = "/opt/fleet"
@@ -75,6 +77,7 @@ class NodeLayout:
     daemons_dir: str = "/Library/LaunchDaemons"
     sudoers_dir: str = "/etc/sudoers.d"
     commands: dict[str, str] = field(default_factory=dict)
+    models_volume: str | None = None
 
     def command(self, name: str) -> str:
         """The absolute path of a macOS command. Raises KeyError for one that fleet does not call."""
@@ -137,7 +140,12 @@ class NodeLayout:
 
     def blob(self, digest: str) -> str:
         """A blob on its way in; `.part` while incomplete."""
-        return f"{self.root}/blobs/{digest}"
+        return f"{self.landing}/{digest}"
+
+    @property
+    def landing(self) -> str:
+        """The folder of blobs on their way in: on the volume of the models, where there is one."""
+        return f"{self.root}/blobs" if self.models_volume is None else f"{self.root}/models/.blobs"
 
     def etc(self, name: str) -> str:
         """A configuration file at a fixed path."""

@@ -48,13 +48,14 @@ def a_model(room: SshdRoom, name: str, size_bytes: int, *, content: bytes = b"")
 
 
 def tree_bytes(process: psutil.Process) -> int:
-    """The memory of a process and everything below it, what they share counted once for each."""
+    """The memory of a process and everything below it; what several share is counted once, or not at all."""
     total = 0
     for one in (process, *process.children(recursive=True)):
         try:
-            total += one.memory_info().rss
-        except psutil.NoSuchProcess:
+            memory = one.memory_full_info()
+        except psutil.Error:
             continue
+        total += getattr(memory, "pss", memory.uss)
     return total
 
 

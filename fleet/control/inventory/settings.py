@@ -15,6 +15,7 @@ from fleet.control.inventory.watching import HealthRoutingSetting, PowerHookSett
 from fleet.vocabulary.layout import NodeLayout
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
+VolumeUuid = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")]
 
 ANSIBLE_ALIASES = {
     "ansible_host": "address",
@@ -189,6 +190,10 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         int, Meta(ge=1, le=99, description="How many logs that were put aside are kept of each service.")
     ] = 4
 
+    models_volume: Annotated[
+        VolumeUuid | None,
+        Meta(description="UUID of the volume that is mounted at ROOT/models: adopt again after a change."),
+    ] = None
     peer_weights: Annotated[
         bool, Meta(description="Whether the node takes weights from other nodes of a run, and gives them to those.")
     ] = True
@@ -231,6 +236,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             daemons_dir=self.daemons_dir,
             sudoers_dir=self.sudoers_dir,
             commands=dict(self.commands),
+            models_volume=self.models_volume,
         )
 
 

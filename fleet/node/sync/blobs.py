@@ -51,7 +51,6 @@ class Blobs:
     def needed_bytes(self, missing: tuple[Missing, ...]) -> int:
         """What a run writes: the rest of the blobs, archives once more unpacked (with bytecode), files once more."""
         wanted = self.wanted()
-        transfer = sum(wanted[part.digest].size - part.offset for part in missing)
         unpacked = sum(
             2 * item.archive.size
             for item in self.state.items
@@ -60,19 +59,28 @@ class Blobs:
         copies = sum(
             item.blob.size for item in self.state.items if isinstance(item, File) and item.blob.digest in wanted
         )
-        return transfer + unpacked + copies + _MANY_FILES_BYTES * len(wanted)
+        return self._transfer(missing) + unpacked + copies + _MANY_FILES_BYTES * len(wanted)
+
+    def _transfer(self, missing: tuple[Missing, ...]) -> int:
+        wanted = self.wanted()
+        return sum(wanted[part.digest].size - part.offset for part in missing)
 
     def require_space(self, missing: tuple[Missing, ...]) -> None:
         """Raise Problem `space` when the volume has not enough left."""
-        free = self.machine.disk.free_bytes(self.machine.layout.root)
-        needed = self.needed_bytes(missing)
-        if needed and free is not None and free < needed + _RESERVE_BYTES:
-            raise Problem(
-                f"not enough space below {self.machine.layout.root}",
-                code="space",
-                detail=f"{needed} bytes are needed, and {_RESERVE_BYTES} must stay free; {free} are free",
-                hint="free some space on the node: old models are below models/",
-            )
+        layout, needed = self.machine.layout, self.needed_bytes(missing)
+        places = {layout.root: needed}
+        if layout.models_volume is not None:
+            transfer = self._transfer(missing)
+            places = {layout.root: needed - transfer, f"{layout.root}/models": transfer}
+        for place, wanted in places.items():
+            free = self.machine.disk.free_bytes(place)
+            if wanted and free is not None and free < wanted + _RESERVE_BYTES:
+                raise Problem(
+                    f"not enough space below {place}",
+                    code="space",
+                    detail=f"{wanted} bytes are needed, and {_RESERVE_BYTES} must stay free; {free} are free",
+                    hint="free some space on the node: old models are below models/",
+                )
 
     def receive(self, part: BlobPart, source: BinaryIO) -> None:
         """Take the bytes of a part. What came is kept when the connection dies. Raises Problem, EOFError."""
@@ -109,6 +117,12 @@ class Blobs:
         """Where a blob grows."""
         return f"{self.machine.layout.blob(blob.hex)}.part"
 
+    @property
+    def volume(self) -> str:
+        """A folder of the volume that blobs land on."""
+        layout = self.machine.layout
+        return layout.root if layout.models_volume is None else f"{layout.root}/models"
+
     def drop(self, blob: Blob) -> None:
         """Forget what came of a blob."""
         self.machine.disk.remove(self.part(blob))
@@ -126,7 +140,7 @@ class Blobs:
             return True
         size = self.machine.disk.stat(self.part(blob)).size
         if size is None and blob.size == 0:
-            self.machine.disk.directory(f"{self.machine.layout.root}/blobs", mode=0o700)
+            self.machine.disk.directory(self.machine.layout.landing, mode=0o700)
             self.machine.disk.write(self.part(blob), b"", mode=0o600)
             size = 0
         if size is None or size < blob.size:

@@ -280,8 +280,15 @@ class Disk:
         os.truncate(path, size)
 
     def rename(self, path: str, target: str) -> None:
-        """Give a file or directory another name, in one go."""
-        os.rename(path, target)  # noqa: PTH104 (never replaces a directory that holds something)
+        """Give a file or directory another name, in one go. A file that goes to another volume is copied there."""
+        try:
+            os.rename(path, target)  # noqa: PTH104 (never replaces a directory that holds something)
+        except OSError as error:
+            info = self.stat(path)
+            if error.errno != errno.EXDEV or info.kind != "file" or info.mode is None:
+                raise
+            self.copy(path, target, mode=info.mode)
+            self.remove(path)
         self.settle(target.rpartition("/")[0] or "/")
 
     def symlink(self, target: str, path: str) -> None:

@@ -15,7 +15,7 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -76,22 +76,21 @@ class Shelf:
         return None
 
 
-@dataclass(kw_only=True)
 class Giver:
     """Serves a shelf. Use as a context manager: leaving it cuts everybody off."""
 
-    shelf: Shelf
-    wish: Give
-    context: ssl.SSLContext
-    throttle: Throttle
-    _listener: socket.socket = field(init=False)
-    _open: set[socket.socket] = field(init=False, default_factory=set)
-    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
-    _takers: int = field(init=False, default=0)
-    _over: bool = field(init=False, default=False)
+    def __init__(self, *, shelf: Shelf, wish: Give, context: ssl.SSLContext, throttle: Throttle) -> None:
+        self._shelf = shelf
+        self._wish = wish
+        self._context = context
+        self._throttle = throttle
+        self._listener = _listen(wish.host)
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._takers = 0
+        self._over = False
 
     def __enter__(self) -> Giver:
-        self._listener = _listen(self.wish.host)
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -117,7 +116,7 @@ class Giver:
                     return
                 continue
             with self._lock:
-                if self._over or len(self._open) >= self.wish.most_takers + _STRANGERS:
+                if self._over or len(self._open) >= self._wish.most_takers + _STRANGERS:
                     taker.close()
                     continue
                 self._open.add(taker)
@@ -127,7 +126,7 @@ class Giver:
         """One connection to its end, in a thread of its own."""
         try:
             taker.settimeout(_WAIT_SECONDS)
-            line = self.context.wrap_socket(taker, server_side=True, do_handshake_on_connect=False)
+            line = self._context.wrap_socket(taker, server_side=True, do_handshake_on_connect=False)
         except OSError:
             self._forget(taker)
             return
@@ -158,11 +157,11 @@ class Giver:
     def _asked(self, line: ssl.SSLSocket) -> re.Match[bytes] | None:
         """A question of somebody who knows the token; None at the end, and for anybody else."""
         asked = _ASKED.fullmatch(_read_line(line))
-        return asked if asked and hmac.compare_digest(asked[1], self.wish.token.encode()) else None
+        return asked if asked and hmac.compare_digest(asked[1], self._wish.token.encode()) else None
 
     def _answer(self, line: ssl.SSLSocket, *, digest: str, offset: int) -> bool:
         """Send the rest of a blob; whether another question may follow."""
-        found = self.shelf.open(digest)
+        found = self._shelf.open(digest)
         if found is None:
             line.sendall(b"NO it is not here\n")
             return True
@@ -175,7 +174,7 @@ class Giver:
                 block = file.read(min(left, _CHUNK_BYTES))
                 if not block:
                     return False
-                self.throttle.take(len(block))
+                self._throttle.take(len(block))
                 line.sendall(block)
                 left -= len(block)
         return True
@@ -189,7 +188,7 @@ class Giver:
     def _place(self) -> Iterator[bool]:
         """Whether there is room for one more, held meanwhile."""
         with self._lock:
-            free = self._takers < self.wish.most_takers
+            free = self._takers < self._wish.most_takers
             self._takers += free
         try:
             yield free

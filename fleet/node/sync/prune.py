@@ -28,6 +28,7 @@ _OURS = {
     "models": ("tree", r".+@[0-9a-f]{16}"),
     "files": ("content", rf"{_DIGEST}"),
     "blobs": ("blob", rf"{_DIGEST}(\.part)?"),
+    "models/.blobs": ("blob", rf"{_DIGEST}(\.part)?"),
     "runs": ("run", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
     "sync": ("sync", rf"{_DIGEST}\.(pyz|[a-z0-9-]+\.zip(\.[0-9]+)?)"),
     "state/bad": ("mark", rf"{_DIGEST}"),

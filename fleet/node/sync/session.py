@@ -183,9 +183,10 @@ class Session:
         from fleet.node.sync.stow import stow, stowage
 
         state = stowage(self.machine, wish)
+        self._require_volume()
         blobs, roomy = Blobs(machine=self.machine, state=state), False
         missing = blobs.missing()
-        free = self.machine.disk.free_bytes(self.machine.layout.root)
+        free = self.machine.disk.free_bytes(blobs.volume)
         self.wire.send(Stowing(missing=missing, needed_bytes=blobs.needed_bytes(missing), free_bytes=free))
         while not isinstance(frame := self.wire.receive(), Bye | None):
             if isinstance(frame, Still):
@@ -208,6 +209,7 @@ class Session:
         from fleet.node.sync.stow import stowage
 
         stowage(self.machine, Stow(trees=wish.trees))  # weights and nothing else
+        self._require_volume()
         with giving(self.machine, wish) as door:
             self.wire.expect_more_within(wish.seconds, watcher=Heeding())
             self.wire.send(door)
@@ -216,8 +218,16 @@ class Session:
             if not isinstance(frame, Bye | None):
                 raise Problem(f"{frame.kind} has no place in giving", code="protocol")
 
+    def _require_volume(self) -> None:
+        """The models' volume is there, where the node has one. Raises Problem."""
+        if self.machine.layout.models_volume is not None:
+            from fleet.node.sync.volume import require_models_volume
+
+            require_models_volume(self.machine)
+
     def _plan(self, state: DesiredState, *, contents: bool) -> None:
         check_state(self.machine, state)
+        self._require_volume()
         if self.state_id not in ("-", state.state_id):
             raise Problem("the desired state is not the one that was announced", code="protocol")
         current = releases.current_id(self.machine)

@@ -36,6 +36,7 @@ from fleet.vocabulary.contracts.gateway_admin import (
     NodeIntent,
     RouteReports,
 )
+from fleet.vocabulary.contracts.ledger_admin import LedgerQuery, LedgerReport
 from fleet.vocabulary.contracts.policy_admin import (
     BudgetReport,
     GrayReports,
@@ -150,6 +151,10 @@ class AdminDoor:
         """The incidents; with a wish: open or close one."""
         path = "/admin/incidents"
         return self._get(path, Incidents) if asked is None else self._post(path, asked, Incidents)
+
+    def ledger(self, asked: LedgerQuery) -> LedgerReport:
+        """Sums over the ledger."""
+        return self._post("/admin/ledger", asked, LedgerReport)
 
     def _get(self, path: str, kind: type[T]) -> T:
         return self._answer(lambda: http.get(*self._way(path), headers=self._headers, timeout=self._timeout), kind)

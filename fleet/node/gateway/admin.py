@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -71,7 +71,8 @@ class Door(Protocol):
 class AdminDoor:
     """The handlers. `routes`, `explain` and `nodes` are asked anew each time; `explain` may raise Refused.
 
-    `nodes` is what a front hears of all nodes. `door` takes new requests or turns them away.
+    `nodes` is what a front hears of all nodes. `door` takes new requests or turns them away. `more` open doors of their
+    own, behind the same check of host and key.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class AdminDoor:
         explain: Callable[[ExplainRequest], Explanation],
         door: Door | None = None,
         nodes: Callable[[], NodeWords] | None = None,
+        more: Sequence[Callable[[web.Application], None]] = (),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._current = current
@@ -98,6 +100,7 @@ class AdminDoor:
         self._door = door
         self._reopens: asyncio.TimerHandle | None = None
         self._words = nodes
+        self._more = more
         self._now = now
 
     def application(self) -> web.Application:
@@ -113,6 +116,8 @@ class AdminDoor:
         app.router.add_post("/admin/door", self._open_or_close)
         app.router.add_get("/admin/pace", self._pace)
         app.router.add_get("/admin/nodes", self._nodes)
+        for open_doors in self._more:
+            open_doors(app)
         return app
 
     @web.middleware

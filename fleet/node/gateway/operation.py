@@ -11,6 +11,7 @@ from aiohttp import web
 
 from fleet.node.gateway.admin import AdminDoor
 from fleet.node.gateway.admin_explain import Explainer
+from fleet.node.gateway.admin_ledger import LedgerDoors
 from fleet.node.gateway.admin_reports import route_reports
 from fleet.node.gateway.frontwatch.doors import WatchDoors
 from fleet.node.gateway.frontwatch.watch import FrontWatch
@@ -63,6 +64,7 @@ class Operation:
             explain=Explainer(lambda: current.loaded, gateway.upstreams).explain,
             door=gateway.front,
             nodes=self._watch.words,
+            more=(LedgerDoors(current).open,),
         )
 
     def follow(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from fleet.cli.budgetview import MonthEnd, budget_lines, budget_screen
+from fleet.cli.budgetview import budget_lines, budget_screen
 from fleet.cli.context import print_json
 from fleet.cli.doors import doors, json_option, plain_option, playbook_option, show, tell_problems, unicode_of
 from fleet.control.actions.budget import Budget, budget_of
@@ -38,13 +38,12 @@ def budget(ctx: click.Context, every: bool, as_json: bool, plain: bool, playbook
 
 
 def _show(now: Budget, *, every: bool, as_json: bool, plain: bool) -> None:
-    month_end: MonthEnd = {}
     if as_json:
         print_json(msgspec.to_builtins(now))
     elif plain:
-        click.echo("\n".join(budget_lines(now, every=every, month_end=month_end)))
+        click.echo("\n".join(budget_lines(now, every=every)))
     else:
         from rich.console import Console
 
         console = Console()
-        show(budget_screen(now, unicode=unicode_of(console), every=every, month_end=month_end), console)
+        show(budget_screen(now, unicode=unicode_of(console), every=every), console)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.control.actions.budget import Budget
+from fleet.traffic.budget.projection import Projection
 from fleet.vocabulary.contracts.policy_admin import BudgetKind, BudgetLine, DollarState
 from fleet.vocabulary.money import PICO_PER_USD, shown, usd
 
@@ -27,8 +28,6 @@ _DOLLAR = {
     DollarState.CAPPED: ("capped", "bold red"),
 }
 _ALWAYS = (BudgetKind.FLEET, BudgetKind.TRACK, BudgetKind.TEAM)
-
-MonthEnd = Mapping[tuple[BudgetKind, str], str]
 
 
 def used_ratio(line: BudgetLine) -> float | None:
@@ -56,7 +55,7 @@ def shown_lines(budget: Budget, *, every: bool) -> Iterator[BudgetLine]:
             yield line
 
 
-def budget_screen(budget: Budget, *, unicode: bool, every: bool, month_end: MonthEnd) -> RenderableType:
+def budget_screen(budget: Budget, *, unicode: bool, every: bool) -> RenderableType:
     """Head, table, and what to know below it."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim", expand=False)
     for name, justify in (
@@ -65,19 +64,20 @@ def budget_screen(budget: Budget, *, unicode: bool, every: bool, month_end: Mont
     ):  # fmt: skip
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for line in shown_lines(budget, every=every):
-        table.add_row(*_cells(line, unicode=unicode, month_end=month_end.get((line.kind, line.name), "")))
+        table.add_row(*_cells(line, unicode=unicode, month_end=_end(budget.month_end(line))))
     return Group(_head(budget), table, *(Text(note) for note in notes(budget)))
 
 
-def budget_lines(budget: Budget, *, every: bool, month_end: MonthEnd) -> Iterator[str]:
+def budget_lines(budget: Budget, *, every: bool) -> Iterator[str]:
     """One fact per line: kind, name, state, spent, held, cap in USD, tokens, cap of tokens, requests, month end."""
     for line in shown_lines(budget, every=every):
         cap = "-" if line.cap_pico is None else shown(line.cap_pico)
         tokens = "-" if line.cap_tokens is None else str(line.cap_tokens)
-        end = month_end.get((line.kind, line.name), "") or "-"
+        end = _end(budget.month_end(line)) or "-"
+        requests = "-" if line.requests is None else str(line.requests)
         yield (
             f"{line.kind} {line.name} {state_of(line).lower() or '-'} {shown(line.spent_pico)} "
-            f"{shown(line.reserved_pico)} {cap} {line.tokens} {tokens} {line.requests} {end}"
+            f"{shown(line.reserved_pico)} {cap} {line.tokens} {tokens} {requests} {end}"
         )
     yield from notes(budget)
 
@@ -125,7 +125,7 @@ def _cells(line: BudgetLine, *, unicode: bool, month_end: str) -> list[Text]:
         Text(cap, style="" if line.cap_pico is not None else "dim"),
         _bar(used_ratio(line), state, style, unicode=unicode),
         Text(tokens),
-        Text(f"{line.requests:,}"),
+        Text("-" if line.requests is None else f"{line.requests:,}"),
         Text(month_end or "-", style="" if month_end else "dim"),
     ]
 
@@ -133,6 +133,13 @@ def _cells(line: BudgetLine, *, unicode: bool, month_end: str) -> list[Text]:
 def _cents(pico: int) -> str:
     """USD in whole cents; what is less than one is not told as none."""
     return "<0.01" if 0 < pico < PICO_PER_USD // 100 else f"{usd(pico):,.2f}"
+
+
+def _end(found: Projection | None) -> str:
+    """Four of five months end within it."""
+    if found is None:
+        return ""
+    return f"{found.low / PICO_PER_USD:,.0f}-{found.high / PICO_PER_USD:,.0f}"
 
 
 def _count(number: int) -> str:

@@ -47,7 +47,7 @@ def report(**changes: object) -> BudgetReport:
 def text_of(found: BudgetReport, *, every: bool = False, unicode: bool = True) -> str:
     console = Console(width=120, no_color=True)
     with console.capture() as capture:
-        console.print(budget_screen(summed([found]), unicode=unicode, every=every, month_end={}))
+        console.print(budget_screen(summed([found]), unicode=unicode, every=every))
     return capture.get()
 
 
@@ -88,8 +88,8 @@ def test_what_the_sums_do_not_say_is_below_them() -> None:
 
 
 def test_plain_lines_have_all_columns_without_blanks_in_them() -> None:
-    lines = list(budget_lines(summed([report()]), every=True, month_end={}))
-    assert lines[0] == "fleet fleet ok 612.00 0.2000 1200.00 0 - 0 -"
+    lines = list(budget_lines(summed([report()]), every=True))
+    assert lines[0] == "fleet fleet ok 612.00 0.2000 1200.00 0 - - -"
     assert all(len(line.split()) == 10 for line in lines)
 
 
@@ -136,3 +136,11 @@ def test_an_incident_is_told_once_with_the_fronts_where_it_is_open() -> None:
     assert (first.name, first.open_at, first.known_at, first.spent_pico) == ("INC-7", ("f1",), ("f1", "f2"), 7)
     assert first.closed_seconds is None
     assert (second.name, second.open_at) == ("INC-1", ())
+
+
+def test_the_end_of_the_month_is_an_interval_once_enough_days_are_over() -> None:
+    days = (USD,) * 16
+    lines = list(budget_lines(summed([report(days_pico=days, today=16)]), every=True))
+    assert lines[0].endswith(" 30-30")
+    early = list(budget_lines(summed([report(days_pico=days[:3], today=3)]), every=True))
+    assert early[0].endswith(" -")

@@ -10,8 +10,9 @@ import msgspec
 
 from fleet.control.actions.gateways import GatewayNode, Gateways, answered, problems
 from fleet.errors import FleetError, UsageError
+from fleet.traffic.budget.projection import Projection, projection
 from fleet.vocabulary.contracts.policy_admin import BudgetKind, BudgetLine, BudgetReport, DollarState
-from fleet.vocabulary.names import NodeName
+from fleet.vocabulary.names import NodeName, Track
 
 _ORDER = tuple(BudgetKind)
 _DOLLAR_ORDER = (DollarState.NORMAL, DollarState.DOWNGRADED, DollarState.CAPPED)
@@ -34,7 +35,8 @@ class FrontState:
 class Budget:
     """The month of the whole fleet, as far as its fronts answered. Amounts are pico-dollars.
 
-    `days_pico`: what was spent on each day so far, the first first. `warnings` are for whoever wrote the inventory.
+    `days_pico`: what each day of the month cost so far, the first first; `today` is the number of the running one.
+    `warnings` are for whoever wrote the inventory.
     """
 
     month: str
@@ -43,7 +45,9 @@ class Budget:
     begins_seconds: float
     ends_seconds: float
     lines: tuple[BudgetLine, ...]
+    today: int
     days_pico: tuple[int, ...]
+    track_days_pico: Mapping[Track, tuple[int, ...]]
     fronts: tuple[FrontState, ...]
     warnings: tuple[str, ...] = ()
 
@@ -52,6 +56,14 @@ class Budget:
         """The worst state of the dollar track at any front; None where nobody has one."""
         found = [front.dollar for front in self.fronts if front.dollar is not None]
         return max(found, key=_DOLLAR_ORDER.index, default=None)
+
+    def month_end(self, line: BudgetLine) -> Projection | None:
+        """Where the fleet or a track will be when the month ends; None for others, and while it is too early."""
+        if line.kind is BudgetKind.FLEET:
+            return projection(self.days_pico, self.today)
+        if line.kind is BudgetKind.TRACK and line.name in tuple(Track):
+            return projection(self.track_days_pico.get(Track(line.name), ()), self.today)
+        return None
 
     def line(self, kind: BudgetKind, name: str) -> BudgetLine | None:
         """One line."""
@@ -88,7 +100,13 @@ def summed(reports: Iterable[BudgetReport]) -> Budget:
         begins_seconds=newest.month_begins_seconds,
         ends_seconds=newest.month_ends_seconds,
         lines=tuple(sorted(lines.values(), key=lambda line: (_ORDER.index(line.kind), -line.spent_pico, line.name))),
+        today=max(report.today for report in now),
         days_pico=_days([report.days_pico for report in now]),
+        track_days_pico={
+            track: _days([report.track_days_pico.get(track, ()) for report in now])
+            for track in Track
+            if any(track in report.track_days_pico for report in now)
+        },
         fronts=tuple(_front(report) for report in now),
         warnings=tuple(dict.fromkeys([*warnings, *_shares(now)])),
     )
@@ -116,10 +134,14 @@ def _added(one: BudgetLine | None, other: BudgetLine, warnings: list[str]) -> Bu
         spent_pico=one.spent_pico + other.spent_pico,
         reserved_pico=one.reserved_pico + other.reserved_pico,
         tokens=one.tokens + other.tokens,
-        requests=one.requests + other.requests,
+        requests=_both(one.requests, other.requests),
         cap_pico=_least(one.cap_pico, other.cap_pico),
         cap_tokens=_least(one.cap_tokens, other.cap_tokens),
     )
+
+
+def _both(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
 
 
 def _least(one: int | None, other: int | None) -> int | None:

@@ -9,11 +9,9 @@ from fractions import Fraction
 from fleet.control.actions.gateways import GatewayNode, Gateways, answered, problems
 from fleet.control.inventory.nearest import did_you_mean
 from fleet.errors import FleetError, UsageError
+from fleet.traffic.gray.observed import wilson
 from fleet.vocabulary.contracts.policy_admin import GrayReport, GrayReports, GrayRequest, GrayState
 from fleet.vocabulary.names import NodeName
-
-_Z = 1.959964
-"""Of the normal distribution, for an interval of 95 %."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +60,6 @@ class Pool:
         """The worst of the fronts."""
         order = list(GrayState)
         return max((one.state for one in self.fronts.values()), key=order.index)
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float] | None:
-    """Wilson's interval for a share, 95 %; None of no trials."""
-    if trials <= 0:
-        return None
-    share, square = successes / trials, _Z * _Z
-    middle = share + square / (2 * trials)
-    half = _Z * ((share * (1 - share) + square / (4 * trials)) / trials) ** 0.5
-    whole = 1 + square / trials
-    return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
 
 
 def pools_of(reports: Iterable[GrayReports]) -> tuple[Pool, ...]:

@@ -44,7 +44,7 @@ class BudgetLine(msgspec.Struct, frozen=True, kw_only=True):
     spent_pico: int = 0
     reserved_pico: int = 0
     tokens: int = 0
-    requests: int = 0
+    requests: int | None = None
     cap_pico: int | None = None
     cap_tokens: int | None = None
 
@@ -52,7 +52,8 @@ class BudgetLine(msgspec.Struct, frozen=True, kw_only=True):
 class BudgetReport(msgspec.Struct, frozen=True, kw_only=True):
     """The month so far. `ledger_problem` "" = paid routes are open. `unsettled`: attempts whose cost is not known yet.
 
-    `days_pico`: what was spent on each day of the month so far, the first first, for the projection.
+    `days_pico`: what each day of the month cost so far, the first first and `today` (1 is the first) the last that
+    counts, for the projection; `track_days_pico` the same by track.
     """
 
     node: str
@@ -63,7 +64,9 @@ class BudgetReport(msgspec.Struct, frozen=True, kw_only=True):
     budget_tz: str = "UTC"
     share: str = "1"
     lines: tuple[BudgetLine, ...] = ()
+    today: int = 1
     days_pico: tuple[int, ...] = ()
+    track_days_pico: dict[Track, tuple[int, ...]] = {}
     dollar: DollarState | None = None
     dollar_until_seconds: float | None = None
     dollar_reason: str = ""

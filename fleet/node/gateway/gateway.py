@@ -28,7 +28,7 @@ class Gateway:
         self._current = current
         self.calls = LiveCalls()
         self.upstreams = Upstreams(queue=self._config().queue, breaker=self._config().breaker)
-        self._caller = caller = HttpCaller()
+        self.caller = caller = HttpCaller()
         self.nodebook = NodeBook(caller=caller, session=session, config=self._config)
         self.standings = Standings(self.nodebook, self.upstreams, config=self._config)
         self._prober = Prober(caller=caller, upstreams=self.upstreams, config=self._config)
@@ -60,7 +60,7 @@ class Gateway:
         await self._prober.close()
         await self._catalogue.close()
         await self.runner.cleanup()
-        self._caller.close()  # last: what is still answered gives its connection back
+        self.caller.close()  # last: what is still answered gives its connection back
 
     def _config(self) -> GatewayConfig:
         return self._current.loaded.config

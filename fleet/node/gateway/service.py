@@ -63,10 +63,10 @@ async def serve(path: Path) -> None:
         loop.add_signal_handler(signal.SIGHUP, reload)
         await gateway.runner.setup()
         await admin.setup()
-        if office is not None:
-            await office.open()
         gateway.follow()
         operation.follow()
+        if office is not None:
+            await office.open()
         try:
             port = await _port(config.listen, stop, journal)
             if port is not None:

@@ -225,10 +225,10 @@ async def begin(
     await gateway.runner.setup()
     stack.push_async_callback(office.close)
     stack.push_async_callback(gateway.close)
+    gateway.follow()
     await office.open(within_seconds=10)
     site = web.TCPSite(gateway.runner, "127.0.0.1", 0)
     await site.start()
-    gateway.follow()
     http = await stack.enter_async_context(aiohttp.ClientSession())
     url = f"http://127.0.0.1:{gateway.runner.addresses[0][1]}"
     live = gateway.upstreams.live

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from gateway_harness import until
 from policy_kit import ANN, ROUTES, TERMS, Policed, a_key, begin
 
 from fleet.traffic.budget.incidents import OPENED
@@ -109,19 +110,31 @@ async def test_a_provider_that_is_not_reached_was_sent_nothing(front: Front) -> 
     assert running.office.treasury.book.unsettled() == ()
 
 
-async def test_a_client_that_leaves_an_answer_of_unknown_cost_leaves_the_promise_standing(front: Front) -> None:
-    """LL PR#36008: what a client that left did not read is billed all the same. Its cost is found out later."""
+@pytest.mark.parametrize("route", ["cheap", "hard@SEC-1"])
+async def test_what_a_client_that_left_did_not_read_is_found_out_and_booked(front: Front, route: str) -> None:
+    """LL PR#36008: one provider stops billing when we leave, the other bills the whole answer; the ledger has both."""
     running = await front()
-    asking = asyncio.ensure_future(running.ask(say="[[tokens=500,pace=5]] go on", stream=True, max_tokens=500))
-    await asyncio.sleep(0.5)
+    say = "@@tokens=60,gap=10@@ go on"
+    asking = asyncio.ensure_future(running.ask(route, say=say, stream=True, max_tokens=500))
+    await until(lambda: any(one.call.chunks for one in running.gateway.calls))
     asking.cancel()
-    async with asyncio.timeout(5):
-        while not running.books.outcomes:
-            await asyncio.sleep(0.01)
-    if running.books.words == ["cancelled"]:
-        (held,) = running.office.treasury.book.unsettled()
-        assert held.pico > 0
-        assert (await running.requests())[0].pico is None
+    await until(lambda: running.books.words == ["cancelled"])
+    book = running.office.treasury.book
+    await until(lambda: running.openrouter.bill.generations and not book.unsettled(), within=30)
+    (settled,) = await running.settlements()
+    assert settled.source is CostSource.GENERATION
+    assert settled.pico == running.openrouter.bill.total_pico > 0
+    assert (await running.requests())[0].pico is None
+
+
+async def test_until_it_is_found_out_what_was_promised_counts_as_spent(front: Front) -> None:
+    running = await front()
+    running.openrouter.lag_seconds = 3600
+    running.openrouter.trouble("cut=300")
+    await running.ask(stream=True, say="@@tokens=50@@")
+    (held,) = running.office.treasury.book.unsettled()
+    assert held.pico > 0
+    assert running.books.words == ["truncated"]
 
 
 async def test_a_hundred_requests_at_once_never_promise_more_than_the_cap(front: Front) -> None:
@@ -198,7 +211,7 @@ async def test_limits_per_minute_and_at_once_are_told_with_a_time(front: Front) 
     answers = [await running.ask("home") for _ in range(3)]
     assert [one.status for one in answers] == [200, 200, 429]
     assert 0 < int(answers[2].headers["Retry-After"]) <= 61
-    both = await asyncio.gather(*(running.ask("home", key="bob", say="[[delay=200]] x") for _ in range(2)))
+    both = await asyncio.gather(*(running.ask("home", key="bob", say="@@delay=200@@ x") for _ in range(2)))
     assert sorted(one.status for one in both) == [200, 429]
     assert (await running.ask("home", key="bob")).status == 200
 

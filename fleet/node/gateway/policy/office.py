@@ -10,6 +10,8 @@ from pathlib import Path
 from fleet.errors import ConfigError
 from fleet.node.gateway.catalogue import ModelFacts
 from fleet.node.gateway.gateway import Gateway
+from fleet.node.gateway.ledger.provider import CallingProvider
+from fleet.node.gateway.ledger.pursuit import Pursuit
 from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.node.gateway.policy.accounting import PolicyAccounting
 from fleet.node.gateway.policy.admission import PolicyAdmission
@@ -41,6 +43,7 @@ class PolicyOffice:
         self._current = current
         self._told = told
         self._gateway: Gateway | None = None
+        self._pursuit: Pursuit | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.treasury = Treasury(Path(policy.ledger_file), BudgetCalendar.of(policy.budget_tz), told=told, wall=wall)
         self.desk = Desk(current.loaded, treasury=self.treasury, facts=self._facts, live=self._live)
@@ -48,11 +51,23 @@ class PolicyOffice:
         self.accounting = PolicyAccounting(self.desk)
 
     def meet(self, gateway: Gateway) -> None:
-        """Know the upstreams and their catalogue."""
+        """Know the upstreams, their catalogue, and whom to ask what an attempt cost."""
         self._gateway = gateway
+        self._pursuit = Pursuit(
+            self.treasury.ledger.path,
+            CallingProvider(gateway.caller, lambda: self._live().values()),
+            write=self.treasury.write,
+            track=lambda upstream: self.desk.rules.money_of(upstream),
+            told=self._told,
+            now=lambda: self.treasury.now,
+        )
+        self.desk.till.pursue = self._pursuit.pursue
 
     async def open(self, *, within_seconds: float = _OPENING_SECONDS) -> None:
-        """Begin to count the ledger, and wait for the end of it, so long. What costs nothing need not wait for it."""
+        """Begin to count the ledger, and wait for the end of it, so long. What costs nothing need not wait for it.
+
+        The gateway has followed its configuration by now.
+        """
         counted = asyncio.ensure_future(self._count())
         self._tasks = [counted, asyncio.ensure_future(self.treasury.keep_small())]
         with suppress(TimeoutError):
@@ -76,6 +91,12 @@ class PolicyOffice:
     async def _count(self) -> None:
         await self.treasury.open()
         self.follow()
+        if self._pursuit is None:
+            self.treasury.release()
+            return
+        await self._pursuit.settle_sums(self.treasury.ledger.begun)
+        self.treasury.release()
+        self._tasks.append(asyncio.ensure_future(self._pursuit.run()))
 
     def _facts(self, upstream: LiveUpstream) -> ModelFacts | None:
         return self._gateway.facts(upstream) if self._gateway is not None else None

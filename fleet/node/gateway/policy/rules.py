@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from fractions import Fraction
+from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
@@ -12,17 +12,17 @@ from fleet.node.gateway.catalogue import ModelFacts
 from fleet.node.gateway.config import Loaded
 from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.traffic.budget.admission import DollarRules
-from fleet.traffic.budget.exact import exact
-from fleet.traffic.budget.limits import FLEET, Kind, Limit, Scope
+from fleet.traffic.budget.caps import Caps
+from fleet.traffic.budget.limits import Limit
 from fleet.traffic.budget.reserve import Rates
 from fleet.traffic.budget.terms import Terms, TermsHistory
 from fleet.traffic.budget.ticket import ticket_matcher
 from fleet.traffic.config import Price, Route, Upstream
 from fleet.traffic.keyring import HashedKey, KeyLimits
-from fleet.traffic.policy import Policy, Team, TrackTerms
+from fleet.traffic.policy import Policy, Team
 from fleet.traffic.sensitivity.labels import Labelled, Labeller
 from fleet.vocabulary.contracts.ledger import Note, Owner
-from fleet.vocabulary.money import NotMoney, pico
+from fleet.vocabulary.money import NotMoney
 from fleet.vocabulary.names import Sensitivity, Track
 
 ANYBODY = HashedKey(name="", sha256="")
@@ -47,7 +47,7 @@ class Rules:
         """Raises NotExact, NotMoney, NotAPattern for terms that cannot be used."""
         self.loaded = loaded
         self.policy = policy
-        self.share = exact(policy.budget_share, most=1)
+        self.caps = Caps.of(policy)
         self.dollar, self.terms_note = _dollar(policy, notes, at)
         self.labeller = Labeller(policy)
         self.gray_routes: Mapping[str, Route] = {
@@ -91,29 +91,9 @@ class Rules:
         key = (holder.sha256, track)
         found = self._limits.get(key)
         if found is None:
-            team = self._teams.get(holder.team, _NO_TEAM)
-            terms = self.policy.tracks.get(track.value, TrackTerms())
-            bounds = (
-                (FLEET, self.policy.fleet.monthly_usd, self.policy.fleet.monthly_tokens),
-                (Scope(Kind.TRACK, track.value), terms.monthly_usd, terms.monthly_tokens),
-                (Scope(Kind.TEAM, team.name), team.limits.monthly_usd, team.limits.monthly_tokens),
-                (Scope(Kind.KEY, holder.name), holder.limits.monthly_usd, holder.limits.monthly_tokens),
-            )
-            found = tuple(
-                Limit(scope, self.part(usd), self.part_of_tokens(tokens), status=429)
-                for scope, usd, tokens in bounds
-                if usd is not None or tokens is not None
-            )
+            found = tuple(replace(limit, status=429) for limit in self.caps.around(holder, track))
             _remember(self._limits, key, found)
         return found
-
-    def part(self, usd: str | None) -> int | None:
-        """The front's part of an amount, in pico-dollars. Raises NotMoney."""
-        return None if usd is None else _part(pico(usd), self.share)
-
-    def part_of_tokens(self, tokens: int | None) -> int | None:
-        """The front's part of a number of tokens."""
-        return None if tokens is None else _part(tokens, self.share)
 
     # --- where to -----------------------------------------------------------------------------------------------------
 
@@ -159,6 +139,13 @@ class Rules:
         if route.name in self.gray_routes:
             return route.name
         return next((self.gray_of[name] for name in route.upstreams if name in self.gray_of), "")
+
+    def money_of(self, upstream: str) -> Track:
+        """The track that money spent at an upstream is booked to, the one with the hardest cap first."""
+        if upstream in self.gray_of:
+            return Track.GRAY
+        tracks = {route.track for route in self.loaded.config.routes if upstream in route.upstreams}
+        return Track.DOLLAR if Track.DOLLAR in tracks else Track.TOKEN
 
     def leaves(self, route: Route) -> bool:
         """Whether a request of `route` may leave the own machines."""
@@ -229,10 +216,6 @@ def _metered(limits: KeyLimits) -> bool:
 def _left(route: Route, names: Iterable[str]) -> Route:
     left = tuple(names)
     return route if left == route.upstreams else msgspec.structs.replace(route, upstreams=left)
-
-
-def _part(whole: int, share: Fraction) -> int:
-    return whole * share.numerator // share.denominator
 
 
 def _remember(known: dict[K, V], key: K, value: V) -> None:

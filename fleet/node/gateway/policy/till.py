@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from fleet.node.gateway.call import Call, Outcome
+from fleet.node.gateway.ledger.recovery import OpenAttempt
 from fleet.node.gateway.ledger.writer import LedgerClosed
 from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.node.gateway.policy.dossier import Attempt, Dossier
@@ -41,10 +42,14 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Till:
-    """Reserves and settles. One per process; what prompts were in tokens is remembered by upstream."""
+    """Reserves and settles. One per process; what prompts were in tokens is remembered by upstream.
+
+    `pursue` finds out later what an attempt cost whose provider did not say it.
+    """
 
     def __init__(self, treasury: Treasury) -> None:
         self._treasury = treasury
+        self.pursue: Callable[[OpenAttempt], None] = _nobody
         self._seen: dict[str, TokensPerByte] = {}
 
     # --- before -------------------------------------------------------------------------------------------------------
@@ -149,7 +154,9 @@ class Till:
         elif refused:  # an error instead of an answer is billed by no provider (SPEC section 4.2)
             told = attempt.upstream.engine == "openrouter"
             self._settle(attempt, 0, CostSource.PROVIDER if told else CostSource.ESTIMATED)
-        elif not _can_be_found_out(attempt):
+        elif _can_be_found_out(attempt):
+            self.pursue(OpenAttempt(attempt.reservation, attempt.generation))
+        else:
             self._settle(attempt, attempt.reservation.pico, CostSource.UNRESOLVED)
 
     def ended(self, outcome: Outcome, dossier: Dossier) -> None:
@@ -167,6 +174,7 @@ class Till:
                 self._settle(attempt, reported, CostSource.PROVIDER)
                 return
         if _can_be_found_out(attempt):
+            self.pursue(OpenAttempt(attempt.reservation, attempt.generation))
             return
         estimated = cost_of_usage(attempt.rates, usage) if usage and attempt.rates is not None else None
         if estimated is not None:
@@ -216,6 +224,10 @@ class Till:
             f"and this request may use {tokens}; it opens again {book.calendar.shown(ends)}"
         )
         return Decision(Word.REFUSE, "", 429, "budget_exhausted", message, ends)
+
+
+def _nobody(attempt: OpenAttempt) -> None:
+    """See Till."""
 
 
 def reported_cost(usage: Mapping[str, Any]) -> int | None:

@@ -136,7 +136,7 @@ class Treasury:
     # --- life ---------------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open the file and count what it holds, again and again until that succeeds; then let reservations in."""
+        """Open the file and count what it holds, until that succeeds. `release` lets reservations in."""
         await self.ledger.open()
         while True:
             try:
@@ -154,6 +154,9 @@ class Treasury:
             else:
                 self.book.add(row)
         self.opened.set()
+
+    def release(self) -> None:
+        """The sums are those of the provider."""
         self.ledger.release()
 
     async def keep_small(self) -> None:

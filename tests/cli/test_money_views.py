@@ -139,7 +139,7 @@ def test_an_incident_is_told_once_with_the_fronts_where_it_is_open() -> None:
 
 
 def test_the_end_of_the_month_is_an_interval_once_enough_days_are_over() -> None:
-    days = (USD,) * 16
+    days = (USD,) * 16 + (0,) * 14
     lines = list(budget_lines(summed([report(days_pico=days, today=16)]), every=True))
     assert lines[0].endswith(" 30-30")
     early = list(budget_lines(summed([report(days_pico=days[:3], today=3)]), every=True))

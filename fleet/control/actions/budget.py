@@ -35,7 +35,7 @@ class FrontState:
 class Budget:
     """The month of the whole fleet, as far as its fronts answered. Amounts are pico-dollars.
 
-    `days_pico`: what each day of the month cost so far, the first first; `today` is the number of the running one.
+    `days_pico`: what every day of the month cost, those to come 0; `today` is the number of the running one.
     `warnings` are for whoever wrote the inventory.
     """
 

@@ -52,8 +52,8 @@ class BudgetLine(msgspec.Struct, frozen=True, kw_only=True):
 class BudgetReport(msgspec.Struct, frozen=True, kw_only=True):
     """The month so far. `ledger_problem` "" = paid routes are open. `unsettled`: attempts whose cost is not known yet.
 
-    `days_pico`: what each day of the month cost so far, the first first and `today` (1 is the first) the last that
-    counts, for the projection; `track_days_pico` the same by track.
+    `days_pico`: what every day of the month cost (those to come 0), for the projection; `today` is the number of the
+    running one (1 is the first); `track_days_pico` the same by track.
     """
 
     node: str

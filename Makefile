@@ -56,6 +56,9 @@ demo-down: ## Stop the demo's Macs and leave nothing behind
 test: $(VENV)/.dev ## The whole suite
 	@$(BIN)/python -m pytest -q -n 4 --dist loadgroup --no-loadscope-reorder $(PYTEST)
 
+soak: $(VENV)/.dev ## The state machines of money and policy at 2,000 examples each (200 in make test)
+	@FLEET_SOAK=$${FLEET_SOAK:-2000} $(BIN)/python -m pytest -q --timeout 3600 tests/traffic/gray/test_gray_machine.py tests/traffic/budget/test_dollar_machine.py $(PYTEST)
+
 test-mac: $(VENV)/.dev ## The suite for a real Mac (docs/mac-acceptance.md)
 	@$(BIN)/python -m pytest -q -m mac tests/mac $(PYTEST)
 
@@ -88,4 +91,4 @@ include bench.mk
 clean: demo-down ## Remove what was set up here
 	@rm -rf $(VENV) $(DEMO) dist build
 
-.PHONY: picture reference help setup locks demo demo-down test test-mac lint types directions docs check fmt clean
+.PHONY: picture reference help setup locks demo demo-down test soak test-mac lint types directions docs check fmt clean

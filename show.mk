@@ -120,3 +120,12 @@ show-ledger-kill: $(VENV)/.dev ## money 4: 200 real kill -9 under billing load: 
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -v tests/node/gateway/ledger/test_ledger_killed.py tests/node/gateway/ledger/test_ledger_crashes.py
 
 .PHONY: show-ledger-kill
+
+show-policy-machines: $(VENV)/.dev ## money 2: gray pool and dollar track as state machines, 2,000 examples, with restart and SIGHUP; a book is the sum of its rows
+	@$(MAKE) --no-print-directory soak PYTEST="-v --hypothesis-show-statistics"
+	@$(BIN)/python -m pytest -v tests/traffic/budget/test_book.py tests/traffic/gray/test_gray_credits.py
+
+show-time-edges: $(VENV)/.dev ## money 5: ISO week 53, a month that ends inside a week, DST of budget_tz, a clock that is set back
+	@$(BIN)/python -m pytest -v tests/traffic/budget/test_time_edges.py
+
+.PHONY: show-policy-machines show-time-edges

@@ -18,7 +18,7 @@ from fleet.traffic.gray.pool import Pool
 from fleet.traffic.gray.reasons import NotGray
 from fleet.traffic.policy import GrayTerms
 from fleet.vocabulary.names import Track
-from tests.traffic.budget.money_rows import DAY, HOUR, USD, at, filled, reservation, spent_row
+from tests.traffic.budget.money_rows import DAY, HOUR, USD, adjustment, at, filled, reservation, spent_row
 
 UTC_MONTHS = BudgetCalendar.of("UTC")
 BERLIN = BudgetCalendar.of("Europe/Berlin")
@@ -122,6 +122,24 @@ def test_a_month_far_over_its_cap_is_an_overrun_of_each_of_its_weeks_until_it_is
         assert dollar_state(book, history(), at(text)).overrun is not None
     assert dollar_state(book, history(), at("2026-07-06 00:00")).word is DollarWord.DOWNGRADED
     assert dollar_state(book, history(), at("2026-07-13 00:00")).word is DollarWord.NORMAL
+
+
+def test_what_becomes_known_on_tuesday_downgrades_the_next_week_and_not_the_running_one() -> None:
+    book = filled(spent_row("june/1", 700 * USD, at("2026-06-03 10:00")), UTC_MONTHS)
+    book.add(adjustment("late", 250 * USD, at("2026-06-16 09:00")))
+    running = dollar_state(book, history(), at("2026-06-16 10:00"))
+    assert (running.word, running.overrun) == (DollarWord.CAPPED, None)
+    following = dollar_state(book, history(), at("2026-06-22 00:00")).overrun
+    assert following is not None
+    assert str(following.week) == "2026-W25"
+
+
+def test_a_week_is_judged_by_the_cap_that_was_in_force_then_and_not_by_a_later_one() -> None:
+    book = filled(spent_row("r/1", 190 * USD, at("2026-06-09 10:00")), UTC_MONTHS)
+    lowered = history(terms(800), terms(400, at("2026-06-16 10:00")))
+    raised = history(terms(400), terms(800, at("2026-06-16 10:00")))
+    assert dollar_state(book, lowered, at("2026-06-17 10:00")).word is DollarWord.NORMAL
+    assert dollar_state(book, raised, at("2026-06-17 10:00")).word is DollarWord.DOWNGRADED
 
 
 def test_money_promised_before_midnight_and_billed_after_it_is_the_old_month_s() -> None:

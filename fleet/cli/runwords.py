@@ -30,7 +30,7 @@ def event_lines(event: RunEvent) -> list[Text]:
     elif event.phase is Phase.SEND:
         if event.status == "start" or not event.bytes_total:
             return [Text(f"sending {bytes_text(event.bytes_total)}")] if event.bytes_total else []
-        return []
+        return [Text(event.text)] if event.text else []
     else:
         words = event_words(event)
         mark = {"failed": "✗ ", "ok": "✓ "}.get(event.status, "")

@@ -193,6 +193,12 @@ def test_a_failure_shows_its_last_twenty_lines_and_the_advice() -> None:
     assert lines[-2:] == ["  line 30", "  hint: fleet logs mac-1"]
 
 
+def test_what_came_from_other_nodes_is_said_when_all_is_there() -> None:
+    done = event("mac-2", Phase.SEND, "ok", text="2.0 GiB from mac-1", bytes_done=2**31, bytes_total=2**31)
+    assert [line.plain for line in event_lines(done)] == ["2.0 GiB from mac-1"]
+    assert event_lines(event("mac-1", Phase.SEND, "ok", bytes_done=2**31, bytes_total=2**31)) == []
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

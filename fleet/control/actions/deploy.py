@@ -359,7 +359,7 @@ class Deployer:
             contents=contents,
             salt=node.settings.secret_salt or "",
             facts=facts,
-            peer_host=node.peer_host if node.settings.peer_weights else None,
+            peer_host=node.address.strip("[]") if node.settings.peer_weights else None,
             peer_bytes_per_second=node.settings.peer_bytes_per_second,
         )
 

@@ -119,7 +119,7 @@ class Puller:
                 name=node.name,
                 target=target_of(node, base=self.asking.base),
                 helper=helper_argv(node.settings.layout(), sudo=node.settings.sudo),
-                host=node.peer_host,
+                host=node.address.strip("[]"),
                 trees=(trees[node.name],),
                 bytes_per_second=node.settings.peer_bytes_per_second,
             )

@@ -30,11 +30,6 @@ class Node:
         """Where the node is reached: its `address`, else its own name."""
         return self.settings.address or self.name
 
-    @property
-    def peer_host(self) -> str:
-        """Where other nodes reach it: `gateway_url_host`, else its address."""
-        return (self.settings.gateway_url_host or self.address).strip("[]")
-
     def place_of(self, variable: str, *steps: object) -> str:
         """`file:line:column` of one of fleet's variables or of a part of it; the node's own place for a default."""
         found = self.written.get(variable)

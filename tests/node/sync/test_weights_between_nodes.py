@@ -22,6 +22,7 @@ from test_session import frame, of, talk
 from fleet.node.sync.blobs import Blobs
 from fleet.node.sync.fetching import Fetching, Growing, PeerError
 from fleet.node.sync.giving import Giver, Shelf, fresh_identity
+from fleet.node.sync.problem import Problem
 from fleet.node.sync.stow import stowage
 from fleet.node.sync.system import SystemHost
 from fleet.node.sync.throttle import Throttle
@@ -316,6 +317,41 @@ def test_a_whole_conversation_gives_and_one_fetches_into_place(tmp_path: Path, h
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", where.port), timeout=5)
     assert not list(Path(there.layout.root, "state").glob("*giv*"))
+
+
+def test_a_giver_that_hears_nothing_any_more_stops_giving(there: Node) -> None:
+    """A laptop that sleeps says nothing, and hangs up nothing."""
+    there = adopted_with_openssl(there)
+    giver = Line()
+    thread = threading.Thread(target=giver.run, args=(there,), daemon=True)
+    thread.start()
+    giver.say(frame(Give(trees=(tree(there),), token=TOKEN, host="127.0.0.1", seconds=0.05)))
+    where = giver.hear(Giving)
+    thread.join(10)
+    assert not thread.is_alive()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", where.port), timeout=5)
+
+
+def test_a_node_that_is_taken_over_while_it_fetches_stops_at_once_and_keeps_what_is_sure(
+    here: Node, there: Node, identity: tuple[ssl.SSLContext, str]
+) -> None:
+    part(here).write_bytes(WEIGHTS[:2500])
+    asked: list[None] = []
+
+    def proceed() -> None:
+        asked.append(None)
+        if part(here).stat().st_size > 2500 or len(asked) > 4:
+            raise Problem("the node was taken over", code="stolen")
+
+    with door(there, identity) as wish:
+        with pytest.raises(Problem, match="taken over"):
+            replace(fetching(here), proceed=proceed).run(wish)
+    kept = part(here).read_bytes()
+    assert kept == WEIGHTS[: len(kept)]
+    assert len(kept) >= 2500
+    with door(there, identity) as wish:
+        assert fetching(here).run(wish).left is None
 
 
 def test_who_may_not_be_given_from_or_fetched_is_refused(here: Node) -> None:

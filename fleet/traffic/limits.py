@@ -132,6 +132,15 @@ class Meter:
             self.tokens.add(used - predicted, now)
 
 
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """What a name uses now: of the last minute, and at once. None: nobody bounds it, so nobody counts."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    at_once: int | None = None
+
+
 class Meters:
     """The meters of keys and teams. What nobody limits is not measured; what is at rest is forgotten in time."""
 
@@ -165,6 +174,15 @@ class Meters:
                     meter.leave(predicted=tokens, used=used, now=at)
 
         return left
+
+    def used(self, name: str, now: float) -> InUse:
+        """What a name uses now."""
+        meter = self._meters.get(name)
+        if meter is None:
+            return InUse()
+        meter.requests.add(0, now)
+        meter.tokens.add(0, now)
+        return InUse(meter.requests.used, meter.tokens.used, meter.at_once)
 
     def _of(self, name: str, now: float) -> Meter:
         found = self._meters.get(name)

@@ -16,6 +16,7 @@ from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.node.gateway.policy.accounting import PolicyAccounting
 from fleet.node.gateway.policy.admission import PolicyAdmission
 from fleet.node.gateway.policy.desk import Desk
+from fleet.node.gateway.policy.me import me_doors
 from fleet.node.gateway.policy.treasury import Treasury, wall_milliseconds
 from fleet.node.gateway.reload import Current
 from fleet.traffic.budget.calendar import BudgetCalendar
@@ -53,6 +54,7 @@ class PolicyOffice:
     def meet(self, gateway: Gateway) -> None:
         """Know the upstreams, their catalogue, and whom to ask what an attempt cost."""
         self._gateway = gateway
+        gateway.front.open(me_doors(self.desk))
         self._pursuit = Pursuit(
             self.treasury.ledger.path,
             CallingProvider(gateway.caller, lambda: self._live().values()),

@@ -66,9 +66,9 @@ class RulesError(ValueError):
     """A rules file that cannot be used; the message names the place in it."""
 
 
-def _token(pattern: str, *, after: str = "") -> str:
+def _token(pattern: str) -> str:
     """`pattern` as a word of its own. It may follow an escape of JSON or of an address, which ends in a letter."""
-    return rf"(?:\\[abfnrtv]|\\u[0-9A-Fa-f]{{4}}|%[0-9A-Fa-f]{{2}}|^|[^0-9A-Za-z_])({pattern}){after}"
+    return rf"(?:\\[abfnrtv]|\\u[0-9A-Fa-f]{{4}}|%[0-9A-Fa-f]{{2}}|^|[^0-9A-Za-z_])({pattern})"
 
 
 _KEYED = (
@@ -76,7 +76,11 @@ _KEYED = (
     r"[A-Za-z0-9_-]*[\"'`\\]*\s*(?:=>|:=|=|:|\s)\s*[\"'`\\]*(?i:bearer\s+|basic\s+)?"
     r"([A-Za-z0-9+/_.=~-]{16,})"
 )
-_NOT_A_DIGIT = r"(?:[^0-9]|$)"
+_NUMBER = (  # on its own, and no part of a decimal fraction: prompts are full of those
+    r"(?:\\[abfnrtv]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2}|^|[^0-9A-Za-z_.]|[^0-9]\.)"
+    r"([2-6](?:[ -]?[0-9]){13,18})"
+    r"(?:[^0-9A-Za-z_.]|\.[^0-9]|\.$|\\|$)"
+)
 
 FLEET_RULES: tuple[Rule, ...] = (
     Rule(
@@ -169,7 +173,7 @@ FLEET_RULES: tuple[Rule, ...] = (
     Rule(
         id="payment-card",
         kind=Kind.PAYMENT,
-        pattern=_token("[2-6](?:[ -]?[0-9]){13,18}", after=_NOT_A_DIGIT),
+        pattern=_NUMBER,
         validator="luhn",
     ),
     Rule(

@@ -14,6 +14,8 @@ import msgspec
 
 _TEXT_PARTS = ("text", "input_text", "output_text", "refusal", "thinking", "reasoning")
 _DEEPEST = 64
+_MOST_STRINGS = 50_000
+"""Reading them all may not stop the gateway; what has more is not read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,18 @@ class Texts:
 def texts_of(request: Mapping[str, Any]) -> Texts:
     """What there is to scan. The strings of an object come as one text, by lines of `name: value`."""
     walk = _Walk()
+    try:
+        _read(request, walk)
+    except _TooMany:
+        walk.unreadable.append(f"more than {_MOST_STRINGS} strings")
+    return Texts(tuple(walk.texts), tuple(walk.unreadable))
+
+
+class _TooMany(Exception):
+    """The request is too large to be read to its end."""
+
+
+def _read(request: Mapping[str, Any], walk: _Walk) -> None:
     settings: dict[str, object] = {}
     for name, value in request.items():
         if name == "messages" and isinstance(value, list):
@@ -47,15 +61,16 @@ def texts_of(request: Mapping[str, Any]) -> Texts:
         else:
             settings[name] = value
     walk.plain("settings", settings)
-    return Texts(tuple(walk.texts), tuple(walk.unreadable))
 
 
 class _Walk:
     def __init__(self) -> None:
         self.texts: list[Text] = []
         self.unreadable: list[str] = []
+        self._left = _MOST_STRINGS
 
     def message(self, place: str, message: object) -> None:
+        self._count()
         if not isinstance(message, dict):
             self.unreadable.append(f"{place}: no message")
             return
@@ -64,6 +79,7 @@ class _Walk:
                 self.content(f"{place}.content", value)
             elif name == "tool_calls" and isinstance(value, list):
                 for at, call in enumerate(value):
+                    self._count()
                     self.call(f"{place}.tool_calls[{at}]", call)
             elif name == "function_call":
                 self.call(f"{place}.function_call", {"function": value})
@@ -77,6 +93,7 @@ class _Walk:
             self.text(place, content)
         elif isinstance(content, list):
             for at, part in enumerate(content):
+                self._count()
                 self.part(f"{place}[{at}]", part)
         elif content is not None:
             self.unreadable.append(f"{place}: no text and no parts")
@@ -123,12 +140,18 @@ class _Walk:
         """Any JSON: its strings as lines, with the names that they have."""
         lines: list[str] = []
         for name, found in _strings(value, "", 0):
+            self._count()
             if found is None:
                 self.unreadable.append(f"{place}: nested too deeply")
             else:
                 lines.append(f"{name}: {found}" if name else found)
         if lines:
             self.text(place, "\n".join(lines))
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise _TooMany
 
     def text(self, place: str, content: str) -> None:
         if content:
@@ -156,6 +179,8 @@ def _strings(value: object, name: str, depth: int) -> Iterator[tuple[str, str | 
 
 
 def _has_numbers(prompt: object) -> bool:
-    if isinstance(prompt, list):
-        return any(_has_numbers(one) for one in prompt)
-    return isinstance(prompt, int)
+    """Whether it is token numbers, or lists of them."""
+    if not isinstance(prompt, list):
+        return isinstance(prompt, int)
+    inner = [one[0] if isinstance(one, list) and one else one for one in prompt[:_MOST_STRINGS]]
+    return any(isinstance(one, int) for one in inner)

@@ -23,6 +23,7 @@ _CARD_LENGTHS = (
     (("35",), (16, 17, 18, 19)),
     (("50", "56", "57", "58", "6304", "67"), (16, 17, 18, 19)),
 )
+_SHORTEST_CARD = 14
 _IBAN_COUNTRIES = (
     "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 "
     "ES24 FI18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 "
@@ -40,8 +41,13 @@ _LEAST_MIXED = 0.2
 def luhn(found: bytes) -> bool:
     """A payment card: its issuer's range, its length and its check digit. Other numbers may stand before and after."""
     groups = found.decode("ascii", "replace").replace("-", " ").split()
-    ends = range(1, len(groups) + 1)
-    return any(_is_card("".join(groups[start:end])) for end in ends for start in range(end))
+    for start in range(len(groups)):
+        digits = ""
+        for group in groups[start:]:
+            digits += group
+            if len(digits) >= _SHORTEST_CARD and _is_card(digits):
+                return True
+    return False
 
 
 def iban(found: bytes) -> bool:

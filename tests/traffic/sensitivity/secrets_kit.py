@@ -70,7 +70,15 @@ HARMLESS: dict[str, tuple[str, ...]] = {
         "api_key=YOUR_API_KEY_GOES_HERE",
         "commit 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
     ),
-    "payment-card": ("4111 1111 1111 1112", "1700000000000 ms", "0000 0000 0000 0000", "41111111111111111111111"),
+    "payment-card": (
+        "4111 1111 1111 1112",
+        "1700000000000 ms",
+        "0000 0000 0000 0000",
+        "41111111111111111111111",
+        "0.4111111111111111",
+        "4111111111111111.5",
+        "4111111111111111abcdef",
+    ),
     "iban": ("DE89 3704 0044 0532 0130 01", "AB12 3456 7890 1234", "SHA256 DEAD BEEF CAFE"),
     "many-mail-addresses": (
         "a@example.com b@example.com c@example.com d@example.com e@example.com",

@@ -186,6 +186,51 @@ def test_a_request_nested_beyond_reason_is_not_clean() -> None:
     assert a_scanner().scan({"metadata": deep}).unseen == ("metadata: nested too deeply",)
 
 
+def test_a_request_of_more_strings_than_anybody_sends_is_not_read_to_its_end() -> None:
+    many = list(range(1_000_000))
+    for request in ({"metadata": many}, {"messages": many}, {"prompt": ["a"] * 1_000_000}, {"tools": [{"a": many}]}):
+        verdict = a_scanner().scan(request)
+        assert verdict.unseen[-1] == "more than 50000 strings" or len(verdict.unseen) == 8
+        assert not verdict.clean
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["type", "text", "content", "tool_calls", "function", "arguments", "x"]), inner
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["messages", "prompt", "input", "tools", "metadata"]), _JSON))
+def test_any_json_is_scanned_or_told(request: dict[str, Any]) -> None:
+    assert a_scanner().scan(request).scanned_bytes >= 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(st.sampled_from(["messages", "prompt", "input", "tools", "metadata"]), _JSON, min_size=1))
+def test_a_secret_in_any_json_is_found_or_its_place_is_told(request: dict[str, Any]) -> None:
+    """Wherever a string is, put the secret there."""
+    secret = SECRETS["github-token"][0]
+
+    def swapped(value: Any) -> Any:
+        if isinstance(value, str):
+            return secret
+        if isinstance(value, list):
+            return [swapped(one) for one in value]
+        if isinstance(value, dict):
+            return {name: swapped(one) for name, one in value.items()}
+        return value
+
+    planted = swapped(request)
+    if secret in json.dumps(planted):
+        assert not a_scanner().scan(planted).clean
+
+
 def test_what_was_clean_is_not_scanned_again_and_a_hit_is() -> None:
     matcher = Counting()
     scanner = Scanner(matcher, Scanning(), clock=Ticks())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 DAY_MILLISECONDS = 86_400_000
 WEEK_MILLISECONDS = 7 * DAY_MILLISECONDS
 _FIRST_MONDAY = date(1969, 12, 29)
-_EPOCH = date(1970, 1, 1)
 _BEFORE_EPOCH_DAYS = 3
 _NEVER_LAST_DAY = 27
 
@@ -131,15 +130,12 @@ class BudgetCalendar:
 
     def day(self, at_milliseconds: int) -> int:
         """The day within its month, from 1."""
-        return self._local(at_milliseconds).day if self._plain(at_milliseconds) else 1
+        local = self._local(at_milliseconds)
+        return local.day if self.month(at_milliseconds) == (local.year, local.month) else 1
 
     def shown(self, at_milliseconds: int) -> str:
         """For people: `2026-12-01 00:00 CET`."""
         return f"{self._local(at_milliseconds):%Y-%m-%d %H:%M %Z}"
 
     def _local(self, at_milliseconds: int) -> datetime:
-        return datetime.fromtimestamp(at_milliseconds // 1000, UTC).astimezone(self.zone)
-
-    def _plain(self, at_milliseconds: int) -> bool:
-        local = self._local(at_milliseconds)
-        return self.month(at_milliseconds) == (local.year, local.month)
+        return datetime.fromtimestamp(at_milliseconds // 1000, self.zone)

@@ -32,8 +32,7 @@ class Scope(NamedTuple):
 FLEET = Scope(Kind.FLEET)
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(NamedTuple):
     """What a scope spent, has promised (reserved, not settled) and used. Amounts in pico-dollars.
 
     `tokens` are those of requests that ended; `held_tokens` what requests in flight may still use.

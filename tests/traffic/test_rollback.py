@@ -277,3 +277,33 @@ def test_a_pool_that_was_switched_off_by_hand_stays_off_whatever_is_in_it() -> N
     assert note_of_change([a_rollback(), off], "gray", ("newer",), now_milliseconds=NOW + 2) is None
     suspended = suspension_note("gray", Burst(BAD, NOW + 1, ()), seconds=60)
     assert note_of_change([a_rollback(), suspended], "gray", ("newer",), now_milliseconds=NOW + 2) is not None
+
+
+_CALLS = st.lists(
+    st.tuples(st.integers(0, 16 * DAY), st.booleans(), st.sampled_from(["new", "newer", ""])), max_size=80
+)
+
+
+@settings(max_examples=100)
+@given(_CALLS, st.integers(0, 16 * DAY), st.booleans())
+def test_windows_are_those_of_a_plain_count(calls: list[tuple[int, bool, str]], since: int, monday: bool) -> None:
+    """`model` "" is the proven route. Counted anew for every question, call by call."""
+    some = [
+        a_row(number, NOW - ago, BAD if failed else OK, gray=bool(model), model=model or "proven")
+        for number, (ago, failed, model) in enumerate(calls)
+    ]
+    trials = Trials("gray", ["agents"], some)
+    judge = trials.judge_week if monday else trials.judge
+    judged = judge("new", NOW, least=1, since_milliseconds=NOW - since)
+    end = MONDAY if monday else NOW + 1
+
+    def count(start: int, until: int, model: str) -> Rate:
+        mine = [failed for ago, failed, of in calls if of == model and start <= NOW - ago < until]
+        return Rate(sum(mine), len(mine))
+
+    before = count(max(end - 2 * WEEK, NOW - since), end - WEEK, "new")
+    proven = count(max(end - WEEK, NOW - since), end, "")
+    has_past = count(NOW - since, end - WEEK, "new").scored > 0
+    assert judged.now == count(max(end - WEEK, NOW - since), end, "new")
+    assert judged.before == (before if has_past else proven)
+    assert judged.control_before == count(end - 2 * WEEK, end - WEEK, "")

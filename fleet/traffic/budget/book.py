@@ -186,7 +186,7 @@ class Book:
         """Keep the sums of what is older, and forget its rows; they are not counted again when they come again.
 
         What is unsettled stays. Months before the one that came before the book's own are forgotten whole, save the
-        sums of tickets. For instance: daily, everything that is older than three days.
+        sums of tickets. For instance: every hour, what is older than two.
         """
         self._horizon = horizon = max(self._horizon, before_milliseconds)
         self._attempts = {
@@ -267,9 +267,10 @@ class Book:
 
     def _ended(self, row: Request) -> bool:
         self.let_go(row.id)
-        if row.id in self._requests or row.at_milliseconds < self._horizon:
+        over = row.at_milliseconds + int(row.seconds * 1000)  # one that began before the horizon may end after it
+        if row.id in self._requests or over < self._horizon:
             return False
-        self._requests[row.id] = row.at_milliseconds
+        self._requests[row.id] = over
         tokens = (row.prompt_tokens or 0) + (row.completion_tokens or 0)
         if tokens:
             scopes = scopes_of(row.owner, row.track)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fleet.traffic.budget.book import Book
 from fleet.traffic.budget.calendar import BudgetCalendar, Month, week_of
@@ -187,6 +188,17 @@ def test_folding_keeps_every_sum_and_a_row_that_comes_again_counts_no_second_tim
     book.add(settlement("open/1", 3, NOON))
     assert book.sum(DOLLAR, NOVEMBER).reserved == 0
     assert book.sum(DOLLAR, NOVEMBER).spent == before[NOVEMBER, DOLLAR].spent + 3
+
+
+def test_a_request_that_began_before_the_last_fold_and_ended_after_it_is_counted_once() -> None:
+    book = Book(BERLIN)
+    book.fold(NOON)
+    long = replace(request("r", 50, NOON - 3 * HOUR), seconds=3 * 3600.0 + 5)
+    assert book.add(long) is True
+    assert book.add(long) is False
+    book.fold(NOON + HOUR)
+    assert book.add(long) is False
+    assert book.sum(FLEET, NOVEMBER).tokens == 100
 
 
 def test_a_correction_of_a_folded_attempt_counts_for_its_owner_when_the_attempt_is_given() -> None:

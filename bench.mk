@@ -24,4 +24,7 @@ bench-many: $(VENV)/.dev ## a plan and a deploy with nothing to do on 200 light 
 bench-scan: $(VENV)/.dev ## looking into a 97 KB prompt: RE2 and Python's re, the same rules, one run
 	@$(BIN)/python -m bench.scan.run
 
-.PHONY: bench-scan bench-many bench-deploy bench-agent bench-agent-here bench-cancel bench-gateway bench-poll
+bench-ledger: $(VENV)/.dev ## reserve and settle through the ledger: pairs a second, how long a request waits, synced and not
+	@$(BIN)/python -m bench.ledger.run
+
+.PHONY: bench-ledger bench-scan bench-many bench-deploy bench-agent bench-agent-here bench-cancel bench-gateway bench-poll

@@ -67,6 +67,24 @@ def test_at_a_tenth_the_first_gray_request_is_the_tenth_of_a_day() -> None:
     assert gray == [10, 20, 30]
 
 
+def in_waves(burst: int, in_flight: int, waves: int) -> tuple[int, int]:
+    """Gray and all requests of clients that ask together and are answered together: the worst order for credit."""
+    pool, gray = Pool(GrayTerms(share="0.10", burst=burst)), 0
+    for _ in range(waves):
+        turns = [pool.turn("agents") for _ in range(in_flight)]
+        gray += sum(turn.take(1, NOON) is None for turn in turns)
+        for turn in turns:
+            turn.proven(NOON)
+    return gray, waves * in_flight
+
+
+def test_a_burst_that_holds_what_requests_in_flight_earn_loses_nothing_and_a_smaller_one_does() -> None:
+    gray, count = in_waves(burst=8, in_flight=64, waves=200)
+    assert 95 * count <= 1000 * gray <= 100 * count
+    gray, count = in_waves(burst=1, in_flight=64, waves=200)
+    assert 1000 * gray < 20 * count
+
+
 def test_credit_that_is_not_there_cannot_be_spent() -> None:
     with pytest.raises(ValueError, match="no credit"):
         Credits(Share.parse("0.10")).spent()

@@ -34,7 +34,7 @@ class StdlibMatcher:
     name = "re"
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = [(rule, re.compile(rule.pattern, re.ASCII)) for rule in rules]
+        self._rules = [(rule, re.compile(rule.pattern, re.ASCII), re.compile(rule.gate)) for rule in rules]
 
     def hits(self, piece: str, data: bytes) -> list[Rule]:  # noqa: ARG002 (the form of every matcher)
         """See Matcher."""
@@ -42,8 +42,10 @@ class StdlibMatcher:
         if len(lowered) != len(piece):  # some capitals become two letters: places in one are none in the other
             lowered = ""
         hits = []
-        for rule, pattern in self._rules:
+        for rule, pattern, gate in self._rules:
             found: list[bytes] = []
+            if rule.gate and not gate.search(piece):
+                continue
             for start, end in _windows(lowered, rule.near) if lowered else [(0, len(piece))]:
                 found += found_by(pattern, piece, start, end)
             if len(valid(rule, found)) >= rule.least:

@@ -36,8 +36,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One thing to look for.
 
     `near`: small-letter literals, one of which is in all that the pattern finds (it is not tried elsewhere); empty =
-    tried everywhere. `least`: how many different ones in one piece of text make a hit. `raise_to`: the label that a hit
-    makes; None = the policy's.
+    tried everywhere. `gate`: a cheaper pattern for the same, where there is no literal; only `re` asks it. `least`:
+    how many different ones in one piece of text make a hit. `raise_to`: the label that a hit makes; None = the
+    policy's.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     kind: Kind = Kind.OWN
     validator: str = ""
     near: tuple[str, ...] = ()
+    gate: str = ""
     least: int = 1
     raise_to: Sensitivity | None = None
 
@@ -174,12 +176,14 @@ FLEET_RULES: tuple[Rule, ...] = (
         id="payment-card",
         kind=Kind.PAYMENT,
         pattern=_NUMBER,
+        gate="[2-6](?:[ -]?[0-9]){13}",
         validator="luhn",
     ),
     Rule(
         id="iban",
         kind=Kind.PAYMENT,
         pattern=_token("[A-Z]{2}[0-9]{2}(?: ?[0-9A-Z]{4}){2,7}(?: ?[0-9A-Z]{1,3})?"),
+        gate="[A-Z]{2}[0-9]{2} ?[0-9A-Z]{4}",
         validator="iban",
     ),
     Rule(
@@ -248,6 +252,7 @@ def _problem(rule: _OwnRule, taken: set[str]) -> str:
     if foreign := _NOT_IN_RE2.search(rule.pattern):
         return f"pattern: {foreign[1]!r} is not in RE2's language, which scans in linear time"
     try:
+        re.compile(rule.gate)
         compiled = re.compile(rule.pattern, re.ASCII)
     except (re.error, OverflowError, RecursionError) as error:
         return f"pattern: {error}"

@@ -44,6 +44,7 @@ def test_the_literals_of_a_rule_are_in_all_that_it_finds() -> None:
     for rule in FLEET_RULES:
         for text in SECRETS[rule.id]:
             assert not rule.near or any(literal in text.lower() for literal in rule.near), rule.id
+            assert re.search(rule.gate, text), rule.id
 
 
 def test_letters_that_grow_when_they_are_made_small_hide_nothing() -> None:

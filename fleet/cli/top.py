@@ -6,8 +6,10 @@ import sys
 
 import click
 
+from fleet.cli.context import project_of
 from fleet.cli.span import Span
 from fleet.cli.watching import watching
+from fleet.control.watch.seriesfiles import SeriesFiles
 from fleet.control.watch.viafront import DIRECT_NODES
 from fleet.errors import UsageError
 from fleet.vocabulary.clock import SystemClock
@@ -37,4 +39,5 @@ def top(ctx: click.Context, on: str | None, via: str | None, playbook: str, time
         from fleet.tui.source import Polled
 
         unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-        FleetTop(Polled(watcher), clock=SystemClock(), unicode=unicode).run()
+        history = SeriesFiles(project_of(ctx).state_dir / "series")
+        FleetTop(Polled(watcher), clock=SystemClock(), history=history, unicode=unicode).run()

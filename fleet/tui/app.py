@@ -10,10 +10,13 @@ from textual.signal import Signal
 
 from fleet.control.watch.view import FleetView
 from fleet.tui.board import Board
+from fleet.tui.lines import Lines
+from fleet.tui.node_screen import History, NodeScreen
 from fleet.tui.overview_screen import OverviewScreen
 from fleet.tui.source import Source
 from fleet.tui.tones import COLOUR_BLIND_THEMES
 from fleet.vocabulary.clock import Clock
+from fleet.vocabulary.names import NodeName
 
 _TICK_SECONDS = 1.0
 
@@ -29,13 +32,22 @@ class FleetTop(App[None]):
         Binding("t", "next_theme", "Theme", tooltip="The next theme", show=False, id="app.theme"),
     ]
 
-    def __init__(self, source: Source, *, clock: Clock, unicode: bool = True, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        clock: Clock,
+        history: History | None = None,
+        unicode: bool = True,
+        read_only: bool = False,
+    ) -> None:
         super().__init__()
         self.board = Board()
         self.clock = clock
         self.unicode = unicode
         self.read_only = read_only
         self.source = source
+        self.history = history
         self.looked: Signal[FleetView | None] = Signal(self, "looked")
         for theme in COLOUR_BLIND_THEMES:
             self.register_theme(theme)
@@ -56,6 +68,18 @@ class FleetTop(App[None]):
         if view is not None:
             self.board.take(view)
         self.looked.publish(view)
+
+    def on_lines_chosen(self, event: Lines.Chosen) -> None:
+        """Open a node."""
+        screen = NodeScreen(
+            NodeName(str(event.key)),
+            self.board,
+            clock=self.clock,
+            unicode=self.unicode,
+            looked=self.looked,
+            history=self.history,
+        )
+        self.push_screen(screen)
 
     def action_next_theme(self) -> None:
         """The next theme; the colour-blind pair is among them."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleet.control.watch.view import Concern, FleetView, NodeRow, Reach, ServedModel
 from fleet.testing.clock import FakeClock
 from fleet.tui.app import FleetTop
+from fleet.tui.node_screen import History
 from fleet.vocabulary.names import Freshness, Health, Intent, NodeName
 from fleet.vocabulary.units import GIB, MIB
 
@@ -118,7 +120,21 @@ class Shown:
         self.stopped = True
 
 
-def top(newest: FleetView | None, *, unicode: bool = True) -> tuple[FleetTop, Shown]:
+class Remembered:
+    """An hour of a node: its headroom falls, and ten minutes of it are missing."""
+
+    def read(
+        self, node: NodeName, *, since_seconds: float, until_seconds: float
+    ) -> Iterator[tuple[int, Mapping[str, float]]]:
+        end = 1_795_348_800
+        for minute in range(60):
+            at = end - (59 - minute) * 60
+            if since_seconds <= at < until_seconds and not 20 <= minute < 30:
+                level = 1.0 if minute < 50 else 4.0
+                yield at, {"wired_headroom_bytes": (9.0 - minute * 0.147) * GIB, "memory_pressure_level": level}
+
+
+def top(newest: FleetView | None, *, unicode: bool = True, history: History | None = None) -> tuple[FleetTop, Shown]:
     """The application over a source that stands still."""
     source = Shown(newest)
-    return FleetTop(source, clock=FakeClock(NOW), unicode=unicode), source
+    return FleetTop(source, clock=FakeClock(NOW), unicode=unicode, history=history), source

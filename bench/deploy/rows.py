@@ -13,8 +13,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One tool in one case, medians over `repetitions`. The whole command, from its process' start to its end.
 
     `case`: first (empty nodes), noop, change (one file of each node differs), true (`ssh NODE true`, nothing more).
-    `peak_mb`: its largest process. `round_trips`: what 20 ms add to the wall time, by 20 ms, one node; None where the
-    near leg was the slower one (a busy machine). `connections`
+    `peak_mb`: its largest process. `round_trips`: what 20 ms add to the wall time, by 20 ms, one node, each by
+    its least disturbed run; None where the near one was slower all the same (a busy machine). `connections`
     and `sessions`: per node, as sshd saw them.
     """
 
@@ -87,5 +87,6 @@ def _median(same: list[Row]) -> Row:
 def _with_round_trips(row: Row, near: Row | None) -> Row:
     if near is None or not row.rtt_ms or row.n != 1:
         return row
-    trips = (row.wall_s_median - near.wall_s_median) / (row.rtt_ms / 1000)
+    far_s, near_s = row.wall_s_least or row.wall_s_median, near.wall_s_least or near.wall_s_median
+    trips = (far_s - near_s) / (row.rtt_ms / 1000)
     return msgspec.structs.replace(row, round_trips=round(trips, 1) if trips > 0 else None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import msgspec
 import pytest
@@ -106,3 +107,11 @@ def test_a_file_of_another_time_or_with_an_unknown_name_is_refused() -> None:
 def test_a_validator_takes_any_bytes(check: object, data: bytes) -> None:
     assert callable(check)
     assert check(data) in (True, False)
+
+
+def test_without_re2_the_same_rules_are_tried_by_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "re2", None)
+    matcher = matcher_of(FLEET_RULES)
+    assert matcher.name == "re"
+    assert found(matcher, "see " + SECRETS["iban"][0]) == ["iban"]
+    assert len(rules_of({"rules": [{"id": "a", "pattern": "x{2000}"}]})) == len(FLEET_RULES) + 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,13 @@ def test_a_schema_that_cannot_be_used_leaves_its_calls_without_a_score(schema: o
     assert scored(a_call("{"), tools=tools).verdict is V.BAD_JSON
     assert scored(a_call(), a_call("[]", name="b", call_id="2"), tools=tools).verdict is V.NOT_OBJECT
     assert scored(a_call(name="b"), tools=tools).verdict is V.OK
+
+
+def test_without_the_validators_package_calls_have_no_score_and_the_rest_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jsonschema_rs", None)
+    assert scored(a_call()) == Score(V.UNSCORABLE, "its schema")
+    assert scored(a_call("{")).verdict is V.BAD_JSON
+    assert scored(a_call("{}", name="now"), tools=[a_tool("now", None)]).verdict is V.OK
 
 
 def test_a_schema_is_compiled_once_and_few_are_remembered() -> None:

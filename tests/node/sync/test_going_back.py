@@ -209,14 +209,14 @@ def test_a_rollback_shows_what_texts_become_and_nothing_of_a_secret(node: Node, 
         )
         return made.add(token)
 
-    assert node.deploy(release("speed = 1\n", b"old words")) == "committed"
-    assert node.deploy(release("speed = 2\n", b"new words")) == "committed"
+    assert node.deploy(release("speed = 1\n", b"hidden-1")) == "committed"
+    assert node.deploy(release("speed = 2\n", b"hidden-2")) == "committed"
     (job,) = going_back(asking, tmp_path).jobs
     observed = asking.one(INVENTORY.node("mini-1"), lambda _node, talk, _hello: talk.observe(job.compiled.state))
     plan = node_plan(job.name, job.compiled, observed)
     diffs = {change.step.key: change.diff for change in plan.changes}
     assert diffs[f"file:{node.layout.etc('a')}"] == ("@@ -1 +1 @@", "-speed = 2", "+speed = 1")
-    assert "words" not in str(diffs) + str(job)
+    assert "hidden-" not in str(diffs) + str(job)
     assert diffs[f"file:{node.layout.etc('token')}"] == ("content: (secret) changed",)
 
 

@@ -94,7 +94,7 @@ show-deploy-speed: bench-deploy ## deploy 1: the table of docs/performance.md, w
 .PHONY: show-deploy-speed show-failures show-rolling show-auth
 
 show-properties: $(VENV)/.dev ## deploy 3: plan(apply(x)) is empty and undone is as before, for every kind; two operators; cuts and crashes anywhere
-	@FLEET_SHOW=1 $(BIN)/python -m pytest -v --hypothesis-show-statistics --timeout 900 tests/node/sync/test_every_kind.py tests/node/sync/test_any_release.py tests/node/sync/test_two_operators.py tests/node/sync/test_stolen_anywhere.py tests/node/sync/test_cut_anywhere.py tests/node/sync/test_recovery.py tests/node/sync/test_confirm.py tests/node/sync/test_node_audit.py tests/node/sync/test_leases.py
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v --hypothesis-show-statistics --timeout 900 tests/node/sync/test_every_kind.py tests/node/sync/test_any_release.py tests/node/sync/test_run_in_place.py tests/node/sync/test_two_operators.py tests/node/sync/test_stolen_anywhere.py tests/node/sync/test_cut_anywhere.py tests/node/sync/test_recovery.py tests/node/sync/test_confirm.py tests/node/sync/test_node_audit.py tests/node/sync/test_leases.py
 
 show-secret: $(VENV)/.dev ## deploy 6: secrets of every kind, by runs that pass and runs that fail: found nowhere but in 0600 files
 	@$(BIN)/python -m pytest -v tests/integration/test_secrets_are_found_nowhere.py tests/control/supply/test_secret_references.py tests/control/supply/test_secret_digests.py tests/control/supply/test_secret_rotation.py

@@ -68,7 +68,8 @@ class UpstreamError:
 
     `retryable`: another upstream may be asked (before the commit point). `eject`: this one serves nothing until a
     probe says otherwise. `detail` is the upstream's own text. `param` and `code` are OpenAI's.
-    `status` is what the client is told where its kind's is too coarse: 403, 413 or 422 of a BAD_REQUEST.
+    `status` is what the client is told where its kind's is too coarse: 403, 413 or 422 of a BAD_REQUEST. `gone`: it has
+    the model no more, and never said when it will.
     """
 
     kind: ErrorKind
@@ -80,6 +81,7 @@ class UpstreamError:
     param: str | None = None
     code: str | None = None
     status: int | None = None
+    gone: bool = False
 
     @property
     def discreet(self) -> str:

@@ -104,6 +104,7 @@ def openrouter_error(status: int, body: bytes) -> UpstreamError:
         param=said.param if theirs else None,
         code=code if theirs else None,
         status=meaning.status,
+        gone=meaning is _MODEL,
     )
 
 

@@ -65,7 +65,7 @@ class Attempts:
             call.upstream, call.node, call.served = upstream.name, upstream.spec.node, upstream.spec.serves
             call.phase = Phase.WAITING
             answering: Answering | None = None
-            dispatched, sent, refused = False, True, False
+            dispatched, sent, refused, gone = False, True, False, False
             try:
                 reason = await self._admission.dispatch(call, upstream)
                 if reason is not None:
@@ -75,6 +75,7 @@ class Attempts:
                 return answering
             except UpstreamFailure as failure:
                 sent, refused = failure.asked and failure.reached, failure.refused
+                gone = failure.error.gone
                 self.note(upstream, failure)
                 if not failure.error.retryable:
                     raise Refused(told(failure.error, upstream=upstream.name)) from failure
@@ -83,7 +84,7 @@ class Attempts:
                 if answering is None:
                     place.leave()
                     if dispatched:
-                        self._admission.gave_up(call, upstream, sent=sent, refused=refused)
+                        self._admission.gave_up(call, upstream, sent=sent, refused=refused, gone=gone)
 
     def note(self, upstream: LiveUpstream, failure: UpstreamFailure) -> None:
         """What a failure says of the upstream. A request's own fault says nothing, nor does a busy one."""

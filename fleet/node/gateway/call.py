@@ -126,11 +126,13 @@ class Admission(Protocol):
         """`upstream` sent 200 and these headers (names in lower case). Must not raise, and must not wait."""
         ...
 
-    def gave_up(self, call: Call, upstream: LiveUpstream, *, sent: bool, refused: bool = False) -> None:
+    def gave_up(
+        self, call: Call, upstream: LiveUpstream, *, sent: bool, refused: bool = False, gone: bool = False
+    ) -> None:
         """The attempt that was dispatched to `upstream` ended before a first token, and another may follow.
 
         `sent`: whether any of it went out; what did may cost money. `refused`: it was answered, with an error and with
-        nothing else. Must not raise, and must not wait.
+        nothing else; `gone`: its model is not to be had any more. Must not raise, and must not wait.
         """
         ...
 
@@ -152,7 +154,9 @@ class AdmitAll:
     def answered(self, call: Call, upstream: LiveUpstream, headers: Mapping[str, str]) -> None:
         """See Admission."""
 
-    def gave_up(self, call: Call, upstream: LiveUpstream, *, sent: bool, refused: bool = False) -> None:
+    def gave_up(
+        self, call: Call, upstream: LiveUpstream, *, sent: bool, refused: bool = False, gone: bool = False
+    ) -> None:
         """See Admission."""
 
 

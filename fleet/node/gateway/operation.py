@@ -12,6 +12,7 @@ from aiohttp import web
 from fleet.node.gateway.admin import AdminDoor
 from fleet.node.gateway.admin_explain import Explainer
 from fleet.node.gateway.admin_ledger import LedgerDoors
+from fleet.node.gateway.admin_policy import PolicyDoors
 from fleet.node.gateway.admin_reports import route_reports
 from fleet.node.gateway.frontwatch.doors import WatchDoors
 from fleet.node.gateway.frontwatch.watch import FrontWatch
@@ -22,13 +23,23 @@ from fleet.node.gateway.journal import Journal
 from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.node.gateway.metrics import Metrics
 from fleet.node.gateway.page_doors import PageDoors
+from fleet.node.gateway.policy.families import PolicyCounts, policy_families
+from fleet.node.gateway.policy.office import PolicyOffice
 from fleet.node.gateway.reload import Current
 
 
 class Operation:
     """Opens its doors on the gateway's front. `follow` after the gateway has followed a configuration."""
 
-    def __init__(self, gateway: Gateway, current: Current, *, metrics: Metrics, journal: Journal) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        current: Current,
+        *,
+        metrics: Metrics,
+        journal: Journal,
+        office: PolicyOffice | None = None,
+    ) -> None:
         self._gateway = gateway
         self._current = current
         self._metrics = metrics
@@ -39,6 +50,9 @@ class Operation:
             journal.event("intent_not_kept", reason="no state_dir is configured")
         self._watch = FrontWatch(current=current, book=gateway.nodebook, session=gateway.front.session, journal=journal)
         watching = WatchDoors(self._watch, current)
+        counts = None
+        if office is not None:
+            office.alerter.tell, counts = self._watch.say, PolicyCounts(office.desk)
         doors = PageDoors(
             current=current,
             session=gateway.front.session,
@@ -48,7 +62,7 @@ class Operation:
             intents=self.intents,
             draining=lambda: gateway.front.draining,
             retries_refused=lambda: gateway.attempts.retries_refused,
-            more=watching.metrics,
+            more=lambda: watching.metrics() + _of_policy(office, counts),
         )
         gateway.front.open({**doors.doors(), **watching.doors()})
         gateway.front.planned = gateway.nodebook.planned = self.intents.planned
@@ -64,7 +78,7 @@ class Operation:
             explain=Explainer(lambda: current.loaded, gateway.upstreams).explain,
             door=gateway.front,
             nodes=self._watch.words,
-            more=(LedgerDoors(current).open,),
+            more=(LedgerDoors(current).open, PolicyDoors(office).open),
         )
 
     def follow(self) -> None:
@@ -89,6 +103,10 @@ class Operation:
     def admin_runner(self) -> web.AppRunner:
         """What the admin listener serves."""
         return web.AppRunner(self._admin.application(), access_log=None, keepalive_timeout=15.0, shutdown_timeout=1.0)
+
+
+def _of_policy(office: PolicyOffice | None, counts: PolicyCounts | None) -> bytes:
+    return b"" if office is None or counts is None else policy_families(office, counts)
 
 
 def _tell(journal: Journal, upstream: LiveUpstream) -> None:

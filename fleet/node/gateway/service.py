@@ -45,7 +45,7 @@ async def serve(path: Path) -> None:
         gateway = Gateway(current, session, admission=admission, accounting=AllBooks(books))
         if office is not None:
             office.meet(gateway)
-        operation = Operation(gateway, current, metrics=metrics, journal=journal)
+        operation = Operation(gateway, current, metrics=metrics, journal=journal, office=office)
         admin = operation.admin_runner()
 
         def reload() -> None:

@@ -43,7 +43,9 @@ class Recorder(AdmitAll):
     def answered(self, call: Call, upstream: LiveUpstream, headers: Mapping[str, str]) -> None:
         self.heard.append(f"answered {upstream.name}")
 
-    def gave_up(self, call: Call, upstream: LiveUpstream, *, sent: bool, refused: bool = False) -> None:
+    def gave_up(
+        self, call: Call, upstream: LiveUpstream, *, sent: bool, refused: bool = False, gone: bool = False
+    ) -> None:
         self.heard.append(f"gave_up {upstream.name}{' sent' if sent else ''}{' refused' if refused else ''}")
 
 

@@ -12,6 +12,7 @@ from fleet.node.gateway.frontwatch.outbox import Outbox
 from fleet.node.gateway.frontwatch.post import Became, Poster
 from fleet.node.gateway.frontwatch.store import Post, WatchStore
 from fleet.node.gateway.journal import Journal
+from fleet.vocabulary.contracts.notice import Notice
 from fleet.vocabulary.health.state import Transition
 
 
@@ -42,6 +43,11 @@ class Postman:
         if open_faults == self._post.open_faults and not notices:
             return
         self._keep(Post(open_faults=open_faults, outbox=self._post.outbox.add(notices, self._now())))
+        self._wake.set()
+
+    def post(self, notice: Notice) -> None:
+        """Put a notice into the queue that is about no fault of a node."""
+        self._keep(Post(open_faults=self._post.open_faults, outbox=self._post.outbox.add((notice,), self._now())))
         self._wake.set()
 
     async def run(self, poster: Poster) -> None:

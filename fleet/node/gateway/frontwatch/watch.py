@@ -28,6 +28,7 @@ from fleet.node.gateway.nodebook import Heard, NodeBook
 from fleet.node.gateway.reload import Current
 from fleet.traffic.config import FleetWatch
 from fleet.vocabulary.contracts.gateway_admin import NodeWords
+from fleet.vocabulary.contracts.notice import Notice
 
 _LOG = logging.getLogger(__name__)
 LOOK_SECONDS = 0.25
@@ -135,6 +136,12 @@ class FrontWatch:
                 self._switch.saw_ssh(name)
         if not self._memory.cut_off:
             self._switch.consider(watch.power, life.signs(watch), peer_answers=life.peer_answers(watch))
+
+    def say(self, notice: Notice) -> None:
+        """Tell people something that is no fault of a node: to the journal, and the webhook where there is one."""
+        self._journal.warn("told", check=notice.check, subject=notice.subject or None, text=notice.what)
+        if self._current.loaded.webhook is not None:
+            self._postman.post(notice)
 
     def words(self) -> NodeWords:
         """For `GET /admin/nodes`."""

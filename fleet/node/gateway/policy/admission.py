@@ -36,11 +36,25 @@ INCIDENT = "x-fleet-incident"
 _NO_PLACE = "policy keeps this request from there"
 
 
-class PolicyAdmission:
-    """See Admission. `desk` holds the rules of the moment and the books."""
+def _nobody(pool: str) -> None:
+    """See PolicyAdmission."""
 
-    def __init__(self, desk: Desk, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+
+class PolicyAdmission:
+    """See Admission. `desk` holds the rules of the moment and the books.
+
+    `gone` hears of a gray pool whose model its provider has no more.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        gone: Callable[[str], None] = _nobody,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._desk = desk
+        self._gone = gone
         self._monotonic = monotonic
 
     # --- the hooks ----------------------------------------------------------------------------------------------------
@@ -118,8 +132,13 @@ class PolicyAdmission:
         if upstream.spec.kind == "api":
             self._desk.till.answered(dossier, headers)
 
-    def gave_up(self, call: Call, upstream: LiveUpstream, *, sent: bool, refused: bool = False) -> None:
+    def gave_up(
+        self, call: Call, upstream: LiveUpstream, *, sent: bool, refused: bool = False, gone: bool = False
+    ) -> None:
         """See Admission."""
+        pool = self._desk.rules.gray_of.get(upstream.name)
+        if gone and pool is not None:
+            self._gone(pool)
         if call.dossier is not None and upstream.spec.kind == "api":
             self._desk.till.gave_up(call.dossier, sent=sent, refused=refused)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,9 @@ from fleet.node.gateway.ledger.pursuit import Pursuit
 from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.node.gateway.policy.accounting import PolicyAccounting
 from fleet.node.gateway.policy.admission import PolicyAdmission
+from fleet.node.gateway.policy.alerting import Alerter
 from fleet.node.gateway.policy.desk import Desk
+from fleet.node.gateway.policy.graykeeper import GrayKeeper
 from fleet.node.gateway.policy.me import me_doors
 from fleet.node.gateway.policy.treasury import Treasury, wall_milliseconds
 from fleet.node.gateway.reload import Current
@@ -23,6 +26,8 @@ from fleet.traffic.budget.calendar import BudgetCalendar
 from fleet.traffic.policy import Policy
 
 _OPENING_SECONDS = 1.0
+_LOOK_SECONDS = 5.0
+_LOG = logging.getLogger(__name__)
 
 
 class PolicyOffice:
@@ -48,7 +53,9 @@ class PolicyOffice:
         self._tasks: list[asyncio.Task[None]] = []
         self.treasury = Treasury(Path(policy.ledger_file), BudgetCalendar.of(policy.budget_tz), told=told, wall=wall)
         self.desk = Desk(current.loaded, treasury=self.treasury, facts=self._facts, live=self._live)
-        self.admission = PolicyAdmission(self.desk)
+        self.keeper = GrayKeeper(self.desk)
+        self.alerter = Alerter(self.desk)
+        self.admission = PolicyAdmission(self.desk, gone=self.keeper.gone)
         self.accounting = PolicyAccounting(self.desk)
 
     def meet(self, gateway: Gateway) -> None:
@@ -71,7 +78,7 @@ class PolicyOffice:
         The gateway has followed its configuration by now.
         """
         counted = asyncio.ensure_future(self._count())
-        self._tasks = [counted, asyncio.ensure_future(self.treasury.keep_small())]
+        self._tasks = [counted, *(asyncio.ensure_future(one) for one in (self.treasury.keep_small(), self._look()))]
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(counted), within_seconds)
 
@@ -79,6 +86,7 @@ class PolicyOffice:
         """Take over the terms of the configuration of the moment."""
         try:
             self.desk.follow(self._current.loaded)
+            self.keeper.follow()
         except ConfigError as error:
             self._current.problem = error.title
             self._told(f"the old policy stays: {error.title}")
@@ -93,12 +101,25 @@ class PolicyOffice:
     async def _count(self) -> None:
         await self.treasury.open()
         self.follow()
+        self.keeper.follow(recent=self.treasury.recent)
+        self.treasury.recent.clear()
         if self._pursuit is None:
             self.treasury.release()
             return
         await self._pursuit.settle_sums(self.treasury.ledger.begun)
         self.treasury.release()
         self._tasks.append(asyncio.ensure_future(self._pursuit.run()))
+
+    async def _look(self) -> None:
+        """What nobody's request sets off: alerts, and the judgement of a week that is over."""
+        await self.treasury.opened.wait()
+        while True:
+            try:
+                self.alerter.look()
+                self.keeper.judge_weeks()
+            except Exception:  # noqa: BLE001 (told; the next look may do)
+                _LOG.exception("a bug ended a look at the books")
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def _facts(self, upstream: LiveUpstream) -> ModelFacts | None:
         return self._gateway.facts(upstream) if self._gateway is not None else None

@@ -44,13 +44,15 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 class Till:
     """Reserves and settles. One per process; what prompts were in tokens is remembered by upstream.
 
-    `pursue` finds out later what an attempt cost whose provider did not say it.
+    `pursue` finds out later what an attempt cost whose provider did not say it. `stopped` are the limits that refused
+    somebody since they were last looked at.
     """
 
     def __init__(self, treasury: Treasury) -> None:
         self._treasury = treasury
         self.pursue: Callable[[OpenAttempt], None] = _nobody
         self._seen: dict[str, TokensPerByte] = {}
+        self.stopped: set[Limit] = set()
 
     # --- before -------------------------------------------------------------------------------------------------------
 
@@ -105,6 +107,7 @@ class Till:
         treasury, row = self._treasury, offer.attempt.reservation
         stopped = treasury.promise(row, offer.limits)
         if stopped is not None:
+            self.stopped.add(stopped)
             return refusal_of(stopped, row.pico, treasury.book, row.at_milliseconds)
         if any(limit.tokens is not None for limit in offer.limits):
             limit = treasury.hold(row.request, row.owner, row.track, offer.tokens, offer.limits)

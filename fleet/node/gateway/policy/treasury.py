@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,16 @@ from fleet.traffic.budget.incidents import CLOSED, OPENED, Incident, open_incide
 from fleet.traffic.budget.limits import Limit
 from fleet.traffic.gray.standing import DISABLED, ENABLED, ROLLED_BACK, Standing, standing
 from fleet.traffic.sensitivity.taint import Taints
-from fleet.vocabulary.contracts.ledger import Adjustment, CostSource, Note, Owner, Reservation, Row, Settlement
+from fleet.vocabulary.contracts.ledger import (
+    Adjustment,
+    CostSource,
+    Note,
+    Owner,
+    Request,
+    Reservation,
+    Row,
+    Settlement,
+)
 from fleet.vocabulary.names import Track
 
 _GRAY = frozenset((ENABLED, DISABLED, ROLLED_BACK))
@@ -24,6 +34,8 @@ _INCIDENT = frozenset((OPENED, CLOSED))
 _HOUR_SECONDS = 3600.0
 _REMEMBERED_MILLISECONDS = 2 * 3600 * 1000
 _RETRY_SECONDS = 5.0
+_RECENT_MILLISECONDS = 21 * 24 * 3600 * 1000
+_MOST_RECENT = 200_000
 
 
 def wall_milliseconds() -> int:
@@ -34,7 +46,7 @@ def wall_milliseconds() -> int:
 class Treasury:
     """Used from one event loop. `await open()` counts what the file holds; until then nothing can be reserved.
 
-    A row is counted when it is written, and once. Without a file (`ledger` None) it only counts.
+    A row is counted when it is written, and once. `recent` are the requests of three weeks that the file held.
     """
 
     def __init__(
@@ -57,6 +69,7 @@ class Treasury:
         self._gray: dict[str, list[Note]] = {}
         self._incidents: list[Note] = []
         self._since_start: list[Row] | None = []
+        self.recent: deque[Request] = deque(maxlen=_MOST_RECENT)
 
     @property
     def now(self) -> int:
@@ -175,6 +188,8 @@ class Treasury:
         calendar = self.book.calendar
         book, notes = Book(calendar), []
         late: list[Adjustment] = []
+        recently = self._wall() - _RECENT_MILLISECONDS
+        self.recent.clear()
         for row in self.ledger.rows():
             if isinstance(row, Note):
                 notes.append(row)
@@ -182,6 +197,8 @@ class Treasury:
                 late.append(row)
             else:
                 book.add(row)
+                if isinstance(row, Request) and row.at_milliseconds >= recently:
+                    self.recent.append(row)
         for row in late:
             book.add(row)
         return book, notes

@@ -161,15 +161,3 @@ def refusal_of(limit: Limit, more_pico: int, book: Book, at: int) -> Decision:
         f"{shown(found.reserved)} are reserved, and this request may cost {shown(more_pico)}{opens}"
     )
     return Decision(Word.REFUSE, "", limit.status, limit.code, message, reset)
-
-
-def token_refusal_of(limit: Limit, more_tokens: int, book: Book, at: int) -> Decision:
-    """The same for a limit that `Book.hold` answered."""
-    month = book.calendar.month(at)
-    found, reset = book.bounded(limit, month), book.calendar.ends(month)
-    message = (
-        f"{limit.scope} may use {limit.tokens or 0} tokens for {month}; {found.tokens} are used, {found.held_tokens} "
-        f"are held by requests in flight, and this one may use {more_tokens}; it opens again "
-        f"{book.calendar.shown(reset)}"
-    )
-    return Decision(Word.REFUSE, "", limit.status, limit.code, message, reset)

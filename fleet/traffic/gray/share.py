@@ -24,7 +24,3 @@ class Share:
     def rest(self) -> int:
         """What is not of the share, of every `whole`: the price of one gray request, in credit."""
         return self.whole - self.part
-
-    def floor_of(self, count: int) -> int:
-        """How many of `count` the share allows."""
-        return self.part * count // self.whole

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.traffic.budget.admission import DollarAsk, DollarRules, Word, decide, refusal_of, token_refusal_of
+from fleet.traffic.budget.admission import DollarAsk, DollarRules, Word, decide, refusal_of
 from fleet.traffic.budget.book import Book
 from fleet.traffic.budget.calendar import BudgetCalendar
 from fleet.traffic.budget.exact import NotExact
@@ -123,11 +123,11 @@ def test_a_front_admits_its_share_of_every_cap_and_no_more() -> None:
     assert 94 * USD < promised <= 100 * USD
 
 
-def test_a_limit_on_tokens_is_told_in_tokens() -> None:
-    book = Book(UTC_MONTHS)
-    told = token_refusal_of(Limit(FLEET, tokens=100), 7, book, NOON)
-    assert "the whole fleet may use 100 tokens for 2026-11" in told.message
-    assert refusal_of(Limit(FLEET, 5 * USD), USD, book, NOON).status == 402
+def test_what_a_reservation_met_is_told_with_the_sums_of_its_scope() -> None:
+    book = filled(spent_row("r/1", 4 * USD), UTC_MONTHS)
+    told = refusal_of(Limit(FLEET, 5 * USD), 2 * USD, book, NOON)
+    assert (told.status, told.reset) == (402, at("2026-12-01 00:00"))
+    assert "the whole fleet may cost 5.00 USD for 2026-11; 4.00 are spent" in told.message
 
 
 # --- terms ------------------------------------------------------------------------------------------------------------

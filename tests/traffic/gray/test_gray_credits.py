@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from fleet.traffic.budget.exact import NotExact
 from fleet.traffic.gray.credits import Credits
-from fleet.traffic.gray.observed import Observed, wilson
+from fleet.traffic.gray.observed import wilson
 from fleet.traffic.gray.pool import Mark, Pool
 from fleet.traffic.gray.reasons import NotGray, Traits, ineligible
 from fleet.traffic.gray.share import Share
 from fleet.traffic.gray.standing import standing
 from fleet.traffic.gray.tokencap import TokenCap
 from fleet.traffic.policy import GrayTerms
-from fleet.vocabulary.contracts.ledger import Note, Owner, Request
-from fleet.vocabulary.names import Sensitivity, Track
+from fleet.vocabulary.contracts.ledger import Note
+from fleet.vocabulary.names import Sensitivity
 
 PUBLIC = Traits(label=Sensitivity.PUBLIC, key_gray=True, tagged=True, only_text=True, clean=True)
 NOON = 1_795_608_000_000
@@ -217,30 +217,10 @@ def test_the_last_note_decides_whether_a_pool_may_be_used_and_a_lapsed_one_says_
     assert standing(notes, "another", 65).reason is None
 
 
-def ended(*, eligible: bool, gray: bool, attempts: int = 1) -> Request:
-    return Request(
-        id="r",
-        at_milliseconds=NOON,
-        owner=Owner(key="ci"),
-        asked="a",
-        route="a",
-        track=Track.TOKEN,
-        eligible=eligible,
-        gray=gray,
-        attempts=attempts,
-    )
-
-
-def test_what_is_shown_of_a_pool_says_how_many_requests_are_behind_it() -> None:
-    rows = [ended(eligible=True, gray=n < 2) for n in range(10)] + [ended(eligible=False, gray=False)] * 10
-    seen = Observed.of([*rows, ended(eligible=True, gray=False, attempts=0)])
-    assert (seen.gray, seen.eligible, seen.requests, seen.share, seen.share_of_eligible) == (2, 10, 20, 0.1, 0.2)
-    assert seen.interval == (pytest.approx(0.0567, abs=1e-4), pytest.approx(0.5098, abs=1e-4))
-
-
-def test_of_nothing_no_share_is_told() -> None:
-    nothing = Observed.of([])
-    assert (nothing.share, nothing.share_of_eligible, nothing.interval) == (None, None, None)
+def test_an_interval_says_how_little_a_few_tell() -> None:
+    assert wilson(2, 10) == (pytest.approx(0.0567, abs=1e-4), pytest.approx(0.5098, abs=1e-4))
+    assert wilson(200, 1000) == (pytest.approx(0.1764, abs=1e-4), pytest.approx(0.2259, abs=1e-4))
+    assert wilson(0, 0) is None
 
 
 @given(hits=st.integers(0, 50), count=st.integers(0, 50))

@@ -52,8 +52,16 @@ def key() -> None:
 @click.option("--team", default="", help="The team that its use is booked to.")
 @click.option("--app", default="", help="The program that shows it: ide, openclaw, ...")
 @click.option("--expires", type=_Span(), metavar="SPAN", help="When it ends: 90d, 12h. Else never.")
-@click.option("--track", "tracks", type=click.Choice(list(Track)), multiple=True, help="Only these tracks; else all.")
-@click.option("--sensitivity", type=click.Choice(list(Sensitivity)), help="The least label of what it sends.")
+@click.option(
+    "--track",
+    "tracks",
+    type=click.Choice([one.value for one in Track]),
+    multiple=True,
+    help="Only these tracks; else all.",
+)
+@click.option(
+    "--sensitivity", type=click.Choice([one.value for one in Sensitivity]), help="The least label of what it sends."
+)
 @click.option("--gray", is_flag=True, help="Its public traffic may go to the gray pool.")
 @click.option("--incident", is_flag=True, help="May spend up to the ceiling while an incident is open.")
 @click.option("--rpm", type=click.IntRange(min=0), metavar="N", help="Requests within any minute.")

@@ -63,3 +63,15 @@ def test_nonsense_is_refused_before_a_key_is_made(project: Path, words: tuple[st
     assert refused.exit_code != 0
     assert "sk-fleet-" not in refused.output
     assert not (project / "keys.json").exists()
+
+
+def test_what_a_key_may_is_kept_as_it_was_said(project: Path) -> None:
+    said = ("--track", "token", "--track", "private", "--sensitivity", "sensitive", "--gray", "--incident")
+    assert fleet(project, "create", "ci", *said, "--monthly-usd", "12.50", "--expires", "90d").exit_code == 0
+    (kept,) = json.loads((project / "keys.json").read_text())["keys"]
+    assert kept["tracks"] == ["token", "private"]
+    assert kept["sensitivity"] == "sensitive"
+    assert kept["gray"] is True
+    assert kept["scopes"] == ["inference", "incident"]
+    assert kept["limits"] == {"monthly_usd": "12.50"}
+    assert "token, private; gray; incidents; at least sensitive" in " ".join(fleet(project, "list").stdout.split())

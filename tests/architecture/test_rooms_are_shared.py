@@ -35,8 +35,8 @@ def test_a_group_and_a_file_stay_together_and_stories_go_first(tmp_path: Path) -
         path.write_text(TEST.format(place=place, mark=mark))
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    kept["PYTHONPATH"] = str(ROOT)
-    words = ("-q", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder", "-p", "tests.conftest",
+    kept |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    words = ("-q", "-p", "xdist", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder", "-p", "tests.conftest",
              "-p", "no:cacheprovider", "--rootdir", str(tmp_path))  # fmt: skip
     answer = subprocess.run(
         [sys.executable, "-m", "pytest", *words, str(tmp_path)],
@@ -44,7 +44,7 @@ def test_a_group_and_a_file_stay_together_and_stories_go_first(tmp_path: Path) -
         env=kept,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     assert answer.returncode == 0, answer.stdout

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -23,17 +22,18 @@ WEATHER = """def get_weather(city: str) -> str:
 Llm = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture
-def llm(gateway: Front, tmp_path: Path) -> Llm:
+@pytest.fixture(scope="module")
+def llm(gateway: Front, tmp_path_factory: pytest.TempPathFactory) -> Llm:
     """`llm` with a folder of its own, where docs/clients.md says to put the models."""
+    folder = tmp_path_factory.mktemp("llm")
     models = [
         f"- model_id: {name}\n  model_name: {name}\n  api_base: {gateway.url}/v1\n"
         f"  api_key_name: fleet\n  supports_tools: true\n"
         for name in (*(one.model for one in SPEAKERS.values()), "mock", "gpt-9")
     ]
-    (tmp_path / "extra-openai-models.yaml").write_text("".join(models))
+    (folder / "extra-openai-models.yaml").write_text("".join(models))
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG")}
-    environment = {**kept, "HOME": str(tmp_path), "LLM_USER_PATH": str(tmp_path)}
+    environment = {**kept, "HOME": str(folder), "LLM_USER_PATH": str(folder)}
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -42,7 +42,7 @@ def llm(gateway: Front, tmp_path: Path) -> Llm:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
             check=False,
         )
 

@@ -70,6 +70,7 @@ class Exchange:
         self._still_seconds = still_seconds
         self._changed = threading.Condition()
         self._over = False
+        self._version = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="fleet-pieces")
         self._pieces: dict[str, Future[tuple[str, ...]]] = {}
 
@@ -83,7 +84,7 @@ class Exchange:
             self._unheard.discard(node)
             if node in self._names:
                 self._sharing = self._sharing.holds(node, [one for one in digests if one in self._sizes])
-            self._changed.notify_all()
+            self._wake()
 
     def expect(self, nodes: Iterable[NodeName]) -> None:
         """These will say what they have, or fail: nobody begins before, since one of them may have it all.
@@ -94,11 +95,21 @@ class Exchange:
             self._unheard |= set(nodes)
             self._hear_until = self._clock.monotonic() + _HEAR_SECONDS
 
-    def begin(self, taker: NodeName, wants: Sequence[str], *, still: Callable[[], None]) -> Way:
+    def begin(
+        self,
+        taker: NodeName,
+        wants: Sequence[str],
+        *,
+        still: Callable[[], None],
+        waits: Callable[[], None] = lambda: None,
+    ) -> Way:
         """What the node does next for what it lacks. `still` is called while it has to wait. `end` must follow.
+
+        `waits` is called when it has to wait for others at all.
 
         Raises NodeError when the run is over, and what `still` raises.
         """
+        said = self._clock.monotonic()
         while True:
             with self._changed:
                 if self._over:
@@ -108,15 +119,21 @@ class Exchange:
                 if way is not None:
                     self._sharing = self._sharing.began(taker, way)
                     return way
-                heard = self._changed.wait(_LOOK_SECONDS if unheard else self._still_seconds)
-            if not heard and not unheard:
+                version = self._version
+            if not unheard:
+                waits()
+            with self._changed:
+                if self._version == version:
+                    self._changed.wait(_LOOK_SECONDS if unheard else self._still_seconds)
+            if self._clock.monotonic() - said >= self._still_seconds:  # others may be busy all the time
                 still()
+                said = self._clock.monotonic()
 
     def end(self, taker: NodeName, *, got: bool, reached: bool = True) -> None:
         """The node has the blob that it was at, or does not. `reached`: the giver was there."""
         with self._changed:
             self._sharing = self._sharing.ended(taker, got=got, reached=reached)
-            self._changed.notify_all()
+            self._wake()
 
     def wish(self, way: Way) -> Fetch | None:
         """How to get it from its giver; None when that one cannot give, which nobody tries again then."""
@@ -148,14 +165,18 @@ class Exchange:
         """The run is over."""
         with self._changed:
             self._over = True
-            self._changed.notify_all()
+            self._wake()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._givers.close()
+
+    def _wake(self) -> None:
+        self._version += 1
+        self._changed.notify_all()
 
     def _silence(self, giver: NodeName) -> None:
         with self._changed:
             self._sharing = self._sharing.silent(giver)
-            self._changed.notify_all()
+            self._wake()
 
     def _hash(self, content: bytes | Path | FilePart, digest: str) -> tuple[str, ...]:
         if known := remembered(self._cache, digest):

@@ -312,6 +312,10 @@ class NodeTalk:
             done += count
             self._journal.say(Phase.SEND, "progress", node=job.name, done=done, total=total)
 
+        def waits_now() -> None:
+            text = "waits until another node has the weights"
+            self._journal.say(Phase.SEND, "note", text, node=job.name, done=done, total=total)
+
         sending = Sending(
             node=job.name,
             missing=missing,
@@ -320,6 +324,7 @@ class NodeTalk:
             salt=job.salt,
             exchange=self._exchange,
             progress=progress,
+            waits_now=waits_now,
         )
         total = sending.total
         self._journal.say(Phase.SEND, "start", node=job.name, total=total)

@@ -25,7 +25,8 @@ _STILL_SECONDS = 20.0
 class Sending:
     """Brings the missing blobs to one node. `contents` are theirs; a function fetches one.
 
-    `progress` is told the bytes that came, from wherever. `came` counts them by the node that gave them.
+    `progress` is told the bytes that came, from wherever; `waits_now`, once, that others have to get something first.
+    `came` counts bytes by the node that gave them.
     """
 
     node: NodeName
@@ -35,8 +36,10 @@ class Sending:
     salt: str = ""
     exchange: Exchange | None = None
     progress: Callable[[int], None] = lambda _: None
+    waits_now: Callable[[], None] = lambda: None
     came: Counter[NodeName] = field(default_factory=Counter)
     _ready: dict[str, Content] = field(default_factory=dict)
+    _told_waiting: bool = False
 
     @property
     def total(self) -> int:
@@ -59,7 +62,7 @@ class Sending:
         self._send(talk, tuple(want for want in self.missing if not self._shared(want)))
         left = {want.digest: want for want in self.missing if self._shared(want)}
         while left and self.exchange is not None:
-            way = self.exchange.begin(self.node, list(left), still=talk.still)
+            way = self.exchange.begin(self.node, list(left), still=talk.still, waits=self._tell_waiting)
             still_lacks = self._go(talk, self.exchange, way, left[way.digest])
             if still_lacks is None:
                 del left[way.digest]
@@ -70,6 +73,11 @@ class Sending:
     def told(self) -> str:
         """In words, what came from other nodes; nothing when nothing did."""
         return ", ".join(f"{bytes_text(size)} from {giver}" for giver, size in sorted(self.came.items()) if size)
+
+    def _tell_waiting(self) -> None:
+        if not self._told_waiting:
+            self._told_waiting = True
+            self.waits_now()
 
     def _shared(self, want: Missing) -> bool:
         return self.exchange is not None and self.exchange.shared(self.node, want.digest)

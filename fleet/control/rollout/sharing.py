@@ -103,6 +103,9 @@ class Sharing:
         return {one for one in holders if (taker, one) not in self.blocked and not self._deaf(one)}
 
     def _alone(self, taker: NodeName) -> bool:
+        """Whether it has to be served by the laptop: it reaches nobody, or nobody has reached anybody yet."""
+        if not self.given and len(self.blocked) >= _BLOCKED:
+            return True
         return sum(one == taker for one, _ in self.blocked) >= _BLOCKED
 
     def _deaf(self, giver: NodeName) -> bool:

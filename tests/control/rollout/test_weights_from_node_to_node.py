@@ -283,9 +283,34 @@ def test_who_waits_for_others_says_that_it_is_still_there_and_ends_with_the_run(
         if len(said) == 3:
             exchange.close()
 
+    waits: list[str] = []
     with pytest.raises(NodeError, match="over"):
-        exchange.begin(room.names[2], wants, still=still)
+        exchange.begin(room.names[2], wants, still=still, waits=lambda: waits.append("waits"))
     assert len(said) == 3
+    assert waits
+
+
+def test_who_waits_is_heard_of_though_others_are_busy_all_the_time(room: Room) -> None:
+    node = room.nodes()[0]
+    tree = weights_tree("qwen", room.manifest, node.settings.layout(), task="t")
+    giving = [on_paper(room, name, tree) for name in room.names]
+    clock = FakeClock()
+    exchange = Exchange(giving, link=room.link, sync=SYNC, run_id=RunId("r"), cache=room.cache, clock=clock)
+    wants = [file.blob.digest for file in tree.files if file.blob.size == BIG_BYTES]
+    for name in room.names[:2]:
+        exchange.begin(name, wants, still=lambda: None)
+
+    def busy() -> None:
+        clock.advance(11.0)  # something happens every eleven seconds
+        exchange.holds(NodeName("somebody"), ())
+
+    with pytest.raises(InterruptedError):
+        exchange.begin(room.names[2], wants, still=_interrupt, waits=busy)
+    exchange.close()
+
+
+def _interrupt() -> None:
+    raise InterruptedError
 
 
 def test_nobody_begins_before_all_said_what_they_have_unless_that_takes_too_long(room: Room) -> None:

@@ -14,9 +14,10 @@ import msgspec
 
 from bench.gateway.cases import ALL, CHAT, MESSAGES, RESPONSES, STREAM_200, UNARY_C1, UNARY_C64, Case, Dialect
 from bench.gateway.kit import HERE, PORTKEY, ROOT, python
-from fleet.traffic.config import GatewayConfig, Listen, Upstream
+from fleet.traffic.config import GatewayConfig, Listen, Price, Route, Upstream
 from fleet.traffic.keyring import HashedKey, KeyRing
-from fleet.vocabulary.names import GatewayRole
+from fleet.traffic.policy import Policy, Scanning, TrackTerms
+from fleet.vocabulary.names import GatewayRole, Track
 from fleet.vocabulary.pins import pin_of
 
 MODEL = "mock"
@@ -95,6 +96,7 @@ def targets(stage: Stage, *, peers: bool) -> tuple[Target, ...]:
         _bare(stage),
         Target("fleet", (front,), (stage.bearer,)),
         Target("fleet_edge", _front_and_edge(stage), (stage.bearer,), cases=_TWO_HOP_CASES, extra=True),
+        Target("fleet_money", (_paid(stage),), (stage.bearer,), cases=_TWO_HOP_CASES, extra=True),
         Target("fleet_messages", (front,), (stage.bearer,), MESSAGES, _TRANSLATED_CASES, extra=True),
         Target("fleet_responses", (front,), (stage.bearer,), RESPONSES, _TRANSLATED_CASES, extra=True),
     )
@@ -108,7 +110,34 @@ def _bare(stage: Stage) -> Target:
     return Target("p_aiohttp", (Program(command, port, "/healthz", env),))
 
 
-def _fleet(stage: Stage, name: str, *, upstream: Upstream | None = None, listen: Listen | None = None) -> Program:
+def _paid(stage: Stage) -> Program:
+    """The same with money and policy on: every request is scanned, reserved for on the disk, settled and booked."""
+    policy = Policy(
+        ledger_file=str(stage.folder / "ledger.sqlite"),
+        tracks={"token": TrackTerms(monthly_usd="1000000", monthly_tokens=10**15)},
+        scanning=Scanning(scan="all"),
+    )
+    upstream = Upstream(
+        name=MODEL,
+        kind="api",
+        url=stage.mock_url,
+        engine="openai_compatible",
+        serves=MODEL,
+        model=MODEL,
+        max_in_flight=_UNBOUNDED,
+        price=Price(prompt="0.0000001", completion="0.0000004"),
+    )
+    return _fleet(stage, "fleet-money", upstream=upstream, policy=policy)
+
+
+def _fleet(
+    stage: Stage,
+    name: str,
+    *,
+    upstream: Upstream | None = None,
+    listen: Listen | None = None,
+    policy: Policy | None = None,
+) -> Program:
     """The gateway as deploy runs it: keys, journal, admin door and state; the node's own locked packages."""
     folder = stage.folder / name
     folder.mkdir(exist_ok=True)
@@ -133,6 +162,8 @@ def _fleet(stage: Stage, name: str, *, upstream: Upstream | None = None, listen:
         admin_port=free_port(),
         state_dir=str(folder),
         log_file=str(folder / "gateway.log"),
+        routes=() if policy is None else (Route(name=MODEL, upstreams=(MODEL,), track=Track.TOKEN),),
+        policy=policy,
     )
     (folder / "gateway.json").write_bytes(msgspec.json.encode(config))
     command = (str(python("node")), "-m", "fleet.node.gateway", "--config", str(folder / "gateway.json"))

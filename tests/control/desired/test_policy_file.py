@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -117,3 +119,11 @@ def test_a_front_may_say_its_own_part(share: str) -> None:
         for name, node in inventory_of(f"all: {{hosts: {{a: {{budgets: {{share: {share}}}}}}}}}").nodes.items()
     }
     assert policy_of(found[NodeName("a")], found).budget_share == share
+
+
+def test_every_example_of_the_guide_is_a_good_inventory() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "money.md").read_text()
+    examples = re.findall(r"```yaml\n(.*?)```", guide, flags=re.DOTALL)
+    assert examples
+    for example in examples:
+        assert inventory_of(example).nodes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -251,6 +252,10 @@ async def test_the_metrics_say_it_all_without_a_name_of_a_client(front: Front) -
     assert 'fleet_labelled_requests_total{track="gray",sensitivity="public"} 1' in page
     for name in ("SEC-1", "sk-", "ann"):
         assert f'"{name}' not in page
+    families = re.findall(r"^# TYPE (\S+)", page, flags=re.MULTILINE)
+    assert len(families) >= 10
+    guide = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
+    assert [name for name in families if f"`{name}`" not in guide] == []
 
 
 async def test_tools_that_were_offered_are_scored_whether_it_streamed_or_not(front: Front) -> None:

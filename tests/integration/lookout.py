@@ -114,8 +114,8 @@ class Lookout:
         self.clock.advance(after_seconds)
         self._set_clocks()
         if self.cable.plugged:
-            until(self._fresh, within_seconds=30)
-            until(settled, within_seconds=30)
+            until(self._fresh, within_seconds=60)
+            until(settled, within_seconds=60)
         view = msgspec.to_builtins(self.watcher.look())
         self.laptop_problem = view["laptop_problem"]
         return {row["node"]: row for row in view["rows"]}
@@ -135,7 +135,7 @@ class Lookout:
         found = self.poller.poll([self.nodes[node]])[self.nodes[node].name]
         return found.seen.snapshot if found.seen else None
 
-    def until_snapshot(self, node: str, true: Callable[[Snapshot], object], *, within_seconds: float = 30) -> None:
+    def until_snapshot(self, node: str, true: Callable[[Snapshot], object], *, within_seconds: float = 60) -> None:
         """Wait until the agent of a node says something."""
         until(lambda: (seen := self.snapshot(node)) is not None and true(seen), within_seconds=within_seconds)
 

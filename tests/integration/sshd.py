@@ -182,7 +182,7 @@ class SlowStep:
         (self.folder / "go").touch()
 
 
-def until(true: Callable[[], bool], *, within_seconds: float = 30.0) -> None:
+def until(true: Callable[[], bool], *, within_seconds: float = 60.0) -> None:
     """Wait for a condition, with a deadline."""
     deadline = time.monotonic() + within_seconds
     while not true():

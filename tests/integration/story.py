@@ -19,7 +19,7 @@ NOWHERE = "/nowhere/bin/program"
 _WORDS = "{% for word in daemon.argv %}"
 
 
-def until(find: Callable[[], T], *, within_seconds: float = 20.0) -> T:
+def until(find: Callable[[], T], *, within_seconds: float = 60.0) -> T:
     """What `find` gives, once that is true."""
     deadline = time.monotonic() + within_seconds
     while not (found := find()):

@@ -132,7 +132,7 @@ async def _read(answer: aiohttp.ClientResponse, stream: Stream) -> tuple[End, st
     return End.SILENT, "ended without [DONE]"
 
 
-async def until(true: Callable[[], Any], *, within_seconds: float = 30.0) -> None:
+async def until(true: Callable[[], Any], *, within_seconds: float = 60.0) -> None:
     """Wait while the clients go on. Raises TimeoutError."""
     async with asyncio.timeout(within_seconds):
         while not true():

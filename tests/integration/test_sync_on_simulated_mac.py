@@ -359,7 +359,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(holds: Callable[[], object], within_seconds: float = 20.0) -> None:
+def until(holds: Callable[[], object], within_seconds: float = 60.0) -> None:
     deadline = time.monotonic() + within_seconds
     while not holds():
         assert time.monotonic() < deadline

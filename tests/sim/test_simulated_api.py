@@ -66,7 +66,7 @@ def ask(folder: Path) -> int:
         return 0
 
 
-def until(condition: Callable[[], object], *, within_seconds: float = 20.0) -> None:
+def until(condition: Callable[[], object], *, within_seconds: float = 60.0) -> None:
     deadline = time.monotonic() + within_seconds
     while not condition():
         assert time.monotonic() < deadline

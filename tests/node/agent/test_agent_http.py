@@ -18,7 +18,7 @@ from fleet.vocabulary.contracts.snapshot import Snapshot
 from fleet.vocabulary.secret import Secret
 
 
-def until(condition, seconds: float = 10.0):
+def until(condition, seconds: float = 60.0):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():

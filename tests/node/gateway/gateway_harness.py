@@ -105,7 +105,7 @@ class Identity:
     pin: str
 
 
-async def until(condition: Callable[[], object], *, within: float = 15.0) -> None:
+async def until(condition: Callable[[], object], *, within: float = 60.0) -> None:
     """Wait for a condition, with a deadline."""
     async with asyncio.timeout(within):
         while not condition():

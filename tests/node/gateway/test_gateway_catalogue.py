@@ -30,7 +30,7 @@ def an_upstream(url: str, *, model: str = "sim/echo-small", kind: str = "openrou
 
 
 async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.005)
 

@@ -48,7 +48,7 @@ async def launch() -> AsyncIterator[Launch]:
 async def line(process: Process, word: str) -> str:
     """The first line of the log with that word."""
     assert process.stderr is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while text := (await process.stderr.readline()).decode():
             if word in text:
                 return text
@@ -117,7 +117,7 @@ async def test_on_sigterm_it_drains_ends_what_is_left_with_an_error_and_exits_0(
     assert events(await finishing.read())[-1] == "[DONE]"
     last = events(await stuck.read())
     assert last[-1]["error"]["code"] == "draining"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await two.gone.wait()
         assert await process.wait() == 0
 
@@ -143,7 +143,7 @@ async def test_it_can_be_stopped_while_it_waits_for_its_port(launch: Launch, tmp
         process = await launch(write_config(tmp_path, listen=listen))
         await line(process, "port_taken")
         process.terminate()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
 
 
@@ -163,7 +163,7 @@ async def test_the_log_holds_no_prompt_no_answer_and_no_key_and_stays_small(
         tmp_path, sidecar(fake), listen=Listen(host="127.0.0.1", port=port), log_file=str(log), log_bytes=4000
     )
     await launch(config)
-    await until(lambda: log.exists() and "listening" in log.read_text(), within=10)
+    await until(lambda: log.exists() and "listening" in log.read_text(), within=60)
     for _ in range(20):
         answer = await chat(http, port, messages=[{"role": "user", "content": "my secret plan"}])
         assert answer.status == 200

@@ -179,7 +179,7 @@ async def test_generation_stops_when_the_client_leaves(start: Start, run: Any, *
         asking.cancel()
         await asyncio.wait((asking,))
     await until(lambda: gateway.books.words == ["cancelled"])
-    await until(lambda: b"Broken pipe" in sidecar.log.read_bytes() or b"reset" in sidecar.log.read_bytes(), within=20)
+    await until(lambda: b"Broken pipe" in sidecar.log.read_bytes() or b"reset" in sidecar.log.read_bytes(), within=60)
     assert live.pace is not None
     assert not stream or live.pace.tokens_total >= 28  # what it gave speaks of its pace
 
@@ -189,7 +189,7 @@ async def test_a_killed_sidecar_is_refused_quickly_and_found_again(start: Start,
     gateway = await ready(start, sidecar)
     sidecar.process.kill()
     await sidecar.process.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await gateway.chat(model="tiny")
     assert answer.status == 503
     assert "Retry-After" in answer.headers

@@ -31,11 +31,11 @@ class Raw:
         return cls(*await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2])))
 
     async def head(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.reader.readuntil(b"\r\n\r\n")
 
     async def all(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.reader.read()
 
 

@@ -127,7 +127,7 @@ async def streaming(fleet: Fleet, count: int = 1) -> list[asyncio.Task[Any]]:
     """Requests whose answers have begun."""
     tasks = [await fleet.ask() for _ in range(count)]
     began = 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while began < count:
             for fake in fleet.sidecars.values():
                 try:

@@ -68,7 +68,7 @@ async def _heard(pieces: list[bytes], *, ends: bool) -> tuple[int, dict[str, str
     await asking
     body = b""
     while not wire.complete or wire._chunks:  # a wire that waits for more would wait for ever here
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             part = await wire.read()
         if not part:
             break

@@ -43,7 +43,7 @@ async def asked(openrouter: SimulatedOpenRouter, path: str) -> Raw:
 
 
 async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.005)
 
@@ -248,6 +248,6 @@ async def test_it_runs_as_a_process_until_it_is_told_to_stop(tmp_path: Path) -> 
         assert answer.json["choices"][0]["message"]["content"] == "You said: Hello"
     finally:
         process.terminate()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
     assert len(Bill(tmp_path).generations) == 1

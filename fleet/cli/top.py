@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from fleet.control.watch.seriesfiles import SeriesFiles
 from fleet.control.watch.viafront import DIRECT_NODES
 from fleet.errors import UsageError
 from fleet.vocabulary.clock import SystemClock
+
+if TYPE_CHECKING:
+    from fleet.tui.actions import Actions
 
 
 @click.command()
@@ -26,8 +30,9 @@ from fleet.vocabulary.clock import SystemClock
     "--playbook", default="site.yml", show_default=True, help="The playbook that says which nodes are fronts."
 )
 @click.option("--timeout", type=Span(), default="5s", show_default=True, help="How long a node may take to answer.")
+@click.option("--read-only", is_flag=True, help="Only look: no key and no entry of the palette changes anything.")
 @click.pass_context
-def top(ctx: click.Context, on: str | None, via: str | None, playbook: str, timeout: float) -> None:
+def top(ctx: click.Context, on: str | None, via: str | None, playbook: str, timeout: float, read_only: bool) -> None:
     """Show every node, the sickest first, with why and what to do. `?` shows every key.
 
     Colours follow the theme (t) and NO_COLOR; shapes and words say the same.
@@ -40,4 +45,13 @@ def top(ctx: click.Context, on: str | None, via: str | None, playbook: str, time
 
         unicode = (sys.stdout.encoding or "").lower().startswith("utf")
         history = SeriesFiles(project_of(ctx).state_dir / "series")
-        FleetTop(Polled(watcher), clock=SystemClock(), history=history, unicode=unicode).run()
+        actions = None if read_only else _actions(ctx, playbook)
+        source, clock = Polled(watcher), SystemClock()
+        FleetTop(source, clock=clock, history=history, actions=actions, unicode=unicode).run()
+
+
+def _actions(ctx: click.Context, playbook: str) -> Actions:
+    from fleet.cli.main import cli
+    from fleet.cli.topactions import VerbActions, offered, options_of
+
+    return VerbActions(offered(cli, ctx, playbook=playbook), options=options_of(ctx))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
-from textual.app import App
+from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 from textual.signal import Signal
 
 from fleet.control.watch.view import FleetView
+from fleet.tui.actions import Actions, command_text
 from fleet.tui.board import Board
+from fleet.tui.confirm import Confirm
+from fleet.tui.fleet_screen import FleetScreen
 from fleet.tui.lines import Lines
 from fleet.tui.node_screen import History, NodeScreen
 from fleet.tui.overview_screen import OverviewScreen
@@ -19,10 +25,15 @@ from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.names import NodeName
 
 _TICK_SECONDS = 1.0
+_DONE_SECONDS = 8.0
+_FAILED_SECONDS = 30.0
 
 
 class FleetTop(App[None]):
-    """`fleet top`. Built without I/O: the source looks at the fleet, the clock says what time it is."""
+    """`fleet top`. Built without I/O: the source looks at the fleet, the clock says what time it is.
+
+    Without `actions` the screen is for reading: there is no key and no entry of the palette that changes anything.
+    """
 
     TITLE = "fleet top"
     ENABLE_COMMAND_PALETTE = True
@@ -38,19 +49,21 @@ class FleetTop(App[None]):
         *,
         clock: Clock,
         history: History | None = None,
+        actions: Actions | None = None,
         unicode: bool = True,
-        read_only: bool = False,
     ) -> None:
         super().__init__()
         self.board = Board()
         self.clock = clock
         self.unicode = unicode
-        self.read_only = read_only
         self.source = source
         self.history = history
         self.looked: Signal[FleetView | None] = Signal(self, "looked")
         for theme in COLOUR_BLIND_THEMES:
             self.register_theme(theme)
+        self.actions = actions
+        for verb in actions.verbs if actions else ():
+            self.bind(verb.key, f"act({verb.word!r})", description=verb.word)
 
     def on_mount(self) -> None:
         """Begin to look."""
@@ -80,6 +93,57 @@ class FleetTop(App[None]):
             history=self.history,
         )
         self.push_screen(screen)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: Textual's own entries, and every verb."""
+        yield from super().get_system_commands(screen)
+        for verb in self.actions.verbs if self.actions and isinstance(screen, FleetScreen) else ():
+            said = next(iter(verb.says.splitlines()), "")
+            yield SystemCommand(f"fleet {verb.word}", said, partial(self.action_act, verb.word))
+
+    def action_act(self, word: str) -> None:
+        """Ask whether the verb shall run about what the screen is aimed at; a verb that asks by itself just begins."""
+        screen, actions = self.screen, self.actions
+        verb = next((one for one in actions.verbs if one.word == word), None) if actions else None
+        if actions is None or verb is None or not isinstance(screen, FleetScreen):
+            return
+        rows = [found.row for node in screen.aimed_at if (found := self.board.row(node))] if verb.about_nodes else []
+        if verb.about_nodes and not rows:
+            self.notify(f"{verb.word}: there is no node here", severity="warning")
+        elif verb.one_node and len(rows) > 1:
+            self.notify(f"{verb.word}: one node at a time, and {len(rows)} are marked", severity="warning")
+        elif verb.in_terminal:
+            self._in_terminal(actions, verb.argv([row.node for row in rows]))
+        else:
+            self.push_screen(Confirm(verb, rows, unicode=self.unicode), partial(self._answered, actions))
+
+    def _answered(self, actions: Actions, argv: tuple[str, ...] | None) -> None:
+        if argv is not None:
+            self.notify("runs", title=command_text(argv), timeout=3, markup=False)
+            self.run_worker(partial(self._run_verb, actions, argv), thread=True, group="actions", exit_on_error=False)
+
+    def _run_verb(self, actions: Actions, argv: tuple[str, ...]) -> None:
+        """In a thread."""
+        outcome = actions.run(argv)
+        failed = outcome.exit_code != 0
+        said = outcome.text or ("it failed and said nothing" if failed else "done")
+        self.call_from_thread(
+            self.notify,
+            said,
+            title=command_text(argv) + (f": exit code {outcome.exit_code}" if failed else ""),
+            severity="error" if failed else "information",
+            timeout=_FAILED_SECONDS if failed else _DONE_SECONDS,
+            markup=False,
+        )
+
+    def _in_terminal(self, actions: Actions, argv: tuple[str, ...]) -> None:
+        try:
+            with self.suspend():
+                actions.in_terminal(argv)
+        except SuspendNotSupported:
+            self.notify("this terminal cannot be lent", title=command_text(argv), severity="error", markup=False)
+            return
+        self.refresh(repaint=True)
 
     def action_next_theme(self) -> None:
         """The next theme; the colour-blind pair is among them."""

@@ -104,10 +104,15 @@ class Lines(ScrollView, Generic[R], can_focus=True):
         return self._rows[self._at] if self._rows else None
 
     @property
-    def marked(self) -> list[R]:
-        """The marked rows, in order; without marks the one under the cursor."""
-        found = [row for row in self._rows if self._painter.key(row) in self._marked]
-        return found or ([self._rows[self._at]] if self._rows else [])
+    def aimed(self) -> list[Hashable]:
+        """The keys of what is marked, in order, and then of what is marked and not shown; without marks the cursor's.
+
+        A mark that a filter hides is still one: else an action on two nodes would be one on the node under the cursor.
+        """
+        if not self._marked:
+            return [self._painter.key(self._rows[self._at])] if self._rows else []
+        shown = [key for key in map(self._painter.key, self._rows) if key in self._marked]
+        return [*shown, *sorted(self._marked - set(shown), key=str)]
 
     @property
     def marks(self) -> int:

@@ -6,21 +6,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from rich.style import Style
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import Screen
 from textual.signal import Signal
 from textual.widgets import Footer, Static
 
 from fleet.control.watch.view import FleetView, NodeRow
 from fleet.tui.board import Board
 from fleet.tui.detail import detail_lines
+from fleet.tui.fleet_screen import FleetScreen
 from fleet.tui.lines import Cell
 from fleet.tui.plot import buckets, plot
-from fleet.tui.tones import styles_of
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.units import GIB, MIB, bytes_text
@@ -80,7 +77,7 @@ PLOTS = (
 )
 
 
-class NodeScreen(Screen[None]):
+class NodeScreen(FleetScreen):
     """Shows one node of a board."""
 
     CSS = """
@@ -105,15 +102,16 @@ class NodeScreen(Screen[None]):
         looked: Signal[FleetView | None],
         history: History | None,
     ) -> None:
-        super().__init__()
+        super().__init__(board, clock=clock, unicode=unicode, looked=looked)
         self._node = node
-        self._board = board
-        self._clock = clock
-        self._unicode = unicode
-        self._looked = looked
         self._history = history
         self._span = SPANS[0]
         self._ticks = 0
+
+    @property
+    def aimed_at(self) -> tuple[NodeName, ...]:
+        """See FleetScreen."""
+        return (self._node,)
 
     def compose(self) -> ComposeResult:
         """Text above, plots below."""
@@ -142,8 +140,8 @@ class NodeScreen(Screen[None]):
         found = self._board.row(self._node)
         row = found.row if found is not None else NodeRow(node=self._node)
         lines = detail_lines(row, self._clock.now(), height=_ALL_LINES, unicode=self._unicode)
-        self.query_one("#node-text", Static).update(Text("\n").join(map(self._line, lines)))
-        self.query_one("#node-plots", Static).update(Text("\n").join(map(self._line, self._plots(row))))
+        self.query_one("#node-text", Static).update(self._text(lines))
+        self.query_one("#node-plots", Static).update(self._text(self._plots(row)))
 
     def _tick(self) -> None:
         """Readings change each tick; a plot of minutes need not be drawn as often."""
@@ -179,12 +177,3 @@ class NodeScreen(Screen[None]):
             [Cell(label.ljust(_LABEL_CELLS), "bold" if not number else "dim"), Cell(line, "ok")]
             for number, (label, line) in enumerate(zip(labels, drawn, strict=True))
         ] + [[Cell("")]]
-
-    def _line(self, cells: list[Cell]) -> Text:
-        line = Text(no_wrap=True, overflow="ellipsis")
-        for text, name in cells:
-            line.append(text, style=self._style(name))
-        return line
-
-    def _style(self, name: str) -> Style:
-        return styles_of(self.app.theme, colour=not self.app.console.no_color)(name)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.reactive import reactive
-from textual.screen import Screen
 from textual.signal import Signal
 from textual.widgets import Footer, Input, Static
 
@@ -19,15 +17,16 @@ from fleet.control.watch.roworder import Order
 from fleet.control.watch.view import FleetView
 from fleet.tui.board import Board
 from fleet.tui.detail import detail_lines
-from fleet.tui.lines import Cell, Lines
+from fleet.tui.fleet_screen import FleetScreen
+from fleet.tui.lines import Lines
 from fleet.tui.overview import Overview, TopRow
-from fleet.tui.tones import styles_of
 from fleet.vocabulary.clock import Clock
+from fleet.vocabulary.names import NodeName
 
 _DETAIL_LINES = 7
 
 
-class OverviewScreen(Screen[None]):
+class OverviewScreen(FleetScreen):
     """Shows a board. What moves it is the signal."""
 
     CSS = """
@@ -49,12 +48,14 @@ class OverviewScreen(Screen[None]):
     sought: reactive[str] = reactive("")
 
     def __init__(self, board: Board, *, clock: Clock, unicode: bool, looked: Signal[FleetView | None]) -> None:
-        super().__init__()
-        self._board = board
-        self._clock = clock
-        self._unicode = unicode
-        self._looked = looked
+        super().__init__(board, clock=clock, unicode=unicode, looked=looked)
         self._painter = Overview(unicode=unicode)
+
+    @property
+    def aimed_at(self) -> tuple[NodeName, ...]:
+        """See FleetScreen. What is marked, also where a filter hides it; without marks what is under the cursor."""
+        aimed = (NodeName(str(key)) for key in self._lines.aimed)
+        return tuple(node for node in aimed if self._board.row(node) is not None)
 
     def compose(self) -> ComposeResult:
         """Head, rows, detail, filter."""
@@ -158,13 +159,4 @@ class OverviewScreen(Screen[None]):
     def _show_detail(self) -> None:
         row = self._lines.row
         lines = detail_lines(row.row if row else None, self._clock.now(), height=_DETAIL_LINES, unicode=self._unicode)
-        self.query_one("#detail-text", Static).update(Text("\n").join(map(self._line, lines)))
-
-    def _line(self, cells: list[Cell]) -> Text:
-        line = Text(no_wrap=True, overflow="ellipsis")
-        for text, name in cells:
-            line.append(text, style=self._style(name))
-        return line
-
-    def _style(self, name: str) -> Style:
-        return styles_of(self.app.theme, colour=not self.app.console.no_color)(name)
+        self.query_one("#detail-text", Static).update(self._text(lines))

@@ -113,10 +113,10 @@ async def test_marks_stay_on_their_nodes_and_escape_takes_them_away() -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         app.tick()
         await pilot.press("space", "space")
-        marked = [one.row.node for one in lines(app).marked]
+        marked = lines(app).aimed
         assert marked == ["mini-03", "studio-2"]
         await look(app, pilot, source, view(*reversed(MIXED.rows)))
-        assert {one.row.node for one in lines(app).marked} == set(marked)
+        assert set(lines(app).aimed) == set(marked)
         await pilot.press("escape")
         assert lines(app).marks == 0
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fleet.cli.topactions import VERBS
 from fleet.control.watch.view import Concern, FleetView, NodeRow, Reach, ServedModel
 from fleet.testing.clock import FakeClock
+from fleet.tui.actions import Actions, Outcome
 from fleet.tui.app import FleetTop
 from fleet.tui.node_screen import History
 from fleet.vocabulary.names import Freshness, Health, Intent, NodeName
@@ -134,7 +136,29 @@ class Remembered:
                 yield at, {"wired_headroom_bytes": (9.0 - minute * 0.147) * GIB, "memory_pressure_level": level}
 
 
-def top(newest: FleetView | None, *, unicode: bool = True, history: History | None = None) -> tuple[FleetTop, Shown]:
+class Done:
+    """Actions that only write down what they were asked to run."""
+
+    def __init__(self, outcome: Outcome = Outcome(0, "done as asked")) -> None:  # noqa: B008 (frozen)
+        self.verbs = VERBS
+        self.outcome = outcome
+        self.ran: list[tuple[str, ...]] = []
+
+    def run(self, argv: Sequence[str]) -> Outcome:
+        self.ran.append(tuple(argv))
+        return self.outcome
+
+    def in_terminal(self, argv: Sequence[str]) -> None:
+        self.ran.append(tuple(argv))
+
+
+def top(
+    newest: FleetView | None,
+    *,
+    unicode: bool = True,
+    history: History | None = None,
+    actions: Actions | None = None,
+) -> tuple[FleetTop, Shown]:
     """The application over a source that stands still."""
     source = Shown(newest)
-    return FleetTop(source, clock=FakeClock(NOW), unicode=unicode, history=history), source
+    return FleetTop(source, clock=FakeClock(NOW), unicode=unicode, history=history, actions=actions), source

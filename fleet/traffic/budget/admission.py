@@ -152,12 +152,19 @@ def _of_limits(ask: DollarAsk, limits: tuple[Limit, ...], book: Book, at: int) -
 def refusal_of(limit: Limit, more_pico: int, book: Book, at: int) -> Decision:
     """How a client is told of a limit that stops `more_pico`: also what `Book.reserve` answered."""
     month = book.calendar.month(at)
-    found = book.bounded(limit, month)
-    reset = None if limit.forever else book.calendar.ends(month)
+    found, most = book.bounded(limit, month), limit.pico or 0
     when = "" if limit.forever else f" for {month}"
-    opens = "" if reset is None else f"; it opens again {book.calendar.shown(reset)}"
+    reset = None if limit.forever else book.calendar.ends(month)
+    if found.spent + more_pico <= most:
+        reset, opens = None, "it fits as soon as what is reserved turns out to cost less"
+    elif reset is None:
+        opens = "this does not end with the month"
+    else:
+        opens = f"it opens again {book.calendar.shown(reset)}"
+    if more_pico > most:
+        opens += ", for what costs less: a smaller max_tokens does"
     message = (
-        f"{limit.scope} may cost {shown(limit.pico or 0)} USD{when}; {shown(found.spent)} are spent, "
-        f"{shown(found.reserved)} are reserved, and this request may cost {shown(more_pico)}{opens}"
+        f"{limit.scope} may cost {shown(most)} USD{when}; {shown(found.spent)} are spent, "
+        f"{shown(found.reserved)} are reserved, and this request may cost {shown(more_pico)}; {opens}"
     )
     return Decision(Word.REFUSE, "", limit.status, limit.code, message, reset)

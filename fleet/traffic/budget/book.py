@@ -65,7 +65,10 @@ class Book:
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def now(self, wall_milliseconds: int) -> int:
-        """The book's time: the wall clock's, and never earlier than what the book has seen."""
+        """The book's time: the wall clock's, and never earlier than what the book has seen.
+
+        A book that is rebuilt has seen its rows, and no clock.
+        """
         self._latest = max(self._latest, wall_milliseconds)
         return self._latest
 

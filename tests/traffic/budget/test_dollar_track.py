@@ -62,8 +62,8 @@ def test_a_route_that_folds_without_a_ticket_folds_and_one_with_nowhere_to_fold_
 
 
 def test_what_does_not_fit_below_the_cap_is_refused_with_the_time_at_which_it_opens_again() -> None:
-    book = filled([*spent_row("r/1", 60 * USD, at("2026-11-17 09:00"), ticket="OPS-1")], UTC_MONTHS)
-    book.add(reservation("r2/1", 30 * USD, ticket="OPS-2"))
+    book = filled([*spent_row("r/1", 90 * USD, at("2026-11-17 09:00"), ticket="OPS-1")], UTC_MONTHS)
+    book.add(reservation("r2/1", 5 * USD, ticket="OPS-2"))
     decision = decide(
         replace(ASK, pico=11 * USD),
         rules(DollarTerms(monthly_usd="100", over_budget="refuse", overrun="9")),
@@ -73,7 +73,7 @@ def test_what_does_not_fit_below_the_cap_is_refused_with_the_time_at_which_it_op
     )
     assert (decision.word, decision.status, decision.code) == (Word.REFUSE, 402, "budget_exhausted")
     assert decision.reset == at("2026-12-01 00:00")
-    for word in ("100.00", "60.00", "30.00", "11.00", "2026-12-01 00:00 UTC"):
+    for word in ("100.00", "90.00", "5.00", "11.00", "2026-12-01 00:00 UTC"):
         assert word in decision.message
 
 
@@ -123,11 +123,22 @@ def test_a_front_admits_its_share_of_every_cap_and_no_more() -> None:
     assert 94 * USD < promised <= 100 * USD
 
 
-def test_what_a_reservation_met_is_told_with_the_sums_of_its_scope() -> None:
-    book = filled(spent_row("r/1", 4 * USD), UTC_MONTHS)
-    told = refusal_of(Limit(FLEET, 5 * USD), 2 * USD, book, NOON)
-    assert (told.status, told.reset) == (402, at("2026-12-01 00:00"))
-    assert "the whole fleet may cost 5.00 USD for 2026-11; 4.00 are spent" in told.message
+@pytest.mark.parametrize(
+    ("dollars", "reset", "told"),
+    [
+        (4, "2026-12-01 00:00", "it opens again 2026-12-01 00:00 UTC"),
+        (2, None, "it fits as soon as what is reserved turns out to cost less"),
+        (11, "2026-12-01 00:00", "2026-12-01 00:00 UTC, for what costs less: a smaller max_tokens does"),
+    ],
+)
+def test_what_a_reservation_met_is_told_with_the_sums_of_its_scope_and_when_it_fits(
+    dollars: int, reset: str | None, told: str
+) -> None:
+    book = filled([*spent_row("r/1", 7 * USD), reservation("r2/1", 2 * USD)], UTC_MONTHS)
+    found = refusal_of(Limit(FLEET, 10 * USD), dollars * USD, book, NOON)
+    assert (found.status, found.reset) == (402, None if reset is None else at(reset))
+    assert "the whole fleet may cost 10.00 USD for 2026-11; 7.00 are spent, 2.00 are reserved" in found.message
+    assert found.message.endswith(told)
 
 
 # --- terms ------------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from fleet.vocabulary.contracts.gateway_admin import (
     NodeIntent,
     RouteReports,
 )
-from fleet.vocabulary.contracts.ledger_admin import LedgerQuery, LedgerReport
+from fleet.vocabulary.contracts.ledger_admin import LedgerQuery, LedgerReport, RestoreReport
 from fleet.vocabulary.contracts.policy_admin import (
     BudgetReport,
     GrayReports,
@@ -52,6 +52,7 @@ KeyFor = Callable[[Node], Secret]
 
 CONNECT_SECONDS = 15.0
 ANSWER_SECONDS = 10.0
+LONG_SECONDS = 600.0
 _PROBE_SECONDS = 3.0
 _LONGEST_WORDS = 300
 
@@ -155,6 +156,23 @@ class AdminDoor:
     def ledger(self, asked: LedgerQuery) -> LedgerReport:
         """Sums over the ledger."""
         return self._post("/admin/ledger", asked, LedgerReport)
+
+    def ledger_copy(self) -> bytes:
+        """The whole ledger as it is now, gzipped."""
+        with http.stream(*self._way("/admin/ledger/copy"), headers=self._headers, timeout=LONG_SECONDS) as answer:
+            body = answer.read()
+            if answer.status != 200:
+                raise _refusal(http.HttpAnswer(answer.status, answer.headers, body), self._node.name)
+            if len(body) != int(answer.headers.get("content-length", "-1")):
+                raise ProtocolError("the copy of its ledger did not come whole", node=self._node.name)
+        return body
+
+    def restore_ledger(self, packed: bytes, *, told: str, force: bool) -> RestoreReport:
+        """Have a copy taken at the gateway's next start, which it begins by itself. `told` goes into the ledger."""
+        path = f"/admin/ledger/restore?told={quote(told, safe='')}&force={int(force)}"
+        return self._answer(
+            lambda: http.post(*self._way(path), body=packed, headers=self._headers, timeout=LONG_SECONDS), RestoreReport
+        )
 
     def _get(self, path: str, kind: type[T]) -> T:
         return self._answer(lambda: http.get(*self._way(path), headers=self._headers, timeout=self._timeout), kind)

@@ -5,6 +5,7 @@ Put together around one gateway.
 
 from __future__ import annotations
 
+import signal
 import time
 
 from aiohttp import web
@@ -78,7 +79,7 @@ class Operation:
             explain=Explainer(lambda: current.loaded, gateway.upstreams).explain,
             door=gateway.front,
             nodes=self._watch.words,
-            more=(LedgerDoors(current).open, PolicyDoors(office).open),
+            more=(LedgerDoors(current, restart=_restart).open, PolicyDoors(office).open),
         )
 
     def follow(self) -> None:
@@ -107,6 +108,11 @@ class Operation:
 
 def _of_policy(office: PolicyOffice | None, counts: PolicyCounts | None) -> bytes:
     return b"" if office is None or counts is None else policy_families(office, counts)
+
+
+def _restart() -> None:
+    """Drain and end; launchd starts us again."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _tell(journal: Journal, upstream: LiveUpstream) -> None:

@@ -1,6 +1,7 @@
 """What the admin door of a front says of its ledger. Version 1. A gateway without a policy answers 404.
 
-POST `/admin/ledger` (LedgerQuery) -> LedgerReport. Every front tells its own rows; who asks adds up. No prompt, no
+POST `/admin/ledger` (LedgerQuery) -> LedgerReport · GET `/admin/ledger/copy` -> the file, gzipped ·
+POST `/admin/ledger/restore?told=WORDS&force=1` (such a file) -> RestoreReport; the gateway then restarts. Every front tells its own rows; who asks adds up. No prompt, no
 answer, no session is in it. Amounts are pico-dollars, times milliseconds of UTC.
 """
 
@@ -66,4 +67,11 @@ class LedgerReport(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     lines: tuple[LedgerLine, ...] = ()
     oldest_milliseconds: int | None = None
+    schema: int = 1
+
+
+class RestoreReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The file was checked and laid ready: the gateway's next start, which it begins by itself, takes it."""
+
+    node: str
     schema: int = 1

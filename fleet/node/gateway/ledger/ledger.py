@@ -113,7 +113,9 @@ class Ledger:
                 self._told(f"the ledger is closed: {why}; paid routes wait" if why else "the ledger is written again")
             case Begun(why):
                 self.begun = why
-                self._held = self._held or f"it was begun anew: {why}"
+                self._held = (
+                    self._held or f"it was begun anew ({why}): restart this gateway, which asks the provider first"
+                )
                 self._told(f"a new ledger was begun: {why}")
             case Lost(rows):
                 self._told(f"the ledger lost {rows} rows that could not be written")

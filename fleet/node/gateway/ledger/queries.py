@@ -54,6 +54,15 @@ def oldest(path: Path) -> int | None:
     return found
 
 
+def newest(path: Path) -> int | None:
+    """The time of the last row of any request or attempt. Raises sqlite3.Error."""
+    with reading(path) as database:
+        found: int | None = database.execute(
+            "SELECT max(at) FROM (SELECT max(at) AS at FROM request UNION ALL SELECT max(at) FROM reservation)"
+        ).fetchone()[0]
+    return found
+
+
 def tickets_before(path: Path, milliseconds: int) -> dict[str, int]:
     """What each ticket spent, or holds, by attempts of before then, pico-dollars. Raises sqlite3.Error."""
     with reading(path) as database:

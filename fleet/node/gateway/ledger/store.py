@@ -23,6 +23,8 @@ _BUSY_SECONDS = 2.0
 _MOST_AT_ONCE = 64
 _CHECKPOINT_PAGES = 4000
 _CHECKED_BYTES = 64 * 1024 * 1024
+RESTORING = ".restore"
+"""How the name of a file ends that was laid ready to take the ledger's place at the next start (backup.py)."""
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -119,8 +121,12 @@ class LedgerFile:
             pass
 
     def _opened(self) -> sqlite3.Connection:
-        new = not self.path.exists()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ready = self._beside(RESTORING)
+        if ready.exists():
+            self._move_parts("replaced")
+            ready.replace(self.path)
+        new = not self.path.exists()
         if new and self._beside("-wal").exists():
             self._set_aside("its main part was gone")
         if new and not self.begun:
@@ -162,12 +168,16 @@ class LedgerFile:
 
     def _set_aside(self, why: str) -> None:
         """The damaged file gets a name with the time. Its main part first: the next open finds an orphaned WAL."""
-        stamp = f"damaged-{self._now():%Y%m%dT%H%M%SZ}"
+        stamp = self._move_parts("damaged")
+        self.begun = f"the old one was damaged ({why}) and is kept as {self.path.name}.{stamp}"
+
+    def _move_parts(self, word: str) -> str:
+        stamp = f"{word}-{self._now():%Y%m%dT%H%M%SZ}"
         for suffix in ("", "-wal", "-shm"):
             part = self._beside(suffix)
             if part.exists():
                 part.replace(part.with_name(f"{part.name}.{stamp}"))
-        self.begun = f"the old one was damaged ({why}) and is kept as {self.path.name}.{stamp}"
+        return stamp
 
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)

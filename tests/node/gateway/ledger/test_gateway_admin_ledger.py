@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from gateway_harness import write_config
+from gateway_harness import until, write_config
+from ledger_rows import reservation
 
+from fleet.node.gateway.admin import Handler
 from fleet.node.gateway.admin_ledger import LedgerDoors
+from fleet.node.gateway.ledger.reading import notes, rows_since
+from fleet.node.gateway.ledger.recovery import must_reconcile
 from fleet.node.gateway.ledger.store import LedgerFile
 from fleet.node.gateway.reload import Current
 from fleet.traffic.openai_error import Refused
@@ -20,21 +26,30 @@ from fleet.vocabulary.contracts.ledger_admin import LedgerBy, LedgerQuery, Ledge
 from fleet.vocabulary.names import Track
 
 
-async def ask(folder: Path, query: object, *, policy: bool = True) -> tuple[int, bytes]:
-    """What the door says; a refusal as its status and text."""
+@asynccontextmanager
+async def door(
+    folder: Path, *, policy: bool = True, restart: Callable[[], None] = lambda: None
+) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    """The doors alone; a refusal is its status and text."""
     terms = Policy(ledger_file=str(folder / "ledger.db"), budget_tz="Europe/Berlin")
     current = Current(write_config(folder, **({"policy": terms} if policy else {})))
 
     @web.middleware
-    async def plainly(request: web.Request, handler: object) -> web.StreamResponse:
+    async def plainly(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            return await handler(request)  # type: ignore[operator,no-any-return]
+            return await handler(request)
         except Refused as refused:
             return web.Response(status=refused.error.status, text=refused.error.message)
 
     app = web.Application(middlewares=[plainly])
-    LedgerDoors(current).open(app)
+    LedgerDoors(current, restart=restart).open(app)
     async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def ask(folder: Path, query: object, *, policy: bool = True) -> tuple[int, bytes]:
+    """What the door says of sums."""
+    async with door(folder, policy=policy) as client:
         answer = await client.post("/admin/ledger", data=msgspec.json.encode(query))
         return answer.status, await answer.read()
 
@@ -82,3 +97,43 @@ async def test_whoever_asks_wrongly_is_told(tmp_path: Path, query: object, statu
 
 async def test_a_gateway_without_a_policy_has_no_ledger(tmp_path: Path) -> None:
     assert await ask(tmp_path, {"by": ["key"]}, policy=False) == (404, b"this gateway has no policy, and so no ledger")
+
+
+async def test_a_copy_of_one_front_becomes_the_ledger_of_another(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+    row = reservation("a")
+    file = LedgerFile(old / "ledger.db")
+    file.put([row])
+    restarts: list[str] = []
+
+    async with door(old) as mine, door(new, restart=lambda: restarts.append("now")) as theirs:
+        answer = await mine.get("/admin/ledger/copy")
+        packed = await answer.read()
+        refused = await theirs.post("/admin/ledger/restore?told=from+old", data=packed[:-20])
+        taken = await theirs.post("/admin/ledger/restore?told=from+old", data=packed)
+        await until(lambda: restarts)
+    file.close()
+    LedgerFile(new / "ledger.db").close()
+
+    assert (answer.status, refused.status, taken.status) == (200, 409, 200)
+    assert restarts == ["now"]
+    assert [found.id for found in rows_since(new / "ledger.db")] == [notes(new / "ledger.db")[0].id, row.id]
+    assert must_reconcile(notes(new / "ledger.db")) == "from old"
+    assert sorted(one.name for one in new.iterdir() if one.is_dir()) == []
+
+
+async def test_a_front_with_newer_rows_keeps_them_and_says_why(tmp_path: Path) -> None:
+    file = LedgerFile(tmp_path / "ledger.db")
+    file.put([reservation("a", at=1000)])
+    async with door(tmp_path) as one:
+        packed = await (await one.get("/admin/ledger/copy")).read()
+        file.put([reservation("b", at=2000)])
+        answer = await one.post("/admin/ledger/restore", data=packed)
+        said = await answer.text()
+    file.close()
+
+    assert answer.status == 409
+    assert "the ledger that is there has rows up to" in said
+    assert not (tmp_path / "ledger.db.restore").exists()

@@ -26,7 +26,6 @@ pytestmark = [
     pytest.mark.sshd,
     needs_sshd,
     pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="no ssh-agent here"),
-    pytest.mark.xdist_group("sshd"),
     pytest.mark.timeout(120),
 ]
 

@@ -20,7 +20,7 @@ from fleet.vocabulary.contracts.peers import PIECE_BYTES
 from tests.integration.conftest import environment
 from tests.integration.sshd import SshdRoom, needs_sshd, sshd_room, until
 
-pytestmark = [pytest.mark.sshd, needs_sshd, pytest.mark.xdist_group("sshd"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sshd, needs_sshd, pytest.mark.timeout(600)]
 
 MIB = 1024 * 1024
 BIG_BYTES = 2048 * MIB if os.environ.get("FLEET_SHOW") else 64 * MIB

@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.sshd import SlowStep, SshdRoom, jump_room, needs_sshd, sshd_room, until
 
-pytestmark = [pytest.mark.sshd, needs_sshd, pytest.mark.xdist_group("sshd"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.sshd, needs_sshd, pytest.mark.timeout(180)]
 
 NOTE = {"name": "note", "file": {"dest": "site/note.txt", "content": "one\n"}}
 TICKER = {

@@ -12,7 +12,7 @@ import yaml
 
 from tests.integration.sshd import SlowStep, SshdRoom, needs_sshd, sshd_room, until
 
-pytestmark = [pytest.mark.sshd, needs_sshd, pytest.mark.xdist_group("sshd-resume"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.sshd, needs_sshd, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.integration.conftest import environment
 from tests.integration.planted import Laptop, a_laptop, watched_argv
 from tests.integration.sshd import SshdRoom, needs_sshd, sshd_room
 
-pytestmark = [pytest.mark.sshd, needs_sshd, pytest.mark.xdist_group("sshd"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.sshd, needs_sshd, pytest.mark.timeout(180)]
 
 READER = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).read_text(); time.sleep(600)"
 LEAKY = ["/bin/sh", "-c", 'cat "$0"/*.key; cat "$0"/*.key >&2; exit 1', "{{ layout.root }}/etc"]

@@ -13,7 +13,7 @@ import pytest
 from tests.integration.conftest import environment
 from tests.integration.sshd import SshdRoom, needs_sshd, sshd_room
 
-pytestmark = [pytest.mark.sshd, needs_sshd, pytest.mark.xdist_group("sshd"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.sshd, needs_sshd, pytest.mark.timeout(180)]
 
 NOTE = {"name": "note", "file": {"dest": "site/note.txt", "content": "one\n"}}
 HEAVY = ("fabric", "invoke.runners", "yaml", "jinja2", "click", "rich", "msgspec")

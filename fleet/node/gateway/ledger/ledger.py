@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fleet.node.gateway.ledger.reading import rows_since
+from fleet.node.gateway.ledger.retention import Keep
 from fleet.node.gateway.ledger.store import LedgerFile, said
 from fleet.node.gateway.ledger.writer import Begun, LedgerClosed, Lost, OpenFile, Trouble, Word, Writer
 from fleet.vocabulary.contracts.ledger import CostSource, Reservation, Row, Settlement
@@ -20,6 +21,7 @@ class Ledger:
 
     `await open()`, count `rows()`, then `release()`: until then it is held, and nobody can reserve. A file that was
     begun anew is told of in `begun` (recovery decides when it may be released). `told` gets sentences for the log.
+    `keep`: how long single requests are kept; None = for ever.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class Ledger:
         path: Path,
         *,
         told: Callable[[str], None],
+        keep: Keep | None = None,
         open_file: Callable[[Path, str], OpenFile] | None = None,
         retry_seconds: float = 1.0,
     ) -> None:
@@ -36,7 +39,7 @@ class Ledger:
         self._held = _UNREAD
         self._trouble = ""
         self._loop: asyncio.AbstractEventLoop | None = None
-        opener = open_file or (lambda path, damaged: LedgerFile(path, damaged=damaged))
+        opener = open_file or (lambda path, damaged: LedgerFile(path, damaged=damaged, keep=keep))
         self._writer = Writer(lambda damaged: opener(path, damaged), self._heard, retry_seconds=retry_seconds)
 
     @property

@@ -1,4 +1,7 @@
-"""Sums over a ledger by whatever its rows have a name for. Reads only."""
+"""Sums over a ledger by whatever its rows have a name for. Reads only.
+
+Requests that were let go (retention.py) count at the beginning of their month.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,9 @@ _REQUESTS = """SELECT {names}, {step}, count(*), sum(outcome <> 'ok'),
     sum(outcome = 'ok' AND prompt_tokens IS NULL AND completion_tokens IS NULL),
     ifnull(sum(prompt_tokens), 0), ifnull(sum(completion_tokens), 0), ifnull(sum(cached_tokens), 0), 0, 0, 0
     FROM request AS t WHERE t.at >= ? AND t.at < ? GROUP BY {groups}"""
+_KEPT = """SELECT {names}, {step}, sum(requests), sum(failed), sum(untold),
+    sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens), 0, 0, 0
+    FROM kept AS t WHERE t.at >= ? AND t.at < ? GROUP BY {groups}"""
 _ATTEMPTS = """SELECT {names}, {step}, 0, 0, 0, 0, 0, 0, count(*), ifnull(sum(s.pico), 0),
     ifnull(sum(CASE WHEN s.id IS NULL THEN t.pico END), 0)
     FROM reservation AS t LEFT JOIN settlement AS s ON s.id = t.id WHERE t.at >= ? AND t.at < ? GROUP BY {groups}"""
@@ -87,7 +93,10 @@ def _found(database: sqlite3.Connection, query: LedgerQuery) -> Iterator[tuple[A
     until = _EVER if query.until_milliseconds is None else query.until_milliseconds
     timed = any(one in _TIMES for one in query.by)
     step = f"(t.at - ((t.at % {_STEP_MILLISECONDS}) + {_STEP_MILLISECONDS}) % {_STEP_MILLISECONDS})" if timed else "0"
-    for statement, kind in ((_REQUESTS, "request"), (_ATTEMPTS, ""), (_CORRECTED, ""), (_OF_TRACKS, "track")):
+    for statement, kind in (
+        *((_REQUESTS, "request"), (_KEPT, "request")),
+        *((_ATTEMPTS, ""), (_CORRECTED, ""), (_OF_TRACKS, "track")),
+    ):
         names = ", ".join(_column(by, kind) for by in query.by)
         groups = ", ".join(str(at + 1) for at in range(len(query.by) + 1))
         yield from database.execute(statement.format(names=names, step=step, groups=groups), (since, until))

@@ -42,7 +42,18 @@ _V1 = (
         at INTEGER NOT NULL, by TEXT NOT NULL, until INTEGER, data TEXT NOT NULL) STRICT""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1,)
+_V2 = (
+    """CREATE TABLE kept (
+        at INTEGER NOT NULL, key TEXT NOT NULL, person TEXT NOT NULL, team TEXT NOT NULL, app TEXT NOT NULL,
+        asked TEXT NOT NULL, track TEXT NOT NULL, upstream TEXT NOT NULL, model TEXT NOT NULL, ticket TEXT NOT NULL,
+        incident TEXT NOT NULL, requests INTEGER NOT NULL, failed INTEGER NOT NULL, untold INTEGER NOT NULL,
+        prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
+        PRIMARY KEY (at, key, person, team, app, asked, track, upstream, model, ticket, incident))
+        STRICT, WITHOUT ROWID""",
+)
+"""Sums of the requests of a month whose rows were let go (retention.py)."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2)
 """From nothing to version 1, from 1 to 2, ..."""
 NEWEST = len(MIGRATIONS)
 

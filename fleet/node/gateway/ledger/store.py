@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fleet.node.gateway.ledger.place import refusal
+from fleet.node.gateway.ledger.retention import Keep, let_go
 from fleet.node.gateway.ledger.schema import NEWEST, NewerLedger, NotALedger, migrate, version_of
 from fleet.node.gateway.ledger.tables import grouped, insert
 from fleet.vocabulary.contracts.ledger import Adjustment, Note, Reservation, Row
@@ -68,12 +69,14 @@ class LedgerFile:
         path: Path,
         *,
         damaged: str = "",
+        keep: Keep | None = None,
         connect: Callable[[Path], sqlite3.Connection] = connect,
         synced: Callable[[Row], bool] = must_be_synced,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.path = path
         self.begun = ""
+        self._keep = keep
         self._connect = connect
         self._synced = synced
         self._now = now
@@ -112,6 +115,13 @@ class LedgerFile:
     def checkpoint(self) -> None:
         """Move what the WAL holds into the file, as far as readers let us. Raises sqlite3.Error."""
         self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def let_go(self) -> int:
+        """Turn some requests that are older than is kept into sums; how many. Raises sqlite3.Error."""
+        if self._keep is None:
+            return 0
+        self._sync(full=False)
+        return let_go(self._database, self._keep.before(self._now()), self._keep.month)
 
     def close(self) -> None:
         """Close it; the WAL becomes part of the file. Never raises."""

@@ -18,6 +18,7 @@ _MOST_ROWS = 512
 _MOST_QUEUED = 20_000
 _IDLE_SECONDS = 5.0
 _LINGER_SECONDS = 0.005
+_LET_GO_EVERY_SECONDS = 60.0
 _MOST_LINGERING = 256
 _RETRY_SECONDS = 1.0
 
@@ -47,6 +48,10 @@ class OpenFile(Protocol):
 
     def checkpoint(self) -> None:
         """Tidy up."""
+        ...
+
+    def let_go(self) -> int:
+        """Let some old rows go; how many went."""
         ...
 
     def close(self) -> None:
@@ -106,6 +111,7 @@ class Writer:
         self._damage = ""
         self._trouble = self._told = ""
         self._lost = 0
+        self._let_go_at = time.monotonic() - _LET_GO_EVERY_SECONDS
         self._wake = threading.Lock()
         self._wake.acquire()
         self._asleep = False
@@ -151,9 +157,11 @@ class Writer:
             elif self._urgent or (self._lazy and self._due()):
                 self._commit(self._take())
                 dirty = True
+                if time.monotonic() - self._let_go_at > _LET_GO_EVERY_SECONDS:
+                    self._guarded(self._let_go)
             elif not self._lazy and not self._sleep(_IDLE_SECONDS) and dirty:
                 dirty = False
-                self._tidy()
+                self._guarded(self._tidy)
         if self._trouble:
             self._reopen()
         if self._file is not None:
@@ -260,9 +268,22 @@ class Writer:
         self._tell()
 
     def _tidy(self) -> None:
+        """Nobody is here."""
         assert self._file is not None
+        self._file.checkpoint()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        assert self._file is not None
+        gone = self._file.let_go()
+        self._let_go_at = time.monotonic() - (
+            _LET_GO_EVERY_SECONDS - 1 if gone else 0
+        )  # soon again while there are more
+
+    def _guarded(self, work: Callable[[], None]) -> None:
         try:
-            self._file.checkpoint()
+            if self._file is not None:
+                work()
         except (sqlite3.Error, OSError) as error:
             self._fail([], error)
 

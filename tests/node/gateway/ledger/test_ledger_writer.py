@@ -44,6 +44,9 @@ class Slow:
     def checkpoint(self) -> None:
         self._file.checkpoint()
 
+    def let_go(self) -> int:
+        return self._file.let_go()
+
     def close(self) -> None:
         self._file.close()
 

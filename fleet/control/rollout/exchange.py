@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fleet.control.link.protocol import Link
 from fleet.control.rollout.conversation import SyncPart
-from fleet.control.rollout.givers import Givers, GivingNode
+from fleet.control.rollout.givers import STILL_SECONDS, Givers, GivingNode
 from fleet.control.rollout.sharing import Sharing, Way
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.filepart import FilePart
@@ -21,7 +21,6 @@ from fleet.vocabulary.names import NodeName, RunId
 
 LEAST_BYTES = 4 * 1024 * 1024
 """What is smaller is sent to everybody: to ask another node for it would take longer."""
-_STILL_SECONDS = 20.0
 _HEAR_SECONDS = 20.0
 _LOOK_SECONDS = 1.0
 
@@ -42,7 +41,7 @@ class Exchange:
         cache: Cache | None = None,
         sharing: Sharing | None = None,
         least_bytes: int = LEAST_BYTES,
-        still_seconds: float = _STILL_SECONDS,
+        still_seconds: float = STILL_SECONDS,
         clock: Clock | None = None,
     ) -> None:
         named = {node.name: node for node in nodes}
@@ -54,6 +53,7 @@ class Exchange:
             run_id=run_id,
             lost=self._silence,
             most_takers=self._sharing.most_takers,
+            still_seconds=still_seconds,
         )
         self._sizes = {
             file.blob.digest: file.blob.size

@@ -17,7 +17,9 @@ from fleet.vocabulary.contracts.peers import Give
 from fleet.vocabulary.names import NodeName, RunId
 
 _CONNECT_SECONDS = 15.0
-_STILL_SECONDS = 20.0
+STILL_SECONDS = 20.0
+"""A node that hears nothing for two minutes takes the laptop for gone."""
+
 _PATIENCE_SECONDS = 1.0
 _MORE_TAKERS = 2
 """A taker that is done may be counted for a moment longer on the node than here."""
@@ -64,6 +66,7 @@ class Givers:
         run_id: RunId,
         lost: Callable[[NodeName], None],
         most_takers: int,
+        still_seconds: float = STILL_SECONDS,
     ) -> None:
         self._nodes = nodes
         self._link = link
@@ -71,6 +74,7 @@ class Givers:
         self._run_id = run_id
         self._lost = lost
         self._most_takers = most_takers
+        self._still_seconds = still_seconds
         self._locks = {name: threading.Lock() for name in nodes}
         self._open: dict[NodeName, _Open] = {}
         self._over = threading.Event()
@@ -128,7 +132,7 @@ class Givers:
 
     def _beat_on(self) -> None:
         """A giver that hears nothing for two minutes stops: so it does when the laptop is gone, or sleeps."""
-        while not self._over.wait(_STILL_SECONDS):
+        while not self._over.wait(self._still_seconds):
             for giver, lock in self._locks.items():
                 with lock:
                     talking = self._open.get(giver)

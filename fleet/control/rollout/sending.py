@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from fleet.control.rollout.conversation import Content, Conversation
 from fleet.control.rollout.exchange import Exchange
+from fleet.control.rollout.givers import STILL_SECONDS
 from fleet.control.rollout.sharing import Way
 from fleet.vocabulary.contracts.sync import Missing, Progress
 from fleet.vocabulary.names import NodeName
@@ -18,7 +19,6 @@ from fleet.vocabulary.secret import Secret
 from fleet.vocabulary.units import bytes_text
 
 T = TypeVar("T")
-_STILL_SECONDS = 20.0
 
 
 @dataclass(kw_only=True)
@@ -129,7 +129,7 @@ def _while(still: Callable[[], None], work: Callable[[], T]) -> T:
             future.set_exception(error)
 
     Thread(target=run, daemon=True).start()
-    while not wait((future,), timeout=_STILL_SECONDS).done:
+    while not wait((future,), timeout=STILL_SECONDS).done:
         still()
     return future.result()
 

@@ -23,7 +23,7 @@ from fleet.control.inventory.project import Project
 from fleet.control.link.protocol import target_of
 from fleet.control.rollout.conversation import SyncPart
 from fleet.control.rollout.exchange import Exchange
-from fleet.control.rollout.givers import GivingNode
+from fleet.control.rollout.givers import Givers, GivingNode
 from fleet.control.rollout.sharing import Way
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.models import lock_folder
@@ -38,6 +38,7 @@ from fleet.testing.link import FakeLink, FakeSession
 from fleet.vocabulary.argv import Argv
 from fleet.vocabulary.contracts.desired import Tree
 from fleet.vocabulary.contracts.peers import Fetch, Give, Giving
+from fleet.vocabulary.contracts.sync import Hello
 from fleet.vocabulary.names import NodeName, RunId
 from tests.node.sync.scripted_giver import Scripted
 from tests.node.sync.sync_kit import GROUP, USER, adopted
@@ -340,3 +341,33 @@ def test_nobody_begins_before_all_said_what_they_have_unless_that_takes_too_long
     clock.advance(3600)
     assert exchange.begin(room.names[2], [digest], still=lambda: None).giver in room.names[:2]
     exchange.close()
+
+
+def test_a_giver_whose_conversation_ends_is_lost_and_not_asked_again(room: Room) -> None:
+    lost = threading.Event()
+
+    def gives_and_dies(command: str, stdin: BinaryIO, stdout: BinaryIO) -> int:
+        wire = Wire(stdin, stdout)
+        wire.greet()
+        wire.send(Hello())
+        assert isinstance(wire.receive(), Give)
+        wire.send(Giving(port=1, pin="0" * 64))
+        return 0
+
+    name = room.names[0]
+    tree = weights_tree("qwen", room.manifest, room.nodes()[0].settings.layout(), task="t")
+    givers = Givers(
+        {name: on_paper(room, name, tree)},
+        link=FakeLink({name: FakeSession(gives_and_dies, node=name)}),
+        sync=SYNC,
+        run_id=RunId("r"),
+        lost=lambda _: lost.set(),
+        most_takers=2,
+        still_seconds=0.01,
+    )
+    first = givers.door(name)
+    assert first.token not in repr(first)
+    assert lost.wait(10)
+    givers.close()
+    with pytest.raises(NodeError, match="over"):
+        givers.door(name)

@@ -14,6 +14,7 @@ from fleet.control.watch.seriesfiles import SeriesFiles
 from fleet.control.watch.viafront import DIRECT_NODES
 from fleet.errors import UsageError
 from fleet.vocabulary.clock import SystemClock
+from fleet.vocabulary.eventfiles import EventFiles
 
 if TYPE_CHECKING:
     from fleet.tui.actions import Actions
@@ -44,10 +45,11 @@ def top(ctx: click.Context, on: str | None, via: str | None, playbook: str, time
         from fleet.tui.source import Polled
 
         unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-        history = SeriesFiles(project_of(ctx).state_dir / "series")
+        kept = project_of(ctx).state_dir
+        history, told = SeriesFiles(kept / "series"), EventFiles(kept / "events")
         actions = None if read_only else _actions(ctx, playbook)
         source, clock = Polled(watcher), SystemClock()
-        FleetTop(source, clock=clock, history=history, actions=actions, unicode=unicode).run()
+        FleetTop(source, clock=clock, history=history, told=told, actions=actions, unicode=unicode).run()
 
 
 def _actions(ctx: click.Context, playbook: str) -> Actions:

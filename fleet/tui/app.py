@@ -15,14 +15,14 @@ from fleet.control.watch.view import FleetView
 from fleet.tui.actions import Actions, command_text
 from fleet.tui.board import Board
 from fleet.tui.confirm import Confirm
+from fleet.tui.events_screen import EventsScreen, Told
 from fleet.tui.fleet_screen import FleetScreen
-from fleet.tui.lines import Lines
 from fleet.tui.node_screen import History, NodeScreen
 from fleet.tui.overview_screen import OverviewScreen
+from fleet.tui.rows_screen import RowsScreen
 from fleet.tui.source import Source
 from fleet.tui.tones import COLOUR_BLIND_THEMES
 from fleet.vocabulary.clock import Clock
-from fleet.vocabulary.names import NodeName
 
 _TICK_SECONDS = 1.0
 _DONE_SECONDS = 8.0
@@ -38,6 +38,7 @@ class FleetTop(App[None]):
     TITLE = "fleet top"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "events", "Events", tooltip="What went wrong, since when, for how long", id="app.events"),
         Binding("q", "quit", "Quit", tooltip="Leave", id="app.quit"),
         Binding("question_mark", "show_help_panel", "Help", tooltip="Every key of this screen", id="app.help"),
         Binding("t", "next_theme", "Theme", tooltip="The next theme", show=False, id="app.theme"),
@@ -49,6 +50,7 @@ class FleetTop(App[None]):
         *,
         clock: Clock,
         history: History | None = None,
+        told: Told | None = None,
         actions: Actions | None = None,
         unicode: bool = True,
     ) -> None:
@@ -58,6 +60,7 @@ class FleetTop(App[None]):
         self.unicode = unicode
         self.source = source
         self.history = history
+        self.told = told
         self.looked: Signal[FleetView | None] = Signal(self, "looked")
         for theme in COLOUR_BLIND_THEMES:
             self.register_theme(theme)
@@ -80,12 +83,16 @@ class FleetTop(App[None]):
         view = self.source.newest
         if view is not None:
             self.board.take(view)
+        self.board.problem = self.source.problem
         self.looked.publish(view)
 
-    def on_lines_chosen(self, event: Lines.Chosen) -> None:
-        """Open a node."""
+    def on_lines_chosen(self) -> None:
+        """Open a node: that of the row, or of the event, under the cursor."""
+        node = self.screen.under_cursor if isinstance(self.screen, RowsScreen) else None
+        if node is None:
+            return
         screen = NodeScreen(
-            NodeName(str(event.key)),
+            node,
             self.board,
             clock=self.clock,
             unicode=self.unicode,
@@ -93,6 +100,20 @@ class FleetTop(App[None]):
             history=self.history,
         )
         self.push_screen(screen)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Events are offered where somebody wrote them down, and once."""
+        if action == "events":
+            return self.told is not None and not any(isinstance(one, EventsScreen) for one in self.screen_stack)
+        return super().check_action(action, parameters)
+
+    def action_events(self) -> None:
+        """Show what went wrong."""
+        if self.told is not None:
+            screen = EventsScreen(
+                self.board, clock=self.clock, unicode=self.unicode, looked=self.looked, told=self.told
+            )
+            self.push_screen(screen)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: Textual's own entries, and every verb."""

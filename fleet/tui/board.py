@@ -18,10 +18,14 @@ _AGE_STEP_SECONDS = 5.0
 
 
 class Board:
-    """Takes views one after the other. `fastest` is the most tokens per second that any node was seen to make."""
+    """Takes views one after the other.
+
+    `problem` says why there is no newer one. `fastest` is the most tokens per second that any node was seen to make.
+    """
 
     def __init__(self) -> None:
         self.view: FleetView | None = None
+        self.problem = ""
         self.fastest = 50.0
         self._rows: dict[NodeName, TopRow] = {}
         self._paces: dict[NodeName, deque[float | None]] = {}

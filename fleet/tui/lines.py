@@ -104,6 +104,11 @@ class Lines(ScrollView, Generic[R], can_focus=True):
         return self._rows[self._at] if self._rows else None
 
     @property
+    def rows(self) -> Sequence[R]:
+        """What is shown, in sight or not."""
+        return self._rows
+
+    @property
     def aimed(self) -> list[Hashable]:
         """The keys of what is marked, in order, and then of what is marked and not shown; without marks the cursor's.
 

@@ -11,7 +11,9 @@ from fleet.control.watch.view import Concern, FleetView, NodeRow, Reach, ServedM
 from fleet.testing.clock import FakeClock
 from fleet.tui.actions import Actions, Outcome
 from fleet.tui.app import FleetTop
+from fleet.tui.events_screen import Told
 from fleet.tui.node_screen import History
+from fleet.vocabulary.health.state import Transition
 from fleet.vocabulary.names import Freshness, Health, Intent, NodeName
 from fleet.vocabulary.units import GIB, MIB
 
@@ -136,6 +138,49 @@ class Remembered:
                 yield at, {"wired_headroom_bytes": (9.0 - minute * 0.147) * GIB, "memory_pressure_level": level}
 
 
+def turn(
+    node: str,
+    check: str,
+    health: Health,
+    minutes_ago: float,
+    *,
+    began: float | None = None,
+    text: str = "",
+    do: str = "",
+) -> Transition:
+    """`node` turned to `health` so many minutes ago; `began` is when the fault did."""
+    at = (NOW - timedelta(minutes=minutes_ago)).timestamp()
+    ok = health is Health.OK
+    start = at if began is None else (NOW - timedelta(minutes=began)).timestamp()
+    return Transition(
+        at_seconds=at, node=node, check=check, before=Health.WARN if ok else Health.OK, after=health,
+        began_seconds=start, since_seconds=at, text=text or check, do=do,
+    )  # fmt: skip
+
+
+class Written:
+    """Transitions that were written down."""
+
+    def __init__(self, *told: Transition) -> None:
+        self.told = list(told)
+        self.reads = 0
+
+    def read(self) -> list[Transition]:
+        self.reads += 1
+        return list(self.told)
+
+    def signature(self) -> int:
+        return len(self.told)
+
+
+EVENTS = (
+    turn("mini-02", "thermal", Health.WARN, 300.0, text="thermal pressure is heavy"),
+    turn("mini-02", "thermal", Health.OK, 240.0, began=300.0, text="thermal pressure is heavy"),
+    turn("studio-2", "unreachable", Health.CRITICAL, 21.0, text="no answer on port 22", do="fleet doctor studio-2"),
+    turn("mini-03", "swap_storm", Health.CRITICAL, 2.2, text=SWAP.text, do=SWAP.hint),
+)
+
+
 class Done:
     """Actions that only write down what they were asked to run."""
 
@@ -158,7 +203,9 @@ def top(
     unicode: bool = True,
     history: History | None = None,
     actions: Actions | None = None,
+    told: Told | None = None,
 ) -> tuple[FleetTop, Shown]:
     """The application over a source that stands still."""
     source = Shown(newest)
-    return FleetTop(source, clock=FakeClock(NOW), unicode=unicode, history=history, actions=actions), source
+    clock = FakeClock(NOW)
+    return FleetTop(source, clock=clock, unicode=unicode, history=history, actions=actions, told=told), source

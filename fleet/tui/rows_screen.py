@@ -1,0 +1,99 @@
+"""What the screens of many rows share: a head, the rows, what the one under the cursor says, and a filter."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.reactive import reactive
+from textual.widgets import Footer, Input, Static
+
+from fleet.tui.fleet_screen import FleetScreen
+from fleet.tui.lines import Lines, Painter
+from fleet.vocabulary.names import NodeName
+
+
+class RowsScreen(FleetScreen):
+    """Filters while it is typed; escape takes filter and marks away."""
+
+    CSS = """
+    #head { height: 1; padding: 0 1; }
+    #lines { height: 1fr; }
+    #detail { height: auto; max-height: 8; border-top: solid $surface-lighten-2; padding: 0 1; }
+    #filter { display: none; height: 1; border: none; padding: 0 1; }
+    #filter.-shown { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "clear", "Clear", show=False, tooltip="No filter and no marks", id="rows.clear"),
+    ]
+    FILTER_HELP: ClassVar[str] = "text  !text"
+    sought: reactive[str] = reactive("")
+
+    @property
+    def under_cursor(self) -> NodeName | None:
+        """The node of the row under the cursor."""
+        raise NotImplementedError
+
+    def painter(self) -> Painter[Any]:
+        """What paints the rows."""
+        raise NotImplementedError
+
+    def show_board(self) -> None:
+        """Show what is known now."""
+        raise NotImplementedError
+
+    def show_detail(self) -> None:
+        """Show what the row under the cursor says."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        """Head, rows, detail, filter."""
+        yield Static(id="head")
+        yield Lines[Any](self.painter(), style_of=self._style, id="lines")
+        yield Vertical(Static(id="detail-text"), id="detail")
+        yield Input(id="filter", placeholder=self.FILTER_HELP, compact=True)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Hear of views."""
+        self._looked.subscribe(self, lambda _: self.show_board())
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.lines.repaint())
+        self.lines.focus()
+        self.show_board()
+
+    @property
+    def lines(self) -> Lines[Any]:
+        """The rows on the screen."""
+        return self.query_one("#lines", Lines)
+
+    def on_lines_moved(self) -> None:
+        """Another row is under the cursor."""
+        self.show_detail()
+
+    def action_filter(self) -> None:
+        """Ask for a filter."""
+        field = self.query_one("#filter", Input)
+        field.add_class("-shown")
+        field.focus()
+
+    def action_clear(self) -> None:
+        """No filter, no marks."""
+        self.query_one("#filter", Input).value = ""
+        self._close_filter()
+        self.lines.clear_marks()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while it is typed."""
+        self.sought = event.value
+        self.show_board()
+
+    def on_input_submitted(self) -> None:
+        """Back to the rows; the filter stays."""
+        self._close_filter()
+
+    def _close_filter(self) -> None:
+        field = self.query_one("#filter", Input)
+        field.set_class(bool(field.value), "-shown")
+        self.lines.focus()

@@ -129,3 +129,21 @@ show-time-edges: $(VENV)/.dev ## money 5: ISO week 53, a month that ends inside 
 	@$(BIN)/python -m pytest -v tests/traffic/budget/test_time_edges.py
 
 .PHONY: show-policy-machines show-time-edges
+
+show-money-complaints: $(VENV)/.dev ## money 1: what users complain about in money at other gateways, each with its test (tests/node/gateway/COMPLAINTS.md)
+	@sed -n '/^## Money/,$$p' tests/node/gateway/COMPLAINTS.md
+	@$(BIN)/python -m pytest -v tests/traffic/budget/test_money_complaints.py tests/node/gateway/test_policy_money.py tests/node/gateway/test_stream_complaints.py
+
+show-gray-cap: $(VENV)/.dev ## money 3: 10,000 requests at 64 connections, gray 10 %, through a SIGHUP and a kill -9: its share at every prefix, and nearly all of it
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v tests/node/gateway/test_policy_gray_cap.py tests/node/gateway/test_policy_gray.py
+
+show-full-disk: $(VENV)/.dev ## money 5: a full disk closes what costs money and nothing else
+	@$(BIN)/python -m pytest -v tests/node/gateway/ledger/test_ledger_full_disk.py tests/node/gateway/test_policy_money.py -k "disk or closed_ledger"
+
+show-restricted: $(VENV)/.dev ## money 6: a restricted request never reaches an API, under fallback, retry, downgrade and node loss
+	@$(BIN)/python -m pytest -v tests/node/gateway/test_policy_labels.py
+
+show-two-fronts: $(VENV)/.dev ## money: two fronts share nothing and stay below every cap; either may die
+	@$(BIN)/python -m pytest -v tests/node/gateway/test_policy_two_fronts.py
+
+.PHONY: show-money-complaints show-gray-cap show-full-disk show-restricted show-two-fronts

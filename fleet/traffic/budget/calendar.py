@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -114,6 +115,10 @@ class BudgetCalendar:
 
     def month(self, at_milliseconds: int) -> Month:
         """The month that an instant is in."""
+        return _month_of(self, at_milliseconds // 1000)  # asked several times for every request
+
+    def found_month(self, at_milliseconds: int) -> Month:
+        """The same, worked out anew."""
         local = self._local(at_milliseconds)
         month = Month(local.year, local.month)
         if local.day > _NEVER_LAST_DAY and at_milliseconds >= self.starts(month.next):
@@ -139,3 +144,9 @@ class BudgetCalendar:
 
     def _local(self, at_milliseconds: int) -> datetime:
         return datetime.fromtimestamp(at_milliseconds // 1000, self.zone)
+
+
+@lru_cache(maxsize=1024)
+def _month_of(calendar: BudgetCalendar, at_seconds: int) -> Month:
+    """Months begin at whole seconds."""
+    return calendar.found_month(at_seconds * 1000)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fleet.traffic.budget.calendar import BudgetCalendar, Month, Week, week_of
 from fleet.traffic.budget.limits import FLEET, Kind, Scope, Sum
@@ -31,6 +32,7 @@ class _Cell:
         return not (self.spent or self.reserved or self.tokens or self.held_tokens)
 
 
+@lru_cache(maxsize=4096)
 def scopes_of(owner: Owner, track: Track, ticket: str = "", incident: str = "") -> tuple[Scope, ...]:
     """All that a row counts for."""
     found = [FLEET, Scope(Kind.TRACK, track.value), Scope(Kind.KEY, owner.key)]

@@ -80,6 +80,15 @@ async def test_every_surface_is_booked_with_its_cost_and_its_tokens(front: Front
     assert row.completion_tokens
 
 
+async def test_openclaw_is_told_its_usage_though_it_does_not_ask(front: Front) -> None:
+    """openclaw#49753, #68707: without it its context is exhausted silently."""
+    running = await front(keys=(ANN, a_key("claw", app="openclaw")))
+    with_usage = await running.ask(key="claw", stream=True)
+    without = await running.ask(key="ann", stream=True)
+    assert b'"total_tokens"' in await with_usage.read()
+    assert b'"total_tokens"' not in await without.read()
+
+
 async def test_an_own_machine_costs_nothing_and_has_its_row(front: Front) -> None:
     running = await front()
     assert (await running.ask("home")).status == 200

@@ -42,8 +42,8 @@ class PolicyAccounting:
         used = None if prompt is None and completion is None else (prompt or 0) + (completion or 0)
         desk.till.ended(outcome, dossier)
         gray = dossier.gray and call.upstream in desk.rules.gray_of
+        now = desk.treasury.now
         if dossier.turn is not None:
-            now = desk.treasury.now
             dossier.turn.ended(now, gray_tokens=used if gray else None, proven_tokens=None if gray else used)
         dossier.leave(used, self._monotonic())
         cost = _known_cost(dossier)
@@ -53,7 +53,7 @@ class PolicyAccounting:
         desk.treasury.write(
             Request(
                 id=call.request_id,
-                at_milliseconds=dossier.at_milliseconds,
+                at_milliseconds=now,
                 owner=dossier.owner,
                 asked=dossier.asked,
                 route=dossier.pool if gray else call.route.name,

@@ -33,6 +33,8 @@ from fleet.vocabulary.names import Sensitivity, Track
 DOWNGRADED = "x-fleet-downgraded"
 TICKET = "x-fleet-ticket"
 INCIDENT = "x-fleet-incident"
+OPENCLAW = "openclaw"
+"""A client that asks for no usage, and then runs its context full (openclaw#49753): keys of this app get it anyway."""
 _NO_PLACE = "policy keeps this request from there"
 
 
@@ -71,6 +73,8 @@ class PolicyAdmission:
             label=rules.policy.untagged,
         )
         self._check_key(call, dossier, holder, rules)
+        if holder.app == OPENCLAW and call.asked.stream and not call.asked.wants_usage:
+            call.asked = msgspec.structs.replace(call.asked, wants_usage=True)
         found = labelled(call, holder, rules, desk.treasury)
         if rules.policy.scanning.scan == "all" or (rules.policy.scanning.scan == "paid" and rules.leaves(route)):
             found, _ = looked_into(call, found, desk)
@@ -193,8 +197,7 @@ class PolicyAdmission:
             return told
         fold = rules.loaded.routes.get(route.folds_to or "")
         if fold is not None and not dossier.folded:
-            found = Labelled(dossier.label, Said(Source.UNTAGGED, dossier.label, dossier.label_by), ())
-            found = self._folded(call, dossier, found, fold, "budget")
+            found = self._folded(call, dossier, dossier.labelled or _plainly(dossier.label), fold, "budget")
             self._send(call, dossier, found, fold, rules)
         return told
 
@@ -222,9 +225,8 @@ class PolicyAdmission:
 
     def _note_label(self, call: Call, dossier: Dossier, found: Labelled) -> None:
         dossier.label, dossier.repository = found.label, found.repository or dossier.repository
-        decided = found.decided
-        dossier.label_by = f"{decided.source.value} {decided.by}".rstrip()
-        call.notes["x-fleet-sensitivity"] = found.label.value
+        dossier.labelled = found
+        call.notes["x-fleet-sensitivity"] = found.label._value_  # an enum's `value` is a function
 
     # --- gray ---------------------------------------------------------------------------------------------------------
 
@@ -297,6 +299,11 @@ def said(call: Call, header: str, field: str) -> str:
         fleet = call.asked.original.get("fleet")
         value = fleet.get(field) if isinstance(fleet, Mapping) else None
     return value.strip() if isinstance(value, str) else ""
+
+
+def _plainly(label: Sensitivity) -> Labelled:
+    said = Said(Source.UNTAGGED, label)
+    return Labelled(label, said, (said,))
 
 
 def no_terms(route: Route) -> ApiError:

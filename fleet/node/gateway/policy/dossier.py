@@ -11,6 +11,7 @@ from fleet.traffic.budget.limits import Limit
 from fleet.traffic.budget.reserve import Rates
 from fleet.traffic.config import Upstream
 from fleet.traffic.gray.pool import Turn
+from fleet.traffic.sensitivity.labels import Labelled
 from fleet.vocabulary.contracts.ledger import Owner, Reservation
 from fleet.vocabulary.names import Sensitivity, Track
 
@@ -40,7 +41,7 @@ class Attempt(msgspec.Struct, kw_only=True, eq=False):
 class Dossier(msgspec.Struct, kw_only=True, eq=False):
     """Begun when the request is admitted, complete when it has ended.
 
-    `asked` and `asked_track` are of the route that the client asked for. `label_by` says who made the label what it is.
+    `asked` and `asked_track` are of the route that the client asked for. `labelled` says who made the label what it is.
     `pool` is the gray route that it counts for, by `turn`; `eligible`: what it is and says lets it go there, else
     `not_eligible` says why not. `gray`: an attempt used credit. `folded`: why it went elsewhere. `withheld`: its label
     keeps it from some upstream of its route. `limits` are those of the dollar track. `leave` ends its place under the
@@ -52,7 +53,7 @@ class Dossier(msgspec.Struct, kw_only=True, eq=False):
     asked: str
     asked_track: Track
     label: Sensitivity
-    label_by: str = ""
+    labelled: Labelled | None = None
     repository: str = ""
     pool: str = ""
     turn: Turn | None = None

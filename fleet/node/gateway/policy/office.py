@@ -6,13 +6,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from fleet.errors import ConfigError
 from fleet.node.gateway.catalogue import ModelFacts
 from fleet.node.gateway.gateway import Gateway
+from fleet.node.gateway.ledger.ledger import Ledger
 from fleet.node.gateway.ledger.provider import CallingProvider
 from fleet.node.gateway.ledger.pursuit import Pursuit
+from fleet.node.gateway.ledger.retention import Keep
 from fleet.node.gateway.live_upstream import LiveUpstream
 from fleet.node.gateway.policy.accounting import PolicyAccounting
 from fleet.node.gateway.policy.admission import PolicyAdmission
@@ -51,7 +54,13 @@ class PolicyOffice:
         self._gateway: Gateway | None = None
         self._pursuit: Pursuit | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.treasury = Treasury(Path(policy.ledger_file), BudgetCalendar.of(policy.budget_tz), told=told, wall=wall)
+        self.treasury = Treasury(
+            Path(policy.ledger_file),
+            BudgetCalendar.of(policy.budget_tz),
+            told=told,
+            wall=wall,
+            make=partial(Ledger, keep=Keep(policy.keep_months, policy.budget_tz)),
+        )
         self.desk = Desk(current.loaded, treasury=self.treasury, facts=self._facts, live=self._live)
         self.keeper = GrayKeeper(self.desk)
         self.alerter = Alerter(self.desk)

@@ -65,6 +65,7 @@ class Rules:
         self._labels: dict[tuple[object, ...], Labelled] = {}
         self._kept: dict[tuple[str, tuple[str, ...], Sensitivity], Route] = {}
         self._rates: dict[str, Rates] = {}
+        self._most: dict[Rates, Mapping[str, float]] = {}
 
     # --- whose --------------------------------------------------------------------------------------------------------
 
@@ -164,6 +165,14 @@ class Rules:
             return spec.price, spec.price_most
         known = self._facts(upstream)
         return (known.price if known is not None else None), None
+
+    def max_price(self, rates: Rates) -> Mapping[str, float]:
+        """What a provider is told that it may cost."""
+        found = self._most.get(rates)
+        if found is None:
+            found = rates.max_price()
+            _remember(self._most, rates, found)
+        return found
 
     def rates_of(self, name: str) -> Rates | None:
         """The same of an upstream by its name; None also where it is an own machine."""

@@ -87,7 +87,7 @@ class Till:
             upstream=upstream.spec,
             rates=rates,
             max_tokens=most if capped and call.asked.work is not Work.EMBEDDINGS else None,
-            max_price=rates.max_price() if capped and rates is not None else None,
+            max_price=rules.max_price(rates) if capped and rates is not None else None,
         )
         tokens = found.prompt_tokens + found.completion_tokens if found is not None else call.size_bytes + most
         return Offer(attempt=attempt, limits=limits, tokens=tokens)
@@ -195,13 +195,14 @@ class Till:
         self, call: Call, upstream: LiveUpstream, rates: Rates, most: int, limits: tuple[Limit, ...]
     ) -> Bound | None:
         seen = self._seen.get(upstream.name)
+        guessed = seen.upper(call.size_bytes) if seen is not None and limits else None
         return bound(
             prompt_of(call.asked, call.size_bytes),
             rates,
             max_tokens=most,
             choices=choices_of(call.asked),
-            guessed_tokens=seen.upper(call.size_bytes) if seen is not None else None,
-            headroom_pico=self._headroom(limits),
+            guessed_tokens=guessed,
+            headroom_pico=None if guessed is None else self._headroom(limits),
             context_tokens=upstream.spec.context_tokens,
         )
 

@@ -31,8 +31,9 @@ from fleet.vocabulary.names import Track
 
 _GRAY = frozenset((ENABLED, DISABLED, ROLLED_BACK))
 _INCIDENT = frozenset((OPENED, CLOSED))
-_HOUR_SECONDS = 3600.0
-_REMEMBERED_MILLISECONDS = 2 * 3600 * 1000
+_FOLD_SECONDS = 5.0
+_REMEMBERED_MILLISECONDS = 5000
+"""Rows are dated when they are written, so none that is older is still to come. Nothing unsettled is forgotten."""
 _RETRY_SECONDS = 5.0
 _RECENT_MILLISECONDS = 21 * 24 * 3600 * 1000
 _MOST_RECENT = 200_000
@@ -173,9 +174,9 @@ class Treasury:
         self.ledger.release()
 
     async def keep_small(self) -> None:
-        """Every hour let go of single rows that nothing can change any more."""
+        """Let go of single rows, again and again; their sums stay."""
         while True:
-            await asyncio.sleep(_HOUR_SECONDS)
+            await asyncio.sleep(_FOLD_SECONDS)
             self.book.fold(self.now - _REMEMBERED_MILLISECONDS)
 
     async def close(self) -> None:

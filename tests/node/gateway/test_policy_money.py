@@ -13,6 +13,7 @@ import pytest
 from gateway_harness import until
 from policy_kit import ANN, ROUTES, TERMS, Policed, a_key, begin
 
+from fleet.node.gateway.policy.treasury import wall_milliseconds
 from fleet.traffic.budget.incidents import OPENED
 from fleet.traffic.budget.limits import FLEET, Kind, Scope
 from fleet.traffic.keyring import KeyLimits
@@ -345,3 +346,23 @@ async def test_a_closed_ledger_closes_what_costs_money_and_nothing_else(front: F
     assert running.office.treasury.book.unsettled() == ()
     running.office.treasury.ledger.release()
     assert (await running.ask()).status == 200
+
+
+async def test_a_ticket_has_spent_what_it_spent_in_months_that_are_not_counted_any_more(tmp_path: Path) -> None:
+    """Its cap is over its life, and a start reads two months only."""
+    month = 31 * 24 * 3600 * 1000
+    policy = Policy(ledger_file=str(tmp_path / "ledger"), dollar=msgspec.structs.replace(TERMS, ticket_usd="0.0002"))
+    async with AsyncExitStack() as stack:
+        before = await begin(stack, tmp_path, policy=policy, wall=lambda: wall_milliseconds() - 4 * month)
+        while (await before.code("hard@SEC-1", max_tokens=1))[0] == 200:
+            pass
+        assert await before.code("hard@SEC-1", max_tokens=1) == (402, "ticket_budget_exhausted")
+        await before.office.close()
+        now = await begin(stack, tmp_path, policy=policy, openrouter=before.openrouter, mlx=before.mlx)
+        assert await now.code("hard@SEC-1", max_tokens=1) == (402, "ticket_budget_exhausted")
+        assert spent_of(now, "dollar") == 0
+
+
+def spent_of(running: Policed, track: str) -> int:
+    book = running.office.treasury.book
+    return book.sum(Scope(Kind.TRACK, track), book.calendar.month(running.office.treasury.now)).committed

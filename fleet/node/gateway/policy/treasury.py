@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from fleet.node.gateway.ledger.ledger import Ledger
+from fleet.node.gateway.ledger.queries import tickets_before
+from fleet.node.gateway.ledger.store import said
 from fleet.node.gateway.ledger.writer import LedgerClosed
 from fleet.traffic.budget.book import Book
 from fleet.traffic.budget.calendar import BudgetCalendar
@@ -185,13 +188,22 @@ class Treasury:
             await self.ledger.close()
 
     def _read(self) -> tuple[Book, list[Note]]:
-        """All rows that any sum of now is about, in a thread of its own: nobody else has this book yet."""
+        """All rows that any sum of now is about, in a thread of its own: nobody else has this book yet.
+
+        That is this month and the one before (a week that overran may lie there), and of tickets what they spent ever.
+        Raises LedgerClosed.
+        """
         calendar = self.book.calendar
-        book, notes = Book(calendar), []
+        since = calendar.starts(calendar.month(self._wall()).previous)
+        try:
+            tickets = tickets_before(self.ledger.path, since)
+        except sqlite3.Error as error:
+            raise LedgerClosed(f"the ledger cannot be read: {said(error)}") from error
+        book, notes = Book(calendar, tickets), []
         late: list[Adjustment] = []
         recently = self._wall() - _RECENT_MILLISECONDS
         self.recent.clear()
-        for row in self.ledger.rows():
+        for row in self.ledger.rows(since_milliseconds=since):
             if isinstance(row, Note):
                 notes.append(row)
             elif isinstance(row, Adjustment):

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fleet.cli.topactions import VERBS
+import click
+
+from fleet.cli.main import cli
+from fleet.cli.topactions import offered
 from fleet.control.watch.view import Concern, FleetView, NodeRow, Reach, ServedModel
 from fleet.testing.clock import FakeClock
 from fleet.tui.actions import Actions, Outcome
@@ -185,7 +188,7 @@ class Done:
     """Actions that only write down what they were asked to run."""
 
     def __init__(self, outcome: Outcome = Outcome(0, "done as asked")) -> None:  # noqa: B008 (frozen)
-        self.verbs = VERBS
+        self.verbs = offered(cli, click.Context(cli), playbook="site.yml")
         self.outcome = outcome
         self.ran: list[tuple[str, ...]] = []
 

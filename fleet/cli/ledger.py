@@ -39,8 +39,8 @@ def ledger(
 ) -> None:
     """Add up requests, tokens and money over all fronts.
 
-    No prompt and no answer is in a ledger. Days and months are those of budget_tz, weeks ISO weeks in UTC. Exit code:
-    3 some fronts did not answer, so the sums are too small; 4 none did.
+    No prompt and no answer is in a ledger. Days and months are those of budgets.timezone, weeks ISO weeks in UTC.
+    Exit code: 3 some fronts did not answer, so the sums are too small; 4 none did.
     """
     if as_json and as_table:
         raise UsageError("--json and --csv at once", hint="choose one")

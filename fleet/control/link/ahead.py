@@ -19,6 +19,8 @@ class Ahead:
     """A link that has begun to connect with `targets`; each of these sessions is given once. Close it."""
 
     def __init__(self, link: Link, targets: Iterable[Target], *, clock: Clock) -> None:
+        import fabric  # noqa: F401 (whole, before many threads and the compile begin to import parts of it at once)
+
         self._link = link
         self._clock = clock
         self._begun = clock.monotonic()

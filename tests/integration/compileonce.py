@@ -6,12 +6,14 @@ node; the path of the sources in it is put right when it is imported. What is no
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 _PYTHON = """\
@@ -22,14 +24,22 @@ exec {python} "$@"
 
 
 def compiling_once(python: str, cache: Path) -> str:
-    """The path of an interpreter that is `python`, and keeps in `cache` what it compiled."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=cache, delete=False) as file:
-        words = {"python": python, "script": str(Path(__file__).resolve()), "cache": str(cache)}
-        file.write(_PYTHON.format_map({name: shlex.quote(word) for name, word in words.items()}))
-    made = Path(file.name)
-    made.chmod(0o755)
-    return str(made.rename(cache / "python3"))
+    """The path of an interpreter that is `python`, and keeps in `cache` what it compiled.
+
+    It is made once and never again: daemons are restarted when the file of their program is another.
+    """
+    words = {"python": python, "script": str(Path(__file__).resolve()), "cache": str(cache)}
+    text = _PYTHON.format_map({name: shlex.quote(word) for name, word in words.items()})
+    made = cache / hashlib.sha256(text.encode()).hexdigest()[:16] / "python3"
+    made.parent.mkdir(parents=True, exist_ok=True)
+    if not made.exists():
+        aside = Path(tempfile.mkdtemp(dir=cache)) / "python3"
+        aside.write_text(text)
+        aside.chmod(0o755)
+        with suppress(FileExistsError):  # another worker was faster
+            os.link(aside, made)
+        shutil.rmtree(aside.parent)
+    return str(made)
 
 
 def main(cache: Path, words: list[str]) -> int:

@@ -112,6 +112,8 @@ def _bare(stage: Stage) -> Target:
 
 def _paid(stage: Stage) -> Program:
     """The same with money and policy on: every request is scanned, reserved for on the disk, settled and booked."""
+    for old in stage.folder.glob("ledger.sqlite*"):
+        old.unlink()
     policy = Policy(
         ledger_file=str(stage.folder / "ledger.sqlite"),
         tracks={"token": TrackTerms(monthly_usd="1000000", monthly_tokens=10**15)},

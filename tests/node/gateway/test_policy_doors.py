@@ -172,6 +172,29 @@ async def test_a_pool_whose_tool_calls_get_worse_is_taken_back_and_stays_so(fron
     assert pool.state is GrayState.ON
 
 
+async def test_what_was_scored_and_committed_is_known_after_a_restart(front: Front, tmp_path: Path) -> None:
+    running = await front()
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+    for _ in range(20):
+        await running.ask(key="gray", say="@@tool=look {}@@", tools=tools)
+    (before,) = (await door(running, "gray", GrayReports)).routes
+    await running.rows()
+    await running.office.close()
+    async with AsyncExitStack() as stack:
+        again = await begin(
+            stack, tmp_path, routes=GRAY_ROUTES, policy=running.policy(), openrouter=running.openrouter, mlx=running.mlx
+        )
+        (after,) = (await door(again, "gray", GrayReports)).routes
+    assert (after.requests, after.gray, after.eligible, after.calls, after.tokens) == (
+        before.requests,
+        before.gray,
+        before.eligible,
+        before.calls,
+        before.tokens,
+    )
+    assert (after.requests, after.gray, after.calls) == (20, 2, 2)
+
+
 async def test_five_failures_of_a_kind_in_a_row_suspend_for_a_while(front: Front) -> None:
     running = await front()
     treasury, now = running.office.treasury, running.office.treasury.now

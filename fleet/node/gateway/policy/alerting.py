@@ -13,7 +13,7 @@ from fleet.traffic.budget.alerts import ALERT, AlertData, alerts_due
 from fleet.traffic.budget.dollar import DOLLAR
 from fleet.traffic.budget.limits import Limit
 from fleet.traffic.gray.standing import DISABLED, ROLLED_BACK
-from fleet.vocabulary.contracts.ledger import Note, Row
+from fleet.vocabulary.contracts.ledger import Note, Request
 from fleet.vocabulary.contracts.notice import Notice
 from fleet.vocabulary.money import shown
 from fleet.vocabulary.names import Health
@@ -48,7 +48,7 @@ class Alerter:
         if rules.dollar is not None:
             yield Limit(DOLLAR, rules.dollar.history.newest.cap_pico)
 
-    def _heard(self, row: Row) -> None:
+    def _heard(self, row: Request | Note) -> None:
         if not isinstance(row, Note):
             return
         text = sentence(row)

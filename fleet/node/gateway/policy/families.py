@@ -6,7 +6,7 @@ from fleet.node.gateway.policy.desk import Desk
 from fleet.node.gateway.policy.office import PolicyOffice
 from fleet.traffic.budget.dollar import DollarWord, dollar_state
 from fleet.traffic.budget.limits import Kind
-from fleet.vocabulary.contracts.ledger import Request, Row
+from fleet.vocabulary.contracts.ledger import Note, Request
 from fleet.vocabulary.exposition import Exposition, Labels
 from fleet.vocabulary.money import usd
 
@@ -22,7 +22,7 @@ class PolicyCounts:
         self.folds: dict[tuple[str, ...], int] = {}
         desk.treasury.noticed.append(self._heard)
 
-    def _heard(self, row: Row) -> None:
+    def _heard(self, row: Request | Note) -> None:
         if not isinstance(row, Request):
             return
         if row.tool_verdict is not None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,10 +29,10 @@ from fleet.traffic.rearm import (
     suspension_note,
 )
 from fleet.traffic.rollback import Judgement, Trials, Word
-from fleet.vocabulary.contracts.ledger import Note, Request, Row
+from fleet.vocabulary.contracts.ledger import Note, Request
 from fleet.vocabulary.contracts.policy_admin import GrayReport, GrayRequest, GrayState
 
-_MOST_ROWS = 200_000
+_MOST_SCORED = 50_000
 _HARNESS = re.compile(r"(?P<run>[^=]{1,120})=(?P<successes>\d{1,6})/(?P<prompts>\d{1,6})")
 _STATES = {
     NotGray.ROLLED_BACK: GrayState.ROLLED_BACK,
@@ -46,15 +46,22 @@ class NotArmed(Exception):
     """A pool that may not be turned on; the message says what is missing."""
 
 
-@dataclass(slots=True)
-class _Week:
-    """What was committed in one ISO week over the routes that feed a pool."""
+class _Commit(NamedTuple):
+    """What makes two requests the same for the share of a pool."""
 
-    number: int
+    week: int
+    asked: str
+    route: str
+    gray: bool
+    eligible: bool
+
+
+@dataclass(slots=True)
+class _Sum:
     requests: int = 0
-    gray: int = 0
-    eligible: int = 0
     tokens: int = 0
+    eligible: int = 0
+    gray: int = 0
     gray_tokens: int = 0
 
 
@@ -63,39 +70,36 @@ class GrayKeeper:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._rows: deque[Request] = deque(maxlen=_MOST_ROWS)
+        self._scored: deque[Request] = deque(maxlen=_MOST_SCORED)
+        self._commits: dict[_Commit, _Sum] = {}
         self._trials: dict[str, Trials] = {}
         self._feeders: dict[str, frozenset[str]] = {}
-        self._weeks: dict[str, _Week] = {}
         self._judged_week = -1
         desk.treasury.noticed.append(self.heard)
+        desk.treasury.earlier = self._keep
 
-    def follow(self, recent: Iterable[Request] = ()) -> None:
-        """Know the pools of the moment; `recent` are rows of the ledger that nobody has told of yet."""
-        self._rows.extend(recent)
+    def follow(self, *, anew: bool = False) -> None:
+        """Know the pools of the moment. `anew`: the rows of the file have been kept by now."""
         for pool, route in self._desk.rules.gray_routes.items():
             feeders = frozenset(self.feeds(pool))
-            if self._feeders.get(pool) != feeders or recent:
+            if anew or self._feeders.get(pool) != feeders:
                 self._feeders[pool] = feeders
-                self._trials[pool] = Trials(pool, feeders, self._rows)
-                self._weeks[pool] = _Week(week_of(self._desk.treasury.now).number)
-                for row in self._rows:
-                    self._count(pool, row)
+                self._trials[pool] = Trials(pool, feeders, self._scored)
             changed = note_of_change(
                 self._desk.treasury.notes, pool, self.models(route), now_milliseconds=self._desk.treasury.now
             )
             if changed is not None and self._desk.treasury.opened.is_set():
                 self._desk.treasury.write(changed)
 
-    def heard(self, row: Row) -> None:
-        """A row was written."""
-        if not isinstance(row, Request) or not self._trials:
+    def heard(self, row: Request | Note) -> None:
+        """A row was written. Before the file was read it is in the file, or in no week's share."""
+        if not isinstance(row, Request) or not self._desk.treasury.opened.is_set():
             return
-        self._rows.append(row)
-        for pool in tuple(self._trials):
-            self._count(pool, row)
-            if self._trials[pool].add(row):
-                self._judge(pool, row.model)
+        self._keep(row)
+        if row.tool_verdict is not None:
+            for pool, trials in tuple(self._trials.items()):
+                if trials.add(row):
+                    self._judge(pool, row.model)
 
     def judge_weeks(self) -> None:
         """On Mondays (UTC) once: the week that is over, as a whole."""
@@ -203,25 +207,32 @@ class GrayKeeper:
     def _least(self, pool: str) -> int:
         return self._desk.pools.terms(pool).least_calls
 
-    def _week(self, pool: str) -> _Week:
-        number = week_of(self._desk.treasury.now).number
-        week = self._weeks.get(pool)
-        if week is None or week.number != number:
-            week = self._weeks[pool] = _Week(number)
-        return week
+    def _week(self, pool: str) -> _Sum:
+        """What was committed in this ISO week over the routes that feed a pool."""
+        number, feeders, found = week_of(self._desk.treasury.now).number, self._feeders[pool], _Sum()
+        for one, total in self._commits.items():
+            if one.week == number and (one.asked in feeders or pool in (one.asked, one.route)):
+                found.requests += total.requests
+                found.tokens += total.tokens
+                found.eligible += total.requests if one.eligible else 0
+                found.gray += total.requests if one.gray else 0
+                found.gray_tokens += total.tokens if one.gray else 0
+        return found
 
-    def _count(self, pool: str, row: Request) -> None:
-        if row.attempts == 0 or not (row.asked in self._feeders[pool] or pool in (row.asked, row.route)):
-            return
-        week = self._week(pool)
-        if week_of(row.at_milliseconds).number != week.number:
-            return
-        tokens = (row.prompt_tokens or 0) + (row.completion_tokens or 0)
-        week.requests += 1
-        week.eligible += row.eligible
-        week.gray += row.gray
-        week.tokens += tokens
-        week.gray_tokens += tokens if row.gray else 0
+    def _keep(self, row: Request) -> None:
+        """Add a row to the sums; what was scored is kept itself."""
+        if row.attempts:
+            week = week_of(row.at_milliseconds).number
+            one = _Commit(week, row.asked, row.route, row.gray, row.eligible)
+            total = self._commits.get(one)
+            if total is None:
+                for old in [known for known in self._commits if known.week < week - 1]:
+                    del self._commits[old]
+                total = self._commits[one] = _Sum()
+            total.requests += 1
+            total.tokens += (row.prompt_tokens or 0) + (row.completion_tokens or 0)
+        if row.tool_verdict is not None:
+            self._scored.append(row)
 
     def _harness(self, asked: GrayRequest, route: Route) -> HarnessPass | None:
         """`RUN=48/50`: the run, and what it found."""

@@ -110,8 +110,7 @@ class PolicyOffice:
     async def _count(self) -> None:
         await self.treasury.open()
         self.follow()
-        self.keeper.follow(recent=self.treasury.recent)
-        self.treasury.recent.clear()
+        self.keeper.follow(anew=True)
         if self._pursuit is None:
             self.treasury.release()
             return

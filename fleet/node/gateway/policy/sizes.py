@@ -10,7 +10,6 @@ from fleet.traffic.work import Work
 
 _IMAGES = frozenset({"image_url", "input_image", "image"})
 _TEXTS = frozenset({"text", "input_text", "output_text", "refusal", "thinking", "reasoning"})
-_BOUNDS = ("max_completion_tokens", "max_tokens")
 
 
 def prompt_of(asked: Asked, size_bytes: int) -> Prompt:
@@ -35,7 +34,10 @@ def max_tokens_of(asked: Asked) -> int | None:
     """What the client allows an answer, the largest that it says; None = it does not say."""
     if asked.work is Work.EMBEDDINGS:
         return 0
-    return max((value for name in _BOUNDS if (value := _count(asked.request.get(name)))), default=None)
+    completion, most = _count(asked.request.get("max_completion_tokens")), _count(asked.request.get("max_tokens"))
+    if completion is None or most is None:
+        return most if completion is None else completion
+    return max(completion, most)
 
 
 def choices_of(asked: Asked) -> int:

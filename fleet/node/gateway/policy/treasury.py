@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -39,7 +38,10 @@ _REMEMBERED_MILLISECONDS = 5000
 """Rows are dated when they are written, so none that is older is still to come. Nothing unsettled is forgotten."""
 _RETRY_SECONDS = 5.0
 _RECENT_MILLISECONDS = 21 * 24 * 3600 * 1000
-_MOST_RECENT = 200_000
+
+
+def _nobody(row: Request) -> None:
+    """See Treasury."""
 
 
 def wall_milliseconds() -> int:
@@ -50,7 +52,8 @@ def wall_milliseconds() -> int:
 class Treasury:
     """Used from one event loop. `await open()` counts what the file holds; until then nothing can be reserved.
 
-    A row is counted when it is written, and once. `recent` are the requests of three weeks that the file held.
+    A row is counted when it is written, and once. `noticed` hear of requests and notes; `earlier` gets every request of
+    three weeks that the file held, in a thread of its own, before the first of them is noticed.
     """
 
     def __init__(
@@ -67,13 +70,13 @@ class Treasury:
         self.notes: list[Note] = []
         self.taints = Taints()
         self.opened = asyncio.Event()
-        self.noticed: list[Callable[[Row], None]] = []
+        self.noticed: list[Callable[[Request | Note], None]] = []
         self._wall = wall
         self._told = told
         self._gray: dict[str, list[Note]] = {}
         self._incidents: list[Note] = []
         self._since_start: list[Row] | None = []
-        self.recent: deque[Request] = deque(maxlen=_MOST_RECENT)
+        self.earlier: Callable[[Request], None] = _nobody
 
     @property
     def now(self) -> int:
@@ -100,6 +103,8 @@ class Treasury:
             self._note(row)
         else:
             self.book.add(row)
+            if not isinstance(row, Request):
+                return
         for hear in self.noticed:
             hear(row)
 
@@ -202,7 +207,6 @@ class Treasury:
         book, notes = Book(calendar, tickets), []
         late: list[Adjustment] = []
         recently = self._wall() - _RECENT_MILLISECONDS
-        self.recent.clear()
         for row in self.ledger.rows(since_milliseconds=since):
             if isinstance(row, Note):
                 notes.append(row)
@@ -211,7 +215,7 @@ class Treasury:
             else:
                 book.add(row)
                 if isinstance(row, Request) and row.at_milliseconds >= recently:
-                    self.recent.append(row)
+                    self.earlier(row)
         for row in late:
             book.add(row)
         return book, notes

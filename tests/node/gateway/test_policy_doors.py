@@ -80,7 +80,7 @@ async def test_the_budget_says_what_was_spent_by_track_team_key_and_ticket(front
     await running.ask("hard@SEC-1")
     said = await door(running, "budget", BudgetReport)
     lines = {(line.kind, line.name): line for line in said.lines}
-    assert lines[BudgetKind.FLEET, ""].spent_pico == running.openrouter.bill.total_pico == sum(said.days_pico)
+    assert lines[BudgetKind.FLEET, "fleet"].spent_pico == running.openrouter.bill.total_pico == sum(said.days_pico)
     assert lines[BudgetKind.TEAM, "blue"].spent_pico == running.openrouter.bill.total_pico
     assert lines[BudgetKind.TICKET, "SEC-1"].spent_pico > 0
     token = lines[BudgetKind.TRACK, "token"]
@@ -193,6 +193,25 @@ async def test_what_was_scored_and_committed_is_known_after_a_restart(front: Fro
         before.tokens,
     )
     assert (after.requests, after.gray, after.calls) == (20, 2, 2)
+
+
+async def test_a_model_in_the_place_of_one_that_was_taken_back_begins_with_a_tenth_of_the_share(front: Front) -> None:
+    running = await front()
+    treasury, now = running.office.treasury, running.office.treasury.now
+    taken = msgspec.json.encode(
+        {
+            "model": "another", "rule": "enough", "baseline": "own", "failures": 9, "scored": 200,
+            "failures_before": 0, "scored_before": 200, "start_milliseconds": 0, "end_milliseconds": 0,
+        }
+    ).decode()
+    treasury.write(Note(id="back", kind="gray_rolled_back", subject="owl", at_milliseconds=now, data=taken))
+    assert treasury.standing("owl").reason is NotGray.ROLLED_BACK
+    running.office.follow()
+    assert treasury.standing("owl").reason is None
+    running.office.desk.new_day()
+    assert running.office.desk.pools.terms("owl").share == "0.01000000000"
+    went = [(await running.ask(key="gray")).headers.get("x-fleet-gray") for _ in range(30)]
+    assert not any(went)
 
 
 async def test_five_failures_of_a_kind_in_a_row_suspend_for_a_while(front: Front) -> None:

@@ -63,7 +63,7 @@ def _lines(desk: Desk, month: Month) -> list[BudgetLine]:
         lines.append(
             BudgetLine(
                 kind=_KINDS[scope.kind],
-                name=scope.name,
+                name=scope.name or "fleet",
                 spent_pico=total.spent,
                 reserved_pico=total.reserved,
                 tokens=total.tokens,

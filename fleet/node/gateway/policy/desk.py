@@ -50,6 +50,10 @@ class Desk:
         self.rules, self.scanner = self._made(loaded)
         self._take_over()
 
+    def new_day(self) -> None:
+        """Pools that grow by the day have more of their share."""
+        self.pools.follow(self.rules, self.treasury.notes, self.treasury.now)
+
     def follow(self, loaded: Loaded) -> None:
         """The terms of another configuration. Raises ConfigError; then the old ones stay."""
         self.rules, self.scanner = self._made(loaded)
@@ -67,7 +71,7 @@ class Desk:
         return rules, Scanner(matcher_of(scanning_rules(policy)), policy.scanning)
 
     def _take_over(self) -> None:
-        self.pools.follow(self.rules)
+        self.pools.follow(self.rules, self.treasury.notes, self.treasury.now)
         note = self.rules.terms_note
         if note is not None and self.treasury.opened.is_set():
             self.treasury.write(note)

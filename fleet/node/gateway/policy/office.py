@@ -125,6 +125,7 @@ class PolicyOffice:
             try:
                 self.alerter.look()
                 self.keeper.judge_weeks()
+                self.desk.new_day()
             except Exception:  # noqa: BLE001 (told; the next look may do)
                 _LOG.exception("a bug ended a look at the books")
             await asyncio.sleep(_LOOK_SECONDS)

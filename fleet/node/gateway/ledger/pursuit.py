@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from fleet.node.gateway.ledger.cost import Counters
 from fleet.node.gateway.ledger.provider import Account, Provider, ProviderAway
-from fleet.node.gateway.ledger.reading import counted, notes, open_attempts
+from fleet.node.gateway.ledger.reading import open_attempts
 from fleet.node.gateway.ledger.recovery import (
-    BEGUN,
     COMPARED,
-    READING,
-    RECONCILED,
     SURELY_COUNTED_MILLISECONDS,
     OpenAttempt,
-    Reading,
     disagreement,
-    missing,
     most_held,
-    must_reconcile,
     reading_before,
     retry_seconds,
 )
-from fleet.node.gateway.ledger.store import said
-from fleet.vocabulary.contracts.ledger import Adjustment, CostSource, Note, Row, Settlement
+from fleet.node.gateway.ledger.sums import Sums
+from fleet.node.gateway.ledger.takeover import settle_sums
+from fleet.vocabulary.contracts.ledger import CostSource, Row, Settlement
 from fleet.vocabulary.money import shown
 from fleet.vocabulary.names import Track
 
@@ -73,75 +65,18 @@ class Pursuit:
         now: Callable[[], int] = wall_milliseconds,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._path = path
+        self._sums = Sums(path, write, told, now)
         self._provider = provider
-        self._write = write
         self._track = track
-        self._told = told
         self._now = now
         self._sleep = sleep
         self._started = now()
         self._chased: dict[str, _Chase] = {}
         self._woken = asyncio.Event()
 
-    # --- before anything is reserved ----------------------------------------------------------------------------------
-
     async def settle_sums(self, begun: str = "") -> None:
-        """Return when the sums may be trusted. `begun`: why the file is a new one (Ledger.begun).
-
-        A ledger that is new, or was restored, takes over what the provider counted for each key this month, and what
-        is billed there and not known here counts as spent. While a provider is away this waits: a lost disk is never
-        a fresh budget.
-        """
-        known = await self._read(lambda: notes(self._path)) or []
-        if begun and (not known or known[-1].kind != BEGUN):
-            self._note(BEGUN, begun)
-            known.append(Note(id="", kind=BEGUN, subject=begun, at_milliseconds=self._now()))
-        why = must_reconcile(known)
-        if why:
-            for account in self._provider.accounts():
-                await self._take_over(account, why)
-            self._note(RECONCILED, why)
-        for account in self._provider.accounts():
-            try:
-                self._note_reading(account, await self._provider.counters(account))
-            except ProviderAway as error:
-                self._told(f"{error}; attempts that nobody settles are held until it can be")
-
-    async def _take_over(self, account: Account, why: str) -> None:
-        tries = 0
-        while True:
-            try:
-                counters = await self._provider.counters(account)
-            except ProviderAway as error:
-                if tries in (0, 5):
-                    self._told(f"the ledger waits ({why}): {error}")
-                await self._sleep(retry_seconds(tries))
-                tries += 1
-                continue
-            break
-        now = self._now()
-        month = datetime.fromtimestamp(now / 1000, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        since = int(month.timestamp() * 1000)
-        known = await self._read(lambda: counted(self._path, account.upstreams, account.name, since=since, until=now))
-        gap = missing(counters.month_pico, known or 0)
-        if gap:
-            self._write(
-                Adjustment(
-                    id=f"reconcile/{account.name}/{month:%Y-%m}/{now}",
-                    of="",
-                    at_milliseconds=now,
-                    pico=gap,
-                    track=self._dearest_track(account),
-                    note=f"billed this month and not in this ledger: {why}",
-                )
-            )
-            self._told(f"{shown(gap)} USD that the provider billed this month are counted as spent: {why}")
-
-    def _dearest_track(self, account: Account) -> Track:
-        """The track whose cap is the hardest, where a key is used for several."""
-        tracks = {self._track(upstream) for upstream in account.upstreams}
-        return next((one for one in (Track.DOLLAR, Track.TOKEN, Track.GRAY) if one in tracks), Track.TOKEN)
+        """Return when the sums may be trusted (takeover.settle_sums). `begun`: Ledger.begun."""
+        await settle_sums(self._sums, self._provider, begun=begun, track=self._track, sleep=self._sleep)
 
     # --- as long as the ledger is open --------------------------------------------------------------------------------
 
@@ -152,11 +87,11 @@ class Pursuit:
 
     async def run(self) -> None:
         """Take up what earlier processes left, and ask until all is settled; once a day compare the sums."""
-        found = await self._read(lambda: open_attempts(self._path, before_milliseconds=self._started))
+        found = await self._sums.read(lambda: open_attempts(self._sums.path, before_milliseconds=self._started))
         for attempt in found or ():
             self._chase(attempt)
         if found:
-            self._told(f"{len(found)} attempts of an earlier process are not settled: the provider is asked")
+            self._sums.told(f"{len(found)} attempts of an earlier process are not settled: the provider is asked")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._ask_forever())
             tasks.create_task(self._compare_daily())
@@ -235,27 +170,20 @@ class Pursuit:
             for one, cost in zip(some, costs, strict=True):
                 self._settle(one, cost, CostSource.UNRESOLVED)
             freed = sum(reserved) - sum(costs)
-            self._told(
+            self._sums.told(
                 f"{len(some)} attempts stay unexplained after a day: {shown(sum(costs))} USD count as spent for "
                 f"them, {shown(freed)} USD that the provider did not bill are free again"
             )
 
     async def _bounds(self, account: Account, some: list[_Chase], reserved: list[int]) -> tuple[int, ...]:
         first = min(one.attempt.reservation.at_milliseconds for one in some)
-        base = reading_before(await self._read(lambda: notes(self._path)) or [], account.name, first)
+        base = reading_before(await self._sums.notes(), account.name, first)
         if base is None:
             return tuple(reserved)
         since, reading = base
         counters = await self._provider.counters(account)
-        settled = await self._read(
-            lambda: counted(
-                self._path,
-                account.upstreams,
-                account.name,
-                since=since,
-                until=self._now() - SURELY_COUNTED_MILLISECONDS,
-            )
-        )
+        until = self._now() - SURELY_COUNTED_MILLISECONDS
+        settled = await self._sums.counted(account, since=since, until=until)
         if settled is None:
             return tuple(reserved)
         return most_held(counters.total_pico - reading.total_pico, settled, reserved)
@@ -263,7 +191,7 @@ class Pursuit:
     def _settle(self, one: _Chase, pico: int, source: CostSource) -> None:
         row = one.attempt.reservation
         self._chased.pop(row.id, None)
-        self._write(Settlement(id=row.id, at_milliseconds=self._now(), pico=pico, source=source))
+        self._sums.write(Settlement(id=row.id, at_milliseconds=self._now(), pico=pico, source=source))
 
     # --- once a day ---------------------------------------------------------------------------------------------------
 
@@ -278,46 +206,30 @@ class Pursuit:
         try:
             counters = await self._provider.counters(account)
         except ProviderAway as error:
-            self._told(str(error))
+            self._sums.told(str(error))
             return ""
         now = self._now()
-        known = await self._read(lambda: notes(self._path)) or []
+        known = await self._sums.notes()
         base = reading_before(known, account.name, now - _NEARLY_A_DAY_MILLISECONDS)
-        self._note_reading(account, counters)
+        self._sums.note_reading(account, counters)
         if base is None:
             return ""
         since, reading = base
-        sums = await self._read(lambda: counted(self._path, account.upstreams, account.name, since=since, until=now))
+        sums = await self._sums.counted(account, since=since, until=now)
         if sums is None:
             return ""
         billed = counters.total_pico - reading.total_pico
         data = msgspec.json.encode({"since": since, "billed_pico": billed, "counted_pico": sums}).decode()
-        self._note(COMPARED, account.name, data)
+        self._sums.note(COMPARED, account.name, data)
         found = disagreement(billed, sums)
         if found:
-            self._told(f"{found}; used at {', '.join(sorted(account.upstreams))}")
+            self._sums.told(f"{found}; used at {', '.join(sorted(account.upstreams))}")
         return found
 
     # --- small things -------------------------------------------------------------------------------------------------
 
     def _account(self, upstream: str) -> Account | None:
         return next((one for one in self._provider.accounts() if upstream in one.upstreams), None)
-
-    def _note_reading(self, account: Account, counters: Counters) -> None:
-        reading = Reading(total_pico=counters.total_pico, month_pico=counters.month_pico)
-        self._note(READING, account.name, msgspec.json.encode(reading).decode())
-
-    def _note(self, kind: str, subject: str, data: str = "{}") -> None:
-        now = self._now()
-        self._write(Note(id=f"{kind}/{subject[:40]}/{now}", kind=kind, subject=subject, at_milliseconds=now, data=data))
-
-    async def _read(self, work: Callable[[], T]) -> T | None:
-        """What a look into the ledger finds; None and a word in the log when it cannot be read."""
-        try:
-            return await asyncio.to_thread(work)
-        except sqlite3.Error as error:
-            self._told(f"the ledger cannot be read: {said(error)}")
-            return None
 
 
 async def _in_time(sleep: Callable[[float], Awaitable[None]], seconds: float) -> None:

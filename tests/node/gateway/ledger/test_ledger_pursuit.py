@@ -319,3 +319,17 @@ async def test_the_simulated_openrouter_tells_bills_and_counters_through_the_gat
     assert unknown is None
     assert wrong.accounts()[0].name != account.name
     assert KEY not in repr(account)
+
+
+async def test_a_key_that_is_taken_out_while_its_provider_is_away_holds_nothing_up(scene: Scene) -> None:
+    scene.provider.away = "no connection"
+
+    def taken_out() -> None:
+        scene.provider.known = ()
+
+    scene.sleeping = taken_out
+    await scene.pursuit().settle_sums("there was none")
+    await scene.on_disk(RECONCILED)
+
+    assert scene.slept == [1]
+    assert await scene.rows(Adjustment) == []

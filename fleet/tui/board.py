@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -28,6 +28,8 @@ class Board:
         self.problem = ""
         self.fastest = 50.0
         self._rows: dict[NodeName, TopRow] = {}
+        self._read: dict[NodeName, float | None] = {}
+        self._ordered: dict[Order, tuple[TopRow, ...]] = {}
         self._paces: dict[NodeName, deque[float | None]] = {}
 
     def take(self, view: FleetView) -> None:
@@ -35,6 +37,7 @@ class Board:
         if view is self.view:
             return
         self.view = view
+        self._ordered = {}
         rows: dict[NodeName, TopRow] = {}
         for row in view.rows:
             found = TopRow(_calm(row), self._remember(row))
@@ -43,11 +46,11 @@ class Board:
         self._rows = rows
         for gone in self._paces.keys() - rows.keys():
             del self._paces[gone]
+            self._read.pop(gone, None)
 
     def rows(self, wanted: Filter, order: Order) -> list[TopRow]:
         """Those that are wanted, in order."""
-        shown = ordered((one.row for one in self._rows.values() if wanted.lets(one.row)), order)
-        return [self._rows[row.node] for row in shown]
+        return [one for one in self._in_order(order) if wanted.lets(one.row)]
 
     def row(self, node: NodeName) -> TopRow | None:
         """One node."""
@@ -56,19 +59,27 @@ class Board:
     @property
     def counts(self) -> Mapping[Told, int]:
         """How many nodes are in which state, the most urgent first."""
-        found = Counter(told(one.row) for one in self._in_order())
+        found = Counter(told(one.row) for one in self._in_order(Order()))
         return dict(found)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def _in_order(self) -> Iterable[TopRow]:
-        return (self._rows[row.node] for row in ordered((one.row for one in self._rows.values()), Order()))
+    def _in_order(self, order: Order) -> tuple[TopRow, ...]:
+        """All of them, put in order once for each view."""
+        if order not in self._ordered:
+            rows = ordered((one.row for one in self._rows.values()), order)
+            self._ordered[order] = tuple(self._rows[row.node] for row in rows)
+        return self._ordered[order]
 
     def _remember(self, row: NodeRow) -> tuple[float | None, ...]:
+        """Looks may come more often than readings: one reading is one point."""
         paces = self._paces.setdefault(row.node, deque(maxlen=SPARK_CELLS))
         live = row.age_seconds is not None and row.freshness == "live"
-        paces.append(row.tokens_per_second if live else None)
+        read = row.sampled_at_seconds
+        if not live or read is None or read != self._read.get(row.node):
+            paces.append(row.tokens_per_second if live else None)
+        self._read[row.node] = read if live else None
         self.fastest = max(self.fastest, row.tokens_per_second or 0.0)
         return tuple(paces)
 

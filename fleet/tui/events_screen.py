@@ -8,7 +8,6 @@ from typing import ClassVar, Protocol
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.signal import Signal
-from textual.widgets import Static
 
 from fleet.control.watch.eventrows import rows_of
 from fleet.control.watch.view import FleetView
@@ -84,13 +83,13 @@ class EventsScreen(RowsScreen):
             known=self.lines.rows,
         )
         self.lines.show(rows)
-        self.query_one("#head", Static).update(self._head(len(rows)))
+        self._say("head", self._head(len(rows)))
         self.show_detail()
 
     def show_detail(self) -> None:
         """See RowsScreen."""
         lines = event_lines(self.lines.row, height=_DETAIL_LINES, unicode=self._unicode)
-        self.query_one("#detail-text", Static).update(self._text(lines))
+        self._say("detail-text", self._text(lines))
 
     def action_lasting(self) -> None:
         """Only what lasts, or all of the week."""

@@ -7,7 +7,6 @@ from typing import ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.signal import Signal
-from textual.widgets import Static
 
 from fleet.control.watch.rowfilter import parse_filter
 from fleet.control.watch.roworder import Order
@@ -66,7 +65,7 @@ class OverviewScreen(RowsScreen):
         found = parse_filter(self.sought)
         rows = self._board.rows(found, self._painter.order)
         self.lines.show(rows)
-        self.query_one("#head", Static).update(self._head(len(rows), found.problem))
+        self._say("head", self._head(len(rows), found.problem))
         self.show_detail()
 
     def on_lines_header_clicked(self, event: Lines.HeaderClicked) -> None:
@@ -117,4 +116,4 @@ class OverviewScreen(RowsScreen):
         """See RowsScreen."""
         row = self.lines.row
         lines = detail_lines(row.row if row else None, self._clock.now(), height=_DETAIL_LINES, unicode=self._unicode)
-        self.query_one("#detail-text", Static).update(self._text(lines))
+        self._say("detail-text", self._text(lines))

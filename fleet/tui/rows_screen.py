@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.reactive import reactive
 from textual.widgets import Footer, Input, Static
 
@@ -21,7 +21,7 @@ class RowsScreen(FleetScreen):
     CSS = """
     #head { height: 1; padding: 0 1; }
     #lines { height: 1fr; }
-    #detail { height: auto; max-height: 8; border-top: solid $surface-lighten-2; padding: 0 1; }
+    #detail-text { height: 8; border-top: solid $surface-lighten-2; padding: 0 1; }
     #filter { display: none; height: 1; border: none; padding: 0 1; }
     #filter.-shown { display: block; }
     """
@@ -52,7 +52,7 @@ class RowsScreen(FleetScreen):
         """Head, rows, detail, filter."""
         yield Static(id="head")
         yield Lines[Any](self.painter(), style_of=self._style, id="lines")
-        yield Vertical(Static(id="detail-text"), id="detail")
+        yield Static(id="detail-text")
         yield Input(id="filter", placeholder=self.FILTER_HELP, compact=True)
         yield Footer()
 
@@ -92,6 +92,12 @@ class RowsScreen(FleetScreen):
     def on_input_submitted(self) -> None:
         """Back to the rows; the filter stays."""
         self._close_filter()
+
+    def _say(self, name: str, text: Text) -> None:
+        """Put text where it has its place: nothing moves for it, and what is there already is not painted again."""
+        place = self.query_one(f"#{name}", Static)
+        if place.content != text:
+            place.update(text, layout=False)
 
     def _close_filter(self) -> None:
         field = self.query_one("#filter", Input)

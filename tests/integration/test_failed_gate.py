@@ -129,7 +129,8 @@ def test_a_program_that_ends_at_once_fails_with_its_exit_code_and_its_last_words
     site.write_text(LEAN + CRASHER)
     failed = small.fleet("deploy", "--yes", expect=1)
     rules = r"has no process|was started again (?:once|\d+ times)|did not stay up for 3 s"
-    assert re.search(rf"✗ (?:gate )?org\.fleet-macs\.crasher (?:{rules}): last exit 3, state ", failed.stdout), failed.stdout
+    said = rf"✗ (?:gate )?org\.fleet-macs\.crasher (?:{rules}): last exit 3, state "
+    assert re.search(said, failed.stdout), failed.stdout
     assert "no such config: /etc/crasher" in failed.stdout
     after = standing(small, "mac-1")
     assert (after.current, after.plists, after.etc) == (before.current, before.plists, before.etc)

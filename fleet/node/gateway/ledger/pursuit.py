@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -27,8 +26,6 @@ from fleet.node.gateway.ledger.takeover import settle_sums
 from fleet.vocabulary.contracts.ledger import CostSource, Row, Settlement
 from fleet.vocabulary.money import shown
 from fleet.vocabulary.names import Track
-
-T = TypeVar("T")
 
 _AT_ONCE = 8
 _DAY_SECONDS = 24 * 3600.0

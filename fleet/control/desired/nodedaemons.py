@@ -188,9 +188,10 @@ class NodeDaemons:
             environment=action.environment,
             exit_timeout_seconds=jobs.GATEWAY_EXIT_SECONDS,
         )
-        listen = digest_of(
-            [settings.gateway_bind, settings.gateway_port, settings.gateway_tls, settings.gateway_admin_port]
-        )
+        fixed = [settings.gateway_bind, settings.gateway_port, settings.gateway_tls, settings.gateway_admin_port]
+        if role is GatewayRole.FRONT and settings.budgets.timezone != "UTC":
+            fixed.append(settings.budgets.timezone)  # sums are made by it once, at the start
+        listen = digest_of(fixed)
         yield self._daemon(
             task, "gateway", job, "launchd/gateway.plist.j2",
             ports=(settings.gateway_port, settings.gateway_admin_port),

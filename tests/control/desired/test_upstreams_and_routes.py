@@ -254,3 +254,13 @@ def test_a_price_is_exactly_what_was_written(micro_usd_per_million: int) -> None
     whole, _, rest = price.prompt.partition(".")
     assert int(whole + rest.ljust(12, "0")) == micro_usd_per_million
     assert "e" not in price.prompt.lower()
+
+
+def test_another_time_zone_of_the_budgets_restarts_the_gateway_and_another_cap_does_not(tmp_path: Path) -> None:
+    def restarts_by(number: int, text: str) -> str:
+        compiled = front_of(a_project(tmp_path / str(number), inventory=text))
+        return next(one.inputs["listen"] for one in compiled.state.daemons if one.label.endswith("gateway"))
+
+    usual = restarts_by(1, WITH_APIS)
+    assert restarts_by(2, WITH_APIS.replace("monthly_usd: 800", "monthly_usd: 9000")) == usual
+    assert restarts_by(3, WITH_APIS.replace("{monthly_usd: 800}", "{monthly_usd: 8}, timezone: Europe/Berlin")) != usual

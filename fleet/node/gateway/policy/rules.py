@@ -29,6 +29,7 @@ ANYBODY = HashedKey(name="", sha256="")
 """Whose a request is that showed no key."""
 _NO_TEAM = Team(name="")
 _MOST_REMEMBERED = 4096
+_LONGEST_REMEMBERED = 512
 K = TypeVar("K")
 V = TypeVar("V")
 Facts = Callable[[LiveUpstream], ModelFacts | None]
@@ -113,7 +114,8 @@ class Rules:
             found = self.labeller.label(
                 key=holder.sensitivity, repository=repository, header=header, route=route.sensitivity, session=session
             )
-            _remember(self._labels, key, found)
+            if len(repository or "") + len(header or "") <= _LONGEST_REMEMBERED:
+                _remember(self._labels, key, found)
         return found
 
     def kept(self, route: Route, label: Sensitivity) -> Route:

@@ -20,7 +20,9 @@ def project(tmp_path: Path) -> Path:
 
 
 def fleet(project: Path, *words: str) -> Result:
-    return CliRunner(env={"COLUMNS": "200"}).invoke(cli, ["-i", str(project / "inventory" / "fleet.yml"), "key", *words])
+    return CliRunner(env={"COLUMNS": "200"}).invoke(
+        cli, ["-i", str(project / "inventory" / "fleet.yml"), "key", *words]
+    )
 
 
 def test_a_key_is_shown_once_alone_on_stdout_and_never_again(project: Path) -> None:

@@ -1,8 +1,9 @@
 """What the admin door of a front says of its ledger. Version 1. A gateway without a policy answers 404.
 
-POST `/admin/ledger` (LedgerQuery) -> LedgerReport · GET `/admin/ledger/copy` -> the file, gzipped ·
-POST `/admin/ledger/restore?told=WORDS&force=1` (such a file) -> RestoreReport; the gateway then restarts. Every front tells its own rows; who asks adds up. No prompt, no
-answer, no session is in it. Amounts are pico-dollars, times milliseconds of UTC.
+POST `/admin/ledger` (LedgerQuery) -> LedgerReport · GET `/admin/ledger/copy` -> the file, gzipped · POST
+`/admin/ledger/restore?told=WORDS&force=1` (such a file) -> RestoreReport; the gateway then restarts. Every front tells
+its own rows; who asks adds up. No prompt, no answer, no session is in it. Amounts are pico-dollars, times milliseconds
+of UTC.
 """
 
 from __future__ import annotations

@@ -200,8 +200,15 @@ async def test_a_model_in_the_place_of_one_that_was_taken_back_begins_with_a_ten
     treasury, now = running.office.treasury, running.office.treasury.now
     taken = msgspec.json.encode(
         {
-            "model": "another", "rule": "enough", "baseline": "own", "failures": 9, "scored": 200,
-            "failures_before": 0, "scored_before": 200, "start_milliseconds": 0, "end_milliseconds": 0,
+            "model": "another",
+            "rule": "enough",
+            "baseline": "own",
+            "failures": 9,
+            "scored": 200,
+            "failures_before": 0,
+            "scored_before": 200,
+            "start_milliseconds": 0,
+            "end_milliseconds": 0,
         }
     ).decode()
     treasury.write(Note(id="back", kind="gray_rolled_back", subject="owl", at_milliseconds=now, data=taken))

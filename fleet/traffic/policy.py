@@ -24,7 +24,7 @@ class GrayTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     share: str = "0.10"
     token_share: str | None = None
-    burst: int = 1
+    burst: int = 8
     unlabelled: bool = False
     least_calls: int = 200
     suspend_seconds: float = 3600.0

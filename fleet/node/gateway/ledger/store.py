@@ -19,6 +19,7 @@ from fleet.node.gateway.ledger.retention import Keep, let_go
 from fleet.node.gateway.ledger.schema import NEWEST, NewerLedger, NotALedger, migrate, version_of
 from fleet.node.gateway.ledger.tables import grouped, insert
 from fleet.vocabulary.contracts.ledger import Adjustment, Note, Reservation, Row
+from fleet.vocabulary.names import Track
 
 _BUSY_SECONDS = 2.0
 _MOST_AT_ONCE = 64
@@ -34,8 +35,13 @@ class CannotOpen(Exception):
 
 
 def must_be_synced(row: Row) -> bool:
-    """Whether a power failure must not take the row."""
-    return (isinstance(row, Reservation) and row.pico > 0) or isinstance(row, Adjustment | Note)
+    """Whether a power failure must not take the row: the dollar track's money, corrections, decisions (SPEC section 5.5).
+
+    Of other tracks it may take what the newest commits reserved; the daily comparison with the provider finds that.
+    """
+    if isinstance(row, Reservation):
+        return row.pico > 0 and row.track is Track.DOLLAR
+    return isinstance(row, Adjustment | Note)
 
 
 def connect(path: Path) -> sqlite3.Connection:

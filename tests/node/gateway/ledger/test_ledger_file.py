@@ -118,7 +118,7 @@ def test_nobody_else_can_read_the_file_nor_its_wal(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
 
 
-def test_a_paid_reservation_is_synced_to_the_disk_and_a_request_is_not(tmp_path: Path) -> None:
+def test_money_of_the_dollar_track_is_synced_to_the_disk_and_cheap_ones_and_requests_are_not(tmp_path: Path) -> None:
     statements: list[str] = []
 
     def traced(path: Path) -> sqlite3.Connection:
@@ -129,7 +129,7 @@ def test_a_paid_reservation_is_synced_to_the_disk_and_a_request_is_not(tmp_path:
     file = LedgerFile(tmp_path / "ledger.db", connect=traced)
     del statements[:]
     file.put([reservation("a"), request("a")])
-    file.put([request("b")])
+    file.put([request("b"), reservation("b", track=Track.TOKEN)])
     file.put([settlement("a", 1)])
     file.put([reservation("c")])
 

@@ -35,7 +35,7 @@ class CannotOpen(Exception):
 
 
 def must_be_synced(row: Row) -> bool:
-    """Whether a power failure must not take the row: the dollar track's money, corrections, decisions (SPEC section 5.5).
+    """Whether a power failure must not take the row: money of the dollar track, corrections, decisions (SPEC 5.5).
 
     Of other tracks it may take what the newest commits reserved; the daily comparison with the provider finds that.
     """

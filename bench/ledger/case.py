@@ -44,7 +44,7 @@ def reservation() -> Reservation:
         at_milliseconds=time.time_ns() // 1_000_000,
         owner=_OWNER,
         route="code",
-        track=Track.TOKEN,
+        track=Track.DOLLAR,
         upstream="openrouter.kimi",
         model="moonshotai/kimi-k2",
         pico=123_456_789,

@@ -89,11 +89,15 @@ class TooMuch:
     def sentence(self) -> str:
         """For whoever asked."""
         if self.what == "concurrency":
-            return f"{self.whose} may have {self.limit} requests at once, and has"
-        units = self.what.partition("_")[0]
+            return f"{self.whose} may have {self.limit} request{_plural(self.limit)} at once, and has"
+        units = self.what.partition("_")[0].removesuffix("s") + _plural(self.limit)
         if self.retry_after_seconds is None:
             return f"one request of more than {self.limit} {units} can never be within the limit of {self.whose}"
         return f"{self.whose} may use {self.limit} {units} a minute, and has"
+
+
+def _plural(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 @dataclass(slots=True)

@@ -84,7 +84,7 @@ def test_a_request_that_its_team_has_no_room_for_is_not_counted_against_its_key(
     assert not isinstance(first, TooMuch)
     refused = meters.enter((key, team), tokens=0, now=1.0)
     assert isinstance(refused, TooMuch)
-    assert refused.sentence == "team research may have 1 requests at once, and has"
+    assert refused.sentence == "team research may have 1 request at once, and has"
     first(None, 2.0)
     for _ in range(4):
         entered = meters.enter((key, team), tokens=0, now=2.0)

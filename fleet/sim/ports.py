@@ -37,6 +37,11 @@ def free_ports(turn: Path | None = None) -> Iterator[int]:
             yield port
 
 
+def free_port() -> int:
+    """One of them."""
+    return next(free_ports())
+
+
 def _take(turn: Path) -> int:
     """The port whose turn it is; the next one's comes. Without a number in the file the first is anyone."""
     file = os.open(turn, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

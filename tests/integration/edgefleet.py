@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from fleet.control.desired.roster import Roster, Sidecar
 from fleet.control.inventory import Inventory, find_project, load_inventory
 from fleet.control.inventory.project import Project
 from fleet.control.supply.secrets import resolve_secret
+from fleet.sim.ports import free_ports
 from fleet.vocabulary.contracts.agent import AgentConfig, AgentSidecar
 from fleet.vocabulary.names import GatewayRole, NodeName
 from fleet.vocabulary.pins import pin_of
@@ -121,17 +121,6 @@ class EdgeFleet:
             return error.code, error.read()
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has here."""
-    socks = [socket.socket() for _ in range(count)]
-    for sock in socks:
-        sock.bind(("127.0.0.1", 0))
-    ports = [sock.getsockname()[1] for sock in socks]
-    for sock in socks:
-        sock.close()
-    return ports
-
-
 @contextmanager
 def edge_fleet(folder: Path, ground: Ground) -> Iterator[EdgeFleet]:
     """A front and two edges, up and ready."""
@@ -158,7 +147,7 @@ def _root(folder: Path, name: str) -> Path:
 
 
 def _write_project(folder: Path, places: Mapping[NodeName, Place]) -> None:
-    ports = iter(free_ports(4 * len(places)))
+    ports = free_ports()
     hosts = {
         str(name): {
             "address": place.address,

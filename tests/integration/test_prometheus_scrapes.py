@@ -25,7 +25,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.edgefleet import EDGES, FRONT, EdgeFleet, edge_fleet, free_ports
+from fleet.sim.ports import free_port
+from tests.integration.edgefleet import EDGES, FRONT, EdgeFleet, edge_fleet
 from tests.integration.netground import ground
 from tests.integration.promql import agent_series, dashboard_queries, metric_names, rule_queries
 
@@ -86,7 +87,7 @@ def prometheus(fleet: EdgeFleet, written: str) -> Iterator[Prometheus]:
     config.write_text(f"{head}rule_files: [fleet.rules.yml]\nscrape_configs:\n{written}")
     checked = subprocess.run(["promtool", "check", "config", str(config)], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    (port,) = free_ports(1)
+    port = free_port()
     log = fleet.folder / "prometheus.log"
     words = [f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}"]
     words += [f"--storage.tsdb.path={fleet.folder}/db"]
@@ -207,7 +208,7 @@ def test_no_key_a_clients_key_and_another_host_are_refused(fleet: EdgeFleet, wri
 def test_the_targets_are_served_too_and_follow_the_inventory_until_it_is_stopped(
     fleet: EdgeFleet, written: str
 ) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     line = [sys.executable, "-m", "fleet", "metrics", "sd", "--out", "http", "--http", f"127.0.0.1:{port}"]
     process = subprocess.Popen(line, cwd=fleet.folder, stdout=subprocess.PIPE, text=True)
     try:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from fleet.sim.ports import free_port
 from tests.integration.conftest import Room
-from tests.integration.edgefleet import free_ports
 from tests.integration.rolling import EXIT_SCALE, FRONTS, NODES, clients_of, longest_seconds, release, two_fronts
 from tests.integration.streams import told, until
 
@@ -66,7 +66,7 @@ async def test_no_client_notices_a_rolling_upgrade_of_everything_that_serves_it(
 
 
 async def test_a_model_with_a_single_copy_is_left_serving_until_it_may_go(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     room = Room(tmp_path)
     try:
         two_fronts(tmp_path, solo_port=port)

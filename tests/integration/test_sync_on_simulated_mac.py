@@ -33,6 +33,7 @@ from fleet.sim.launchd.launchd import Launchd
 from fleet.sim.launchd.privilege import is_root
 from fleet.sim.launchd.spawn import Spawner
 from fleet.sim.launchd.unified_log import UnifiedLog
+from fleet.sim.ports import free_port
 from fleet.sim.processes import end_marked
 from fleet.sim.tree import base_interpreter, make_tree
 from fleet.vocabulary.contracts.codec import canonical, decode, digest_of
@@ -249,7 +250,7 @@ class Fleet:
 
     def __init__(self, mac: SimMac) -> None:
         self.mac = mac
-        self.port = _free_port()
+        self.port = free_port()
         self._count = 0
 
     def release(
@@ -351,12 +352,6 @@ def _tar(contents: dict[str, bytes]) -> bytes:
             info.size, info.mode = len(content), 0o755
             tar.addfile(info, io.BytesIO(content))
     return raw.getvalue()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(holds: Callable[[], object], within_seconds: float = 60.0) -> None:

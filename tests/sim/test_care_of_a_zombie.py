@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,6 +13,7 @@ import pytest
 
 from fleet.node.agent import sidecars
 from fleet.node.agent.agent import Agent, listen
+from fleet.sim.ports import free_port
 from fleet.testing.admindoor import AdminDoor, admin_door
 from fleet.testing.mac import FakeMac
 from fleet.vocabulary.clock import SystemClock
@@ -47,8 +47,7 @@ class Ward:
         self.lab, self.folder, self.door = lab, folder, door
         self.curse = folder / "curse"
         self.printed = folder / "printed.txt"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
 
     async def start(self) -> None:
         (self.folder / "server.py").write_text(SERVER)

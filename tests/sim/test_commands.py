@@ -11,6 +11,7 @@ import pytest
 
 from fleet.sim.launchd.conditions import Conditions
 from fleet.sim.node import SimNode
+from fleet.sim.ports import free_port
 from fleet.sim.readings import Readings
 from fleet.sim.tree import NodeTree, make_tree
 from fleet.vocabulary.macos.lsof import parse_listeners
@@ -52,9 +53,7 @@ class Machine:
 
 @pytest.fixture
 async def mac(tree: NodeTree):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     marker = tree.said("marker") or ""
     node = SimNode(tree, ssh_port=port, marker=marker, conditions=Conditions(throttle_scale=0.02, exit_scale=0.1))
     await node.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from fleet.sim.faults import parse_fault
 from fleet.sim.launchd.conditions import Conditions
 from fleet.sim.node import SimNode
+from fleet.sim.ports import free_port
 from fleet.sim.tree import NodeTree
 from fleet.vocabulary.macos.disks import parse_df_kp
 from fleet.vocabulary.macos.firewall import parse_block_all, parse_firewall
@@ -23,9 +23,7 @@ SAMPLES = Path(__file__).parents[1] / "samples" / "system"
 
 @pytest.fixture
 async def node(tree: NodeTree) -> AsyncIterator[SimNode]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     made = SimNode(tree, ssh_port=port, marker=tree.said("marker") or "", conditions=Conditions(throttle_scale=0.02))
     await made.start()
     yield made

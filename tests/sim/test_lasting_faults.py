@@ -22,6 +22,7 @@ from fleet.sim.brake import NUDGE_SECONDS
 from fleet.sim.faults import parse_fault
 from fleet.sim.launchd.conditions import Conditions
 from fleet.sim.node import SimNode
+from fleet.sim.ports import free_port
 from fleet.sim.readings import Readings
 from fleet.sim.tree import NodeTree
 from fleet.vocabulary.clock import SystemClock
@@ -44,7 +45,7 @@ async def node(tree: NodeTree, tmp_path: Path) -> AsyncIterator[SimNode]:
     """A node with one sidecar: a real process that answers every connection."""
     lab = Lab(tmp_path)
     (tmp_path / "server.py").write_text(SERVER)
-    script = f"exec {tree.said('python')} {tmp_path / 'server.py'} {free_port(tree)}"
+    script = f"exec {tree.said('python')} {tmp_path / 'server.py'} {port_of(tree)}"
     plist = lab.plist(script, SIDECAR, KeepAlive=True)
     plist.replace(tree.daemons / plist.name)
     made = simulated(tree)
@@ -55,17 +56,13 @@ async def node(tree: NodeTree, tmp_path: Path) -> AsyncIterator[SimNode]:
 
 
 def simulated(tree: NodeTree) -> SimNode:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     quick = Conditions(throttle_scale=0.01, exit_scale=0.1)
     return SimNode(tree, ssh_port=port, marker=tree.said("marker") or "", conditions=quick)
 
 
-def free_port(tree: NodeTree) -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+def port_of(tree: NodeTree) -> int:
+    port = free_port()
     (tree.path / "port").write_text(str(port))
     return port
 

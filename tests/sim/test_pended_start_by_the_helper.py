@@ -6,12 +6,12 @@ import asyncio
 import os
 import plistlib
 import signal
-import socket
 from importlib.resources import files
 
 from fleet.sim.faults import parse_fault
 from fleet.sim.launchd.conditions import Conditions
 from fleet.sim.node import SimNode
+from fleet.sim.ports import free_port
 from fleet.sim.tree import NodeTree
 from fleet.vocabulary.launchctl import PrintedService, parse_print
 from tests.sim.conftest import eventually
@@ -61,8 +61,7 @@ async def test_the_helper_starts_what_launchd_puts_off(tree: NodeTree) -> None:
         )
     )
     plist.chmod(0o644)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     node = SimNode(tree, ssh_port=port, marker=tree.said("marker") or "", conditions=Conditions(throttle_scale=0.02))
     await node.start()
     try:

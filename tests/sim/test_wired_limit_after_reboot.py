@@ -6,7 +6,6 @@ import asyncio
 import getpass
 import grp
 import os
-import socket
 from pathlib import Path
 
 from fleet.control.desired.daemonjobs import sysctl_job
@@ -16,6 +15,7 @@ from fleet.control.inventory.project import Project
 from fleet.sim.faults import parse_fault
 from fleet.sim.launchd.conditions import Conditions
 from fleet.sim.node import SimNode
+from fleet.sim.ports import free_port
 from fleet.sim.tree import NodeTree
 from fleet.vocabulary.layout import NodeLayout
 from tests.sim.conftest import eventually
@@ -52,8 +52,7 @@ async def test_the_job_of_the_last_deploy_puts_the_wired_limit_back_after_a_rebo
         return await limit() == "14000"
 
     (tree.root / "state").mkdir(exist_ok=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     node = SimNode(tree, ssh_port=port, marker=tree.said("marker") or "", conditions=Conditions(throttle_scale=0.02))
     await node.start()
     try:

@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 
 from fleet.engines import SidecarSpec, engine
+from fleet.sim.ports import free_port
 from fleet.traffic.config import GatewayConfig, Listen, Probing, Route, Timeouts, Upstream
 from fleet.traffic.keyring import HashedKey, KeyRing
 from fleet.vocabulary.names import GatewayRole
-from tests.clients.rig.processes import body_of, free_port, running
+from tests.clients.rig.processes import body_of, running
 
 CERTIFICATE = """[req]
 prompt = no

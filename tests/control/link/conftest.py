@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,6 +18,7 @@ import pytest
 
 from fleet.control.link.fabric_link import FabricLink
 from fleet.control.link.protocol import Target
+from fleet.sim.ports import free_port
 
 Serve = Callable[[asyncssh.SSHServerProcess], Awaitable[None]]
 
@@ -177,9 +177,7 @@ def sshd(tmp_path: Path, key_file: Path, keys: dict[str, asyncssh.SSHKey]) -> It
     keys["host"].write_private_key(str(folder / "host_key"))
     (folder / "host_key").chmod(0o600)
     (folder / "authorized_keys").write_bytes(keys["user"].export_public_key())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     lines = {
         "ListenAddress": f"127.0.0.1:{port}",
         "HostKey": folder / "host_key",

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fleet.node.agent.__main__ import main
+from fleet.sim.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -63,12 +63,6 @@ def test_it_answers_reloads_and_ends(tmp_path):
     finally:
         process.kill()
         process.communicate()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

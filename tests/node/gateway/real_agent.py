@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -58,13 +57,6 @@ class RealAgent:
             thread.join()
 
 
-def free_port() -> int:
-    """One that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @asynccontextmanager
 async def real_agent(
     folder: Path, node: str, *, port: int, token: str, admin_port: int, sidecar_port: int, usual: float
@@ -101,8 +93,11 @@ async def real_agent(
     try:
         yield RealAgent(port, readings)
     finally:
-        process.terminate()
-        await process.wait()
+        ended = process.returncode
+        if ended is None:
+            process.terminate()
+            await process.wait()
+    assert ended is None, f"the agent ended by itself with {ended}: {(folder / 'agent.log').read_text()}"
 
 
 def _teach(folder: Path, node: str, *, os_version: str, usual: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from asyncio.subprocess import PIPE
@@ -27,6 +26,7 @@ from test_gateway_metrics import everything
 
 from fleet.node.agent.metrics import render
 from fleet.node.gateway.metrics_merge import merged
+from fleet.sim.ports import free_port
 from fleet.traffic.keyring import KeyRing
 from fleet.vocabulary.contracts.snapshot import AgentReading, Disk, Memory, ServiceReading, Snapshot
 
@@ -233,13 +233,6 @@ async def test_a_page_in_a_browser_may_not_ask_the_admin_door(tmp_path: Path) ->
 
 
 # ---------------------------------------------------------------- a real agent, a real gateway
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

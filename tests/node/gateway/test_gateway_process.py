@@ -16,16 +16,10 @@ import pytest
 from fake_mlx import STREAM_HEAD, chunk, hangs, sends_and_hangs
 from gateway_harness import HELLO, KEY, events, sidecar, until, write_config
 
+from fleet.sim.ports import free_port
 from fleet.traffic.config import Listen, Route
 
 Launch = Callable[[Path], Awaitable[Process]]
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @pytest.fixture

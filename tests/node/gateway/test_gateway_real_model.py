@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from gateway_harness import HELLO, KEY, Running, Start, until
 
 from fleet.engines import SidecarSpec, engine
 from fleet.sim.models.tiny import make_tiny
+from fleet.sim.ports import free_port
 from fleet.traffic.config import Limits, Timeouts, Upstream
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(180)]
@@ -42,9 +42,7 @@ class Sidecar:
 
 async def started(folder: Path, model: Path, **options: Any) -> Sidecar:
     """The server, by the command that deploy would write into its plist."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    port = free_port()
     spec = SidecarSpec(
         name="chat",
         model_path=str(model),

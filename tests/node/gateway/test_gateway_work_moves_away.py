@@ -19,9 +19,10 @@ import pytest
 from fake_mlx import STREAM_HEAD, Exchange, FakeMlx, chunk
 from gateway_harness import NODE_KEY, Running, Start, sidecar, until
 from gateway_operated import AGENT_KEY, Operated, operated
-from real_agent import FAST_SECONDS, RealAgent, free_port, real_agent
+from real_agent import FAST_SECONDS, RealAgent, real_agent
 
 from fleet.node.gateway.nodebook import Heard
+from fleet.sim.ports import free_port
 from fleet.traffic.config import Listen, Upstream, Wellness
 from fleet.traffic.pace import PaceWindow
 from fleet.traffic.wellness import Standing

@@ -19,8 +19,8 @@ import msgspec
 import pytest
 from gateway_harness import until
 from policy_kit import GRAY, GRAY_ROUTES, TERMS, text_of_key, write_front
-from test_gateway_process import free_port
 
+from fleet.sim.ports import free_port
 from fleet.sim.upstreams.mlx import SimulatedMlx
 from fleet.sim.upstreams.openrouter import SimulatedOpenRouter
 from fleet.traffic.config import Listen, Queue, Retries, Timeouts

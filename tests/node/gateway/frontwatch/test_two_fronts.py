@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from fleet.node.gateway.journal import Journal
 from fleet.node.gateway.metrics import Metrics
 from fleet.node.gateway.operation import Operation
 from fleet.node.gateway.reload import Current
+from fleet.sim.ports import free_port
 from fleet.traffic.config import FleetWatch, Listen, Peer, WatchedNode
 from fleet.traffic.keyring import KeyRing
 from fleet.vocabulary.contracts.gateway_admin import NodeWords
@@ -49,9 +49,7 @@ class Place:
 
 
 def place(name: str, identity: Callable[[str], Identity]) -> Place:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     known = identity(name)
     return Place(name, msgspec.structs.replace(known.listen, port=port), known.pin)
 

@@ -21,6 +21,7 @@ from fleet.errors import FleetError
 from fleet.node.gateway.ledger.reading import notes
 from fleet.node.gateway.ledger.recovery import RECONCILED, RESTORED
 from fleet.node.gateway.ledger.store import LedgerFile
+from fleet.sim.ports import free_port
 from fleet.traffic.config import Listen
 from fleet.traffic.keyring import KeyRing
 from fleet.traffic.policy import Policy
@@ -60,13 +61,6 @@ class Loopback:
 
     def close(self) -> None:
         pass
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

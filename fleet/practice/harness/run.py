@@ -1,0 +1,123 @@
+"""A run as it stands: its plan and what its lines add up to. Pure; total for lines that were cut or are foreign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from fleet.errors import UsageError
+from fleet.practice.harness.results import (
+    SCHEMA,
+    Absent,
+    Asked,
+    Ended,
+    Finished,
+    Line,
+    Outcome,
+    RunHead,
+    Settled,
+    TargetHead,
+)
+
+Key = tuple[str, str, int]
+"""Target, prompt, repeat."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The plan and the facts. `finished` holds what was measured or given up, the newest of each."""
+
+    head: RunHead
+    finished: Mapping[Key, Finished] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, Asked] = field(default_factory=dict)
+    settled: Mapping[str, Settled] = field(default_factory=dict)
+    last_milliseconds: int | None = None
+    ended: str | None = None
+
+    @property
+    def spent_pico(self) -> int:
+        """What it cost at most: what was settled, and in full what was asked and never settled."""
+        return sum(self.settled[one.id].pico if one.id in self.settled else one.pico for one in self.asked.values())
+
+    @property
+    def wanted(self) -> tuple[Key, ...]:
+        """All that the plan asks, prompt by prompt: a run that stops early has asked every target the same."""
+        head = self.head
+        return tuple(
+            (target.name, prompt.id, repeat)
+            for repeat in range(head.repeats)
+            for prompt in head.prompts
+            for target in head.targets
+        )
+
+    @property
+    def missing(self) -> tuple[Key, ...]:
+        """What is still to be asked: all that was never measured."""
+        return tuple(key for key in self.wanted if not _measured(self.finished.get(key)))
+
+    def target(self, name: str) -> TargetHead:
+        """The target of that name. Raises UsageError."""
+        for target in self.head.targets:
+            if target.name == name:
+                return target
+        known = ", ".join(target.name for target in self.head.targets)
+        raise UsageError(f"the run {self.head.run} has no target {name!r}", hint=f"targets: {known}")
+
+    def of(self, target: str) -> tuple[Finished, ...]:
+        """What became of this target's prompts, in the order of the plan."""
+        return tuple(self.finished[key] for key in self.wanted if key[0] == target and key in self.finished)
+
+
+def run_of(head: RunHead, lines: Iterable[bytes]) -> Run:
+    """The run that these lines tell of."""
+    finished: dict[Key, Finished] = {}
+    absent: dict[str, str] = {}
+    asked: dict[str, Asked] = {}
+    settled: dict[str, Settled] = {}
+    last: int | None = None
+    ended: str | None = None
+    for line in lines:
+        told = line_of(line)
+        match told:
+            case Finished():
+                if not _measured(finished.get(told.key)):
+                    finished[told.key] = told
+                if told.outcome is not Outcome.UNMEASURED:
+                    absent.pop(told.target, None)
+            case Absent():
+                absent[told.target] = told.why
+            case Asked():
+                asked.setdefault(told.id, told)
+            case Settled():
+                settled.setdefault(told.id, told)
+        ended = told.why if isinstance(told, Ended) else ended if told is None else None
+        last = last if told is None or isinstance(told, Settled) else told.at_milliseconds
+    return Run(
+        head=head, finished=finished, absent=absent, asked=asked, settled=settled, last_milliseconds=last, ended=ended
+    )
+
+
+def line_of(text: bytes) -> Line | None:
+    """One line; None for what was cut, or is of a later fleet."""
+    try:
+        return msgspec.json.decode(text, type=Line)  # type: ignore[no-any-return]  # a union has no runtime class
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def head_of(text: bytes, *, place: str) -> RunHead:
+    """The plan in `run.json`. Raises UsageError when it is none, or of a later fleet."""
+    try:
+        head = msgspec.json.decode(text, type=RunHead)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise UsageError(f"{place} is no plan of a harness run", detail=str(problem)) from None
+    if head.schema != SCHEMA:
+        raise UsageError(f"{place} was written by another fleet (schema {head.schema})", hint="upgrade fleet")
+    return head
+
+
+def _measured(found: Finished | None) -> bool:
+    return found is not None and found.outcome is not Outcome.UNMEASURED

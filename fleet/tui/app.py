@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import ClassVar
 
 from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.signal import Signal
 
 from fleet.control.watch.view import FleetView
-from fleet.tui.actions import Actions, command_text
+from fleet.tui.actions import Actions, Verb, command_text
+from fleet.tui.ascii import AsciiOnly
 from fleet.tui.board import Board
 from fleet.tui.confirm import Confirm
 from fleet.tui.events_screen import EventsScreen, Told
 from fleet.tui.fleet_screen import FleetScreen
+from fleet.tui.help import Help
+from fleet.tui.keys import Key, ascii_key, keys_of
 from fleet.tui.node_screen import History, NodeScreen
 from fleet.tui.overview_screen import OverviewScreen
 from fleet.tui.rows_screen import RowsScreen
@@ -40,8 +44,8 @@ class FleetTop(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "events", "Events", tooltip="What went wrong, since when, for how long", id="app.events"),
         Binding("q", "quit", "Quit", tooltip="Leave", id="app.quit"),
-        Binding("question_mark", "show_help_panel", "Help", tooltip="Every key of this screen", id="app.help"),
-        Binding("t", "next_theme", "Theme", tooltip="The next theme", show=False, id="app.theme"),
+        Binding("question_mark", "help", "Help", tooltip="Every key of this screen", id="app.help"),
+        Binding("T", "next_theme", "Theme", tooltip="The next theme", show=False, id="app.theme"),
     ]
 
     def __init__(
@@ -65,8 +69,9 @@ class FleetTop(App[None]):
         for theme in COLOUR_BLIND_THEMES:
             self.register_theme(theme)
         self.actions = actions
+        self._ascii = () if unicode else (AsciiOnly(),)
         for verb in actions.verbs if actions else ():
-            self.bind(verb.key, f"act({verb.word!r})", description=verb.word)
+            self.bind(verb.key, _act(verb), description=verb.word)
 
     def on_mount(self) -> None:
         """Begin to look."""
@@ -100,6 +105,25 @@ class FleetTop(App[None]):
             history=self.history,
         )
         self.push_screen(screen)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's, and ASCII alone where the terminal has no more."""
+        return (*super().get_line_filters(), *self._ascii)
+
+    def get_key_display(self, binding: Binding) -> str:
+        """A sign where the terminal has it."""
+        shown = super().get_key_display(binding)
+        return shown if self.unicode else ascii_key(shown)
+
+    def keys_now(self, screen: Screen[object]) -> list[Key]:
+        """The keys that work on a screen now."""
+        says = {_act(verb): verb.says for verb in self.actions.verbs} if self.actions else {}
+        return keys_of(screen.active_bindings.values(), shown=self.get_key_display, everywhere=self, says=says)
+
+    def action_help(self) -> None:
+        """Every key of the screen in front."""
+        title = type(self.screen).__name__.removesuffix("Screen").lower()
+        self.push_screen(Help(self.keys_now(self.screen), title=title, unicode=self.unicode))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Events are offered where somebody wrote them down, and once."""
@@ -170,3 +194,7 @@ class FleetTop(App[None]):
         """The next theme; the colour-blind pair is among them."""
         names = sorted(self.available_themes)
         self.theme = names[(names.index(self.theme) + 1) % len(names)]
+
+
+def _act(verb: Verb) -> str:
+    return f"act({verb.word!r})"

@@ -10,11 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from fleet.control.watch.statewords import told
 from fleet.control.watch.view import NodeRow
 from fleet.tui.actions import Verb, command_text
+from fleet.tui.keys_footer import KeysFooter
 
 
 class Confirm(ModalScreen["tuple[str, ...] | None"]):
@@ -53,7 +54,7 @@ class Confirm(ModalScreen["tuple[str, ...] | None"]):
             with VerticalScroll(can_focus=False):
                 yield Static(Text(f"\n{self._verb.says}\n"), id="says")
                 yield Static(Text("\n".join(self._about())), id="about")
-        yield Footer()
+        yield KeysFooter()
 
     def on_mount(self) -> None:
         """Show the command, and ask for what is not known yet."""

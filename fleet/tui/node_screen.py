@@ -10,12 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.signal import Signal
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from fleet.control.watch.view import FleetView, NodeRow
 from fleet.tui.board import Board
 from fleet.tui.detail import detail_lines
 from fleet.tui.fleet_screen import FleetScreen
+from fleet.tui.keys_footer import KeysFooter
 from fleet.tui.lines import Cell
 from fleet.tui.plot import buckets, plot
 from fleet.vocabulary.clock import Clock
@@ -118,7 +119,7 @@ class NodeScreen(FleetScreen):
         with VerticalScroll():
             yield Static(id="node-text")
             yield Static(id="node-plots")
-        yield Footer()
+        yield KeysFooter()
 
     def on_mount(self) -> None:
         """Hear of views."""

@@ -8,9 +8,10 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from fleet.tui.fleet_screen import FleetScreen
+from fleet.tui.keys_footer import KeysFooter
 from fleet.tui.lines import Lines, Painter
 from fleet.vocabulary.names import NodeName
 
@@ -54,7 +55,7 @@ class RowsScreen(FleetScreen):
         yield Lines[Any](self.painter(), style_of=self._style, id="lines")
         yield Static(id="detail-text")
         yield Input(id="filter", placeholder=self.FILTER_HELP, compact=True)
-        yield Footer()
+        yield KeysFooter()
 
     def on_mount(self) -> None:
         """Hear of views."""

@@ -1,8 +1,7 @@
-"""Promote, hold or demote: right in planted situations, quiet where nothing differs, silent where too little is known."""
+"""Promote, hold or demote: right where it was planted, quiet where nothing differs, silent where little is known."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -15,7 +14,7 @@ from fleet.practice.harness.compare import Word, compare
 from fleet.practice.harness.difference import Side
 from fleet.practice.harness.terms import Terms
 
-QUICK = Terms(resamples=200)
+QUICK = Terms(resamples=300)
 
 
 def words(count: int, *, terms: Terms = QUICK, **of_b: object) -> list[Word]:
@@ -28,11 +27,7 @@ def test_of_100_comparisons_of_a_model_with_itself_at_least_95_hold() -> None:
     assert found.count(Word.HOLD) >= 95, found
 
 
-@(
-    pytest.mark.skipif(not os.environ.get("FLEET_SHOW"), reason="a minute: make show-harness")
-    if not os.environ.get("FLEET_CI")
-    else pytest.mark.long
-)
+@pytest.mark.long
 def test_of_1000_comparisons_at_the_shipped_terms_at_least_950_hold() -> None:
     found = words(1000, terms=Terms())
     assert found.count(Word.HOLD) >= 950
@@ -132,7 +127,7 @@ def test_what_promotes_one_way_demotes_or_holds_the_other(seed: int, passing: fl
     a = drawn("a", seed=seed, repeats=repeats)
     b = drawn("b", seed=seed + 1, repeats=repeats, passing=passing)
     there, back = compare(a, b, terms=QUICK).word, compare(b, a, terms=QUICK).word
-    assert {there, back} <= {Word.HOLD} or (there is Word.PROMOTE) != (back is Word.PROMOTE) or there is not back
+    assert there is Word.HOLD or there is not back
 
 
 def test_the_sign_test_is_exact() -> None:

@@ -44,6 +44,7 @@ from fleet.vocabulary.contracts.policy_admin import (
     IncidentRequest,
     Incidents,
 )
+from fleet.vocabulary.contracts.usage import UsageQuery, UsageReport
 from fleet.vocabulary.names import GatewayRole, NodeName
 from fleet.vocabulary.secret import Secret
 
@@ -53,6 +54,7 @@ KeyFor = Callable[[Node], Secret]
 CONNECT_SECONDS = 15.0
 ANSWER_SECONDS = 10.0
 LONG_SECONDS = 600.0
+_USAGE_SECONDS = 60.0
 _PROBE_SECONDS = 3.0
 _LONGEST_WORDS = 300
 
@@ -157,6 +159,10 @@ class AdminDoor:
         """Sums over the ledger."""
         return self._post("/admin/ledger", asked, LedgerReport)
 
+    def usage(self, asked: UsageQuery) -> UsageReport:
+        """How the front is used; spreads over millions of requests take seconds."""
+        return self._post("/admin/usage", asked, UsageReport, within_seconds=max(self._timeout, _USAGE_SECONDS))
+
     def ledger_copy(self) -> bytes:
         """The whole ledger as it is now, gzipped."""
         with http.stream(*self._way("/admin/ledger/copy"), headers=self._headers, timeout=LONG_SECONDS) as answer:
@@ -177,10 +183,10 @@ class AdminDoor:
     def _get(self, path: str, kind: type[T]) -> T:
         return self._answer(lambda: http.get(*self._way(path), headers=self._headers, timeout=self._timeout), kind)
 
-    def _post(self, path: str, asked: msgspec.Struct, kind: type[T]) -> T:
-        body = msgspec.json.encode(asked)
+    def _post(self, path: str, asked: msgspec.Struct, kind: type[T], *, within_seconds: float | None = None) -> T:
+        body, timeout = msgspec.json.encode(asked), within_seconds or self._timeout
         return self._answer(
-            lambda: http.post(*self._way(path), body=body, headers=self._headers, timeout=self._timeout), kind
+            lambda: http.post(*self._way(path), body=body, headers=self._headers, timeout=timeout), kind
         )
 
     def _way(self, path: str) -> tuple[Session, int, str]:

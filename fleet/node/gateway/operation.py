@@ -15,6 +15,7 @@ from fleet.node.gateway.admin_explain import Explainer
 from fleet.node.gateway.admin_ledger import LedgerDoors
 from fleet.node.gateway.admin_policy import PolicyDoors
 from fleet.node.gateway.admin_reports import route_reports
+from fleet.node.gateway.admin_usage import UsageDoor
 from fleet.node.gateway.frontwatch.doors import WatchDoors
 from fleet.node.gateway.frontwatch.watch import FrontWatch
 from fleet.node.gateway.gateway import Gateway
@@ -79,7 +80,11 @@ class Operation:
             explain=Explainer(lambda: current.loaded, gateway.upstreams).explain,
             door=gateway.front,
             nodes=self._watch.words,
-            more=(LedgerDoors(current, restart=_restart).open, PolicyDoors(office).open),
+            more=(
+                LedgerDoors(current, restart=_restart).open,
+                UsageDoor(current).open,
+                PolicyDoors(office).open,
+            ),
         )
 
     def follow(self) -> None:

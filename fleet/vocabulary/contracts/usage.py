@@ -69,7 +69,9 @@ class UsageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class UsageLine(msgspec.Struct, frozen=True, kw_only=True):
     """One combination: `names` in the order of `by`, "" = what has none.
 
-    `spent_pico` is what the attempts of these requests cost, settled and corrected, wherever they were reserved;
+    Money is that of `fleet ledger` (contracts/ledger_admin.py): it counts when and where it was reserved, by the
+    attempt's own upstream, model and track; `spent_pico` is settled and corrected. What only its request knows
+    (`route`, `surface`, `reasoning`) is asked of the request's row; a request that is not over has none yet, "".
     `reserved_pico` is held for what is not settled. `untold`: requests that ended well whose answer told no tokens.
     `reasoned`: those with reasoning tokens. `with_tools`: those that offered tools; `verdicts` what became of them.
     `sessions`: distinct ones on this front. `busy_seconds`: the sum of the requests' times.

@@ -10,6 +10,7 @@ from typing import Any
 from fleet.node.gateway.call import Outcome
 from fleet.node.gateway.policy.desk import Desk
 from fleet.node.gateway.policy.dossier import Dossier
+from fleet.node.gateway.policy.sessions import session_in_ledger
 from fleet.traffic.tools.score import Ended, score
 from fleet.vocabulary.contracts.ledger import Request, ToolVerdict
 from fleet.vocabulary.money import usd
@@ -72,6 +73,7 @@ class PolicyAccounting:
                 ticket=dossier.ticket,
                 incident=dossier.incident,
                 attempts=len(call.tried),
+                session=session_in_ledger(call),
                 prompt_tokens=prompt,
                 completion_tokens=completion,
                 cached_tokens=_inner(usage, "prompt_tokens_details", "cached_tokens"),

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from fleet.node.gateway.call import Call
 from fleet.node.gateway.policy.desk import Desk
 from fleet.node.gateway.policy.rules import Rules
+from fleet.node.gateway.policy.sessions import session_in_ledger
 from fleet.node.gateway.policy.treasury import Treasury
 from fleet.traffic.gray.reasons import NotGray
 from fleet.traffic.keyring import HashedKey
-from fleet.traffic.prefix import session_of
 from fleet.traffic.sensitivity.labels import REPO_HEADER, SENSITIVITY_HEADER, Labelled, Said, Source
-from fleet.traffic.sensitivity.taint import session_hash, taint_note
+from fleet.traffic.sensitivity.taint import taint_note
 from fleet.vocabulary.names import Sensitivity
 
 
@@ -43,19 +43,14 @@ def looked_into(call: Call, found: Labelled, desk: Desk) -> tuple[Labelled, NotG
     return found, NotGray.PARTS
 
 
-def _session(call: Call) -> str:
-    named = call.shape.session or session_of(call.headers, call.asked.original, call.asked.request)
-    return session_hash(call.key, named) if named else ""
-
-
 def _marked(call: Call, treasury: Treasury) -> Sensitivity | None:
-    subject = _session(call)
+    subject = session_in_ledger(call)
     return treasury.taints.label(subject, treasury.now) if subject else None
 
 
 def _mark(call: Call, label: Sensitivity, rules: list[str], desk: Desk) -> None:
     days = desk.rules.policy.scanning.taint_days
-    subject = _session(call) if days else ""
+    subject = session_in_ledger(call) if days else ""
     if subject:
         now = desk.treasury.now
         desk.treasury.write(taint_note(subject, label=label, rules=rules, now_milliseconds=now, days=days))

@@ -76,7 +76,7 @@ class Till:
             route=dossier.asked,
             track=track,
             upstream=upstream.name,
-            model=upstream.spec.model,
+            model=upstream.spec.serves,
             pico=found.pico if found is not None else 0,
             gray=gray,
             ticket=dossier.ticket,

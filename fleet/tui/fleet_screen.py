@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from rich.style import Style
 from rich.text import Text
@@ -17,6 +18,13 @@ from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.names import NodeName
 
 
+class Aim(NamedTuple):
+    """What a verb that is not about nodes would be about: its one word, and what is known of that; "" = not known."""
+
+    word: str = ""
+    says: str = ""
+
+
 class FleetScreen(Screen[None]):
     """Shows a board. What moves it is the signal."""
 
@@ -27,10 +35,19 @@ class FleetScreen(Screen[None]):
         self._unicode = unicode
         self._looked = looked
 
+    def on_unmount(self) -> None:
+        """Hear of nothing any more: a signal holds on to whoever listens until it is told something again."""
+        self._looked.unsubscribe(self)
+        self.app.theme_changed_signal.unsubscribe(self)
+
     @property
     def aimed_at(self) -> tuple[NodeName, ...]:
         """The nodes that an action would be about now."""
         raise NotImplementedError
+
+    def aim(self, verb: str) -> Aim:  # noqa: ARG002 (for screens that show what verbs are about)
+        """What a verb that asks would be about now. Without a word the box asks for it."""
+        return Aim()
 
     def _text(self, lines: Iterable[Sequence[Cell]]) -> Text:
         return Text("\n").join(map(self._line, lines))

@@ -9,6 +9,7 @@ Nothing asks whether a node is simulated: a simulated node has another layout, t
       envs/DIGEST/               packages of a python_env
       apps/DIGEST/               fleet's own part for nodes
       models/NAME@DIGEST/        weights
+      archives/DIGEST/           what an `archive` task unpacked: Node.js, an npm tree
       files/DIGEST               the content of every plist and file of the kept releases (0600)
       blobs/DIGEST[.part]        blobs on their way in
       etc/                       configuration at fixed paths (what `reload_on` watches; keys 0600), the edge key too
@@ -129,6 +130,10 @@ class NodeLayout:
     def model(self, name: str, digest: str) -> str:
         """The folder of a model's weights."""
         return f"{self.root}/models/{name.replace('/', '--')}@{digest[:16]}"
+
+    def archive(self, digest: str) -> str:
+        """The folder of an unpacked archive."""
+        return f"{self.root}/archives/{digest}"
 
     def model_folder(self, name: str) -> str:
         """The folder of weights by its own name, NAME@DIGEST."""

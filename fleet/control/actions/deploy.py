@@ -336,7 +336,12 @@ class Deployer:
         self, node: Node, compiled: Compiled, supplies: Supplies, facts: Facts | None, *, bundle: Bundle | None
     ) -> NodeJob:
         contents: dict[str, Content | Callable[[], Content]] = {**compiled.contents, **compiled.secrets}
-        packed = [*supplies.envs.values(), *(p for p in supplies.interpreters.values() if p), supplies.app]
+        packed = [
+            *supplies.envs.values(),
+            *supplies.archives.values(),
+            *(p for p in supplies.interpreters.values() if p),
+            supplies.app,
+        ]
         contents |= {pack.archive.digest: self._cache.blob_path(pack.archive.digest) for pack in packed}
         for manifest in supplies.models.values():
             for file in manifest.files:

@@ -16,6 +16,7 @@ from fleet.control.desired.gatewayfile import STATE_DIR, gateway_config, gateway
 from fleet.control.desired.jobs import Job, render_job
 from fleet.control.desired.keys import api_key, key_ring, token_of, upstream_key_files
 from fleet.control.desired.manifests import Manifests
+from fleet.control.desired.needs import archive_paths
 from fleet.control.desired.roster import Roster
 from fleet.control.desired.sealed import as_it_is
 from fleet.control.desired.states import ServiceSpec
@@ -68,7 +69,7 @@ def _service(book: NodePlaybook, own: Roster, task: Task) -> ServiceSpec:
                 model=ModelName(sidecar.model), serves=sidecar.serves, logs=(layout.log(f"{name}.log"),),
             )  # fmt: skip
         case _:
-            custom: CustomDaemon = book.fill(task, interpreter="/")
+            custom: CustomDaemon = book.fill(task, interpreter="/", archives=archive_paths(book))
             ports = _ports(task, custom)
             return ServiceSpec(
                 name=custom.label, kind="custom", label=Label(layout.label(custom.label)), node=node,
@@ -250,7 +251,12 @@ class NodeDaemons:
         reload: Mapping[str, str] | None = None,
         drain: Drain | None = None,
     ) -> Daemon:
-        values = {**self._book.values, "services": self._services, "interpreter": self._trees.interpreter}
+        values = {
+            **self._book.values,
+            "services": self._services,
+            "interpreter": self._trees.interpreter,
+            "archives": self._trees.archive_paths,
+        }
         text = render_job(job, template, layout=self._layout, templates=self._book.templates, values=values)
         return daemon_item(
             text, task=task.name, service=service, layout=self._layout, contents=self._contents,

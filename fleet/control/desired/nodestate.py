@@ -56,6 +56,7 @@ class NodeCompiler:
         self._values = {
             "services": self._services,
             "interpreter": self._trees.interpreter,
+            "archives": self._trees.archive_paths,
         }
         self._files = NodeFiles(book, self._contents, values=self._values, secrets=supplies.secrets, project=project)
         self._daemons = NodeDaemons(
@@ -80,7 +81,7 @@ class NodeCompiler:
         items: list[Item] = [*self._daemons.directories()]
         if any(isinstance(task.action, DaemonTask) for task in book.tasks):
             items += [tree for tree in (trees.python, trees.app) if tree]
-        items += [*trees.envs.values(), *trees.models.values()]
+        items += [*trees.envs.values(), *trees.models.values(), *trees.archives.values()]
         gateway = last_gateway(book)
         for task in book.tasks:
             overridden = gateway is not None and task.kind == "daemon" and self._is_older_gateway(task, gateway)
@@ -109,9 +110,9 @@ class NodeCompiler:
         if task.kind in ("pmset", "sysctl"):
             yield self._setting(task)
             return
-        if task.kind in ("python_env", "model"):
-            tree = self._trees.envs if task.kind == "python_env" else self._trees.models
-            yield tree[self._book.fill(task).name]
+        if task.kind in ("python_env", "model", "archive"):
+            trees = {"python_env": self._trees.envs, "model": self._trees.models, "archive": self._trees.archives}
+            yield trees[task.kind][self._book.fill(task).name]
             return
         action = self._book.fill(task, **self._values)
         match action:

@@ -37,6 +37,7 @@ def rehearsal_supplies(needs: Needs) -> Supplies:
         app=_packed("app"),
         envs={need: _packed(f"env {need.name} {need.lock_sha256}") for need in needs.envs},
         models={need: _manifest(need) for need in needs.models},
+        archives={need: _packed(f"archive {need.name} {need.sha256}") for need in needs.archives},
         interpreters={
             need: None if need.path else _packed(f"python {need.python_version}") for need in needs.interpreters
         },

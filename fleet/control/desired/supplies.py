@@ -39,6 +39,23 @@ class ModelNeed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArchiveNeed:
+    """A pinned folder: an archive at `url` or `path`, `sha256` being the file's; or an npm tree.
+
+    Of an npm tree `path` is the folder of its lock, `sha256` that of package.json and lock together (empty when one is
+    not there), and `platform` whom it is for. `strip` leading folders of an archive are left out.
+    """
+
+    name: str
+    sha256: str
+    url: str | None = None
+    path: Path | None = None
+    strip: int = 0
+    npm: bool = False
+    platform: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class InterpreterNeed:
     """The Python of a node: a `standalone` build to push, or the `path` of one that is there (nothing to push)."""
 
@@ -66,6 +83,7 @@ class Needs:
 
     envs: tuple[EnvNeed, ...] = ()
     models: tuple[ModelNeed, ...] = ()
+    archives: tuple[ArchiveNeed, ...] = ()
     interpreters: tuple[InterpreterNeed, ...] = ()
     secrets: tuple[SecretNeed, ...] = ()
     app: AppNeed = field(default_factory=AppNeed)
@@ -86,6 +104,7 @@ class Supplies:
     app: Packed
     envs: Mapping[EnvNeed, Packed] = field(default_factory=dict)
     models: Mapping[ModelNeed, ModelManifest] = field(default_factory=dict)
+    archives: Mapping[ArchiveNeed, Packed] = field(default_factory=dict)
     interpreters: Mapping[InterpreterNeed, Packed | None] = field(default_factory=dict)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     """By reference. Learning one may take a while, so it is looked up only when its value is needed."""

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleet.control.desired.expand import NodePlaybook
-from fleet.control.desired.needs import env_need, env_tasks, interpreter_need, model_need, model_tasks
+from fleet.control.desired.needs import (
+    archive_need,
+    archive_tasks,
+    env_need,
+    env_tasks,
+    interpreter_need,
+    model_need,
+    model_tasks,
+)
 from fleet.control.desired.supplies import Supplies
 from fleet.control.inventory import Project
 from fleet.control.inventory.nearest import did_you_mean
@@ -20,7 +28,7 @@ PYTHON = "bin/python3"
 
 @dataclass(frozen=True, kw_only=True)
 class Trees:
-    """The folders of one node. `interpreter` is the path of its Python; `envs` and `models` are by name."""
+    """The folders of one node. `interpreter` is the path of its Python; `envs`, `models` and `archives` are by name."""
 
     interpreter: str
     python: Tree | None
@@ -28,10 +36,20 @@ class Trees:
     envs: Mapping[str, Tree]
     models: Mapping[str, Tree]
     manifests: Mapping[str, ModelManifest]
+    archives: Mapping[str, Tree]
 
     def env(self, name: str, *, place: str) -> Tree:
         """The env of that name. Raises PlaybookError."""
         return _named(self.envs, name, what="python_env", place=place)
+
+    def archive(self, name: str, *, place: str) -> Tree:
+        """The archive of that name. Raises PlaybookError."""
+        return _named(self.archives, name, what="archive", place=place)
+
+    @property
+    def archive_paths(self) -> dict[str, str]:
+        """Where each archive lies, by its name: `archives` of tasks and templates."""
+        return {name: tree.path for name, tree in self.archives.items()}
 
     def model(self, name: str, *, place: str) -> Tree:
         """The weights of that name. Raises PlaybookError."""
@@ -61,6 +79,12 @@ def trees_of(book: NodePlaybook, supplies: Supplies, project: Project) -> Trees:
         tree = weights_tree(model.name, manifest, book.layout, task=task.name)
         _only_one(models, model.name, tree, what="model", place=task.place)
         manifests[model.name] = manifest
+    archives: dict[str, Tree] = {}
+    for task, archive in archive_tasks(book):
+        packed = supplies.archives[archive_need(book, task, archive, project)]
+        path = book.layout.archive(packed.digest)
+        tree = Tree(task=task.name, role="archive", name=archive.name, path=path, archive=packed.archive)
+        _only_one(archives, archive.name, tree, what="archive", place=task.place)
     app = Tree(
         task="fleet",
         role="app",
@@ -70,7 +94,15 @@ def trees_of(book: NodePlaybook, supplies: Supplies, project: Project) -> Trees:
         compile=True,
         interpreter=interpreter,
     )
-    return Trees(interpreter=interpreter, python=python, app=app, envs=envs, models=models, manifests=manifests)
+    return Trees(
+        interpreter=interpreter,
+        python=python,
+        app=app,
+        envs=envs,
+        models=models,
+        manifests=manifests,
+        archives=archives,
+    )
 
 
 def weights_tree(name: str, manifest: ModelManifest, layout: NodeLayout, *, task: str) -> Tree:

@@ -111,6 +111,10 @@ def _rules(shape: type[Shape]) -> dict[str, Any]:
         rules["oneOf"] = [{"required": [names[name]]} for name in shape.one_of]
     if shape.some_of:
         rules["anyOf"] = [{"required": [names[name]]} for name in shape.some_of]
+    if shape.together:
+        rules["dependentRequired"] = {names[first]: [names[second]] for first, second in shape.together}
+    if shape.apart:
+        rules["not"] = {"anyOf": [{"required": [names[first], names[second]]} for first, second in shape.apart]}
     return rules
 
 

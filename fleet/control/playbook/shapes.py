@@ -24,6 +24,7 @@ PAUSE = r"^\s*manual\s*$|^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"
 SIZE = r"^\s*\d+(\.\d+)?\s*([kKmMgGtT]?([iI]?[bB])?)\s*$|^\s*\{\{[\s\S]*\}\}\s*$"
 MODE = r"^0?[0-7]{3}$|^[0-7]{4}$|^\s*\{\{[\s\S]*\}\}\s*$"
 SHARE = r"^(100|[1-9][0-9]?)%$"
+SHA256 = r"^[0-9a-f]{64}$|\{\{"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$|\{\{"
 
 IN_WORDS = {
@@ -34,12 +35,14 @@ IN_WORDS = {
     SIZE: "a size like 2GiB or 512MB",
     MODE: 'a file mode in quotes like "0644"',
     SHARE: "a number of nodes, or a share like 25%",
+    SHA256: "the 64 hex digits of a SHA-256",
     NAME: "a name of letters, digits, dots and dashes",
 }
 """What the patterns mean, for messages."""
 
 Text = Annotated[str, Meta(min_length=1)]
 Name = Annotated[str, Meta(pattern=NAME)]
+Sha256 = Annotated[str, Meta(pattern=SHA256)]
 Placeholder = Annotated[str, Meta(pattern=PLACEHOLDER)]
 Count = Annotated[int, Meta(ge=0)] | Placeholder
 Port = Annotated[int, Meta(ge=1, le=65535)] | Placeholder
@@ -51,10 +54,15 @@ Scalar = str | int | float | bool
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A struct of the playbook. Of `one_of` exactly one field must be given, of `some_of` at least one."""
+    """A struct of the playbook. Of `one_of` exactly one field must be given, of `some_of` at least one.
+
+    Of each pair in `together` the first is never given without the second, of each in `apart` never with it.
+    """
 
     one_of: ClassVar[tuple[str, ...]] = ()
     some_of: ClassVar[tuple[str, ...]] = ()
+    together: ClassVar[tuple[tuple[str, str], ...]] = ()
+    apart: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     def __post_init__(self) -> None:
         found = [name for name in self.one_of if getattr(self, name) is not UNSET]
@@ -62,6 +70,12 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"expected exactly one of {_listed(self.one_of)}, found {_listed(found) or 'none'}")
         if self.some_of and all(getattr(self, name) is UNSET for name in self.some_of):
             raise ValueError(f"expected at least one of {_listed(self.some_of)}")
+        for first, second in self.together:
+            if getattr(self, first) is not UNSET and getattr(self, second) is UNSET:
+                raise ValueError(f"`{first}` wants `{second}` beside it")
+        for first, second in self.apart:
+            if getattr(self, first) is not UNSET and getattr(self, second) is not UNSET:
+                raise ValueError(f"`{first}` and `{second}` do not go together")
 
 
 def given(value: T | UnsetType) -> T | None:

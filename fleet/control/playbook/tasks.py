@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from fleet.control.playbook.shapes import Count, Mode, Name, Port, Scalar, Shape, Size, Span, Text, Whole
+from fleet.control.playbook.shapes import Count, Mode, Name, Port, Scalar, Sha256, Shape, Size, Span, Text, Whole
 
 
 class DirectoryTask(Shape, frozen=True, kw_only=True):
@@ -58,6 +58,29 @@ class ModelTask(Shape, frozen=True, kw_only=True):
 
     name: Text
     manifest: Annotated[Text, Meta(description="A file below models/; NAME.json when absent")] | UnsetType = UNSET
+
+
+class ArchiveTask(Shape, frozen=True, kw_only=True):
+    """A pinned folder: an archive that is fetched or lies in the project, or the packages of an npm lock.
+
+    Tasks and templates name it as `{{ archives.NAME }}`: its path on the node, which changes with its content.
+    """
+
+    one_of: ClassVar[tuple[str, ...]] = ("url", "file", "npm")
+    together: ClassVar[tuple[tuple[str, str], ...]] = (("url", "sha256"), ("file", "sha256"))
+    apart: ClassVar[tuple[tuple[str, str], ...]] = (("npm", "sha256"), ("npm", "strip"))
+
+    name: Name
+    url: (
+        Annotated[Text, Meta(description="A tar (gz, bz2, xz) or zip: https, http, or a file:// of the laptop")]
+        | UnsetType
+    ) = UNSET
+    file: Annotated[Text, Meta(description="A tar or zip below archives/ of the project")] | UnsetType = UNSET
+    npm: (
+        Annotated[Text, Meta(description="A folder below locks/ with package.json and package-lock.json")] | UnsetType
+    ) = UNSET
+    sha256: Annotated[Sha256, Meta(description="Of the archive as it is fetched")] | UnsetType = UNSET
+    strip: Annotated[Count, Meta(description="Leading folders that are left out")] | UnsetType = UNSET
 
 
 class AgentDaemon(Shape, frozen=True, kw_only=True):
@@ -175,6 +198,7 @@ Action = (
     | TemplateTask
     | PythonEnvTask
     | ModelTask
+    | ArchiveTask
     | DaemonTask
     | CommandTask
     | WaitForTask
@@ -187,6 +211,7 @@ KINDS: dict[str, tuple[object, ...]] = {
     "template": (TemplateTask,),
     "python_env": (PythonEnvTask,),
     "model": (ModelTask,),
+    "archive": (ArchiveTask,),
     "daemon": (AgentDaemon, GatewayDaemon, SidecarDaemon, CustomDaemon),
     "command": (CommandTask,),
     "wait_for": (WaitForTask,),
@@ -195,4 +220,4 @@ KINDS: dict[str, tuple[object, ...]] = {
 }
 """The kinds that this release carries out, and what each may hold."""
 
-LATER_KINDS = ("archive", "reboot")
+LATER_KINDS = ("reboot",)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from fleet.control.desired.supplies import EnvNeed, InterpreterNeed, Needs, Packed, Supplies
+from fleet.control.desired.supplies import ArchiveNeed, EnvNeed, InterpreterNeed, Needs, Packed, Supplies
 from fleet.control.supply.bundleindex import BundledEnv, BundleIndex, machine_words
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.filepart import FilePart
@@ -46,6 +46,7 @@ class Bundle:
         return Supplies(
             app=self._own(cache),
             envs={need: self._env(need) for need in needs.envs},
+            archives={need: self._archive(need) for need in needs.archives},
             models={need: read_manifest(need.manifest_path) for need in needs.models},
             interpreters={need: self._python(need) for need in needs.interpreters},
         )
@@ -87,6 +88,14 @@ class Bundle:
             f"{self.path.name} does not hold Python {need.python_version} for {_target(need.platform, None)}",
             hint=_AGAIN,
         )
+
+    def _archive(self, need: ArchiveNeed) -> Packed:
+        machine = machine_words(need.platform) if need.platform else ()
+        wanted = (need.sha256, need.strip, need.npm, need.platform, machine)
+        for one in self.index.archives:
+            if (one.sha256, one.strip, one.npm, one.platform, one.machine) == wanted:
+                return self._packed(one.digest)
+        raise SupplyError(f"{self.path.name} does not hold archive {need.name} as it is pinned now", hint=_AGAIN)
 
     def _packed(self, digest: str) -> Packed:
         blob = Blob(digest=digest, size=self.parts[digest].size)

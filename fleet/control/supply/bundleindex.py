@@ -38,6 +38,18 @@ class BundledPython(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     machine: tuple[str, ...] = ()
 
 
+class BundledArchive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An unpacked archive or an npm tree, packed anew. `sha256` is its pin's, `platform` an npm tree's."""
+
+    name: str
+    sha256: str
+    digest: str
+    strip: int = 0
+    npm: bool = False
+    platform: str | None = None
+    machine: tuple[str, ...] = ()
+
+
 class BundledModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model of the project, by its manifest's digest; `weights` says whether its files are in the bundle."""
 
@@ -56,13 +68,15 @@ class BundleIndex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     envs: tuple[BundledEnv, ...] = ()
     pythons: tuple[BundledPython, ...] = ()
     models: tuple[BundledModel, ...] = ()
+    archives: tuple[BundledArchive, ...] = ()
     schema: int = 1
 
     @property
     def named(self) -> frozenset[str]:
         """The digests that something of the index stands on."""
         envs, pythons = [one.digest for one in self.envs], [one.digest for one in self.pythons]
-        return frozenset([self.app, self.sync, *envs, *pythons])
+        archives = [one.digest for one in self.archives]
+        return frozenset([self.app, self.sync, *envs, *pythons, *archives])
 
 
 def machine_words(platform: str) -> tuple[str, ...]:

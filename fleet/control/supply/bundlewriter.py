@@ -19,6 +19,7 @@ from fleet.control.desired.supplies import Needs, Packed, Supplies
 from fleet.control.inventory.project import Project
 from fleet.control.supply.bundle import BLOBS, INDEX
 from fleet.control.supply.bundleindex import (
+    BundledArchive,
     BundledBlob,
     BundledEnv,
     BundledModel,
@@ -81,6 +82,18 @@ def ingredients(
         for need in needs.interpreters
         if (packed := supplies.interpreters[need]) is not None
     ]
+    archives = [
+        BundledArchive(
+            name=need.name,
+            sha256=need.sha256,
+            strip=need.strip,
+            npm=need.npm,
+            platform=need.platform,
+            machine=machine_words(need.platform) if need.platform else (),
+            digest=keep(supplies.archives[need]),
+        )
+        for need in needs.archives
+    ]
     app = keep(supplies.app)
     manifests = {manifest.digest: manifest for manifest in supplies.models.values()}
     for manifest in manifests.values() if weights else ():
@@ -95,6 +108,7 @@ def ingredients(
         blobs=tuple(BundledBlob(digest=digest, size=sizes[digest]) for digest in sorted(sources)),
         envs=tuple(sorted(envs, key=lambda one: (one.name, one.os_version or "", one.digest))),
         pythons=tuple(sorted(pythons, key=lambda one: (one.python_version, one.platform, one.digest))),
+        archives=tuple(sorted(archives, key=lambda one: (one.name, one.sha256))),
         models=tuple(
             BundledModel(name=one.name, digest=one.digest, weights=weights)
             for one in sorted(manifests.values(), key=lambda one: (one.name, one.digest))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fleet.control.desired.supplies import Needs, Supplies
 from fleet.control.inventory.project import Project
+from fleet.control.supply.archives import build_archive
 from fleet.control.supply.cache import Cache
 from fleet.control.supply.envs import build_env
 from fleet.control.supply.filedigests import StatDigests
@@ -50,10 +51,12 @@ def resolve(
         pythons = [
             (need, pool.submit(fetch_interpreter, need, cache=cache, notify=notify)) for need in needs.interpreters
         ]
+        archives = [(need, pool.submit(build_archive, need, cache=cache, notify=notify)) for need in needs.archives]
         app = pool.submit(app_archive, cache)
         return Supplies(
             app=app.result(),
             envs={need: future.result() for need, future in envs},
+            archives={need: future.result() for need, future in archives},
             interpreters={need: future.result() for need, future in pythons},
             models=models,
             secrets=secrets,

@@ -24,6 +24,7 @@ _DIGEST = r"[0-9a-f]{64}"
 _OURS = {
     "envs": ("tree", rf"{_DIGEST}"),
     "apps": ("tree", rf"{_DIGEST}"),
+    "archives": ("tree", rf"{_DIGEST}"),
     "python": ("tree", rf"{_DIGEST}"),
     "models": ("tree", r".+@[0-9a-f]{16}"),
     "files": ("content", rf"{_DIGEST}"),

@@ -26,7 +26,7 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _DIGEST = re.compile(r"(?:hmac-)?sha256:[0-9a-f]{64}")
 _SETTING = re.compile(r"[A-Za-z0-9_.%-]{1,100}")
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(?:/[!-~]*)?")
-_TREES = {"python": "python", "env": "envs", "app": "apps", "model": "models"}
+_TREES = {"python": "python", "env": "envs", "app": "apps", "model": "models", "archive": "archives"}
 
 
 def check_state(machine: Machine, state: DesiredState) -> None:
@@ -102,7 +102,7 @@ def _check_tree(machine: Machine, item: Tree) -> None:
     check_path(item.path)
     folder = _TREES.get(item.role)
     if folder is None or item.path.rpartition("/")[0] != f"{machine.layout.root}/{folder}":
-        raise _unsafe(f"{item.path} is not a place for a {item.role}")
+        raise _unsafe(f"{item.path} is not a place for the {item.role} of a state")
     if (item.archive is None) == (not item.files):
         raise _unsafe(f"{item.key} has neither or both of an archive and files")
     for blob in [file.blob for file in item.files] + ([item.archive] if item.archive else []):

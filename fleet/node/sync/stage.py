@@ -16,7 +16,7 @@ from fleet.vocabulary.contracts.desired import Blob, Daemon, DesiredState, File,
 from fleet.vocabulary.contracts.sync import Progress
 
 _COMPILE_SECONDS = 600.0
-_ORDER = {"python": 0, "env": 1, "app": 2, "model": 3}
+_ORDER = {"python": 0, "env": 1, "app": 2, "model": 3, "archive": 4}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,10 +79,10 @@ class TreeFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """A content-addressed folder: an interpreter, an env, fleet's own part, a model's weights.
+    """A content-addressed folder: an interpreter, an env, fleet's own part, a model's weights, an unpacked archive.
 
     Either one `archive` (an uncompressed tar of what lies below `path`) or a list of `files`. It is staged aside and
-    renamed into place whole, so a path that exists is complete. `role` is `python`, `env`, `app` or `model`.
+    renamed into place whole, so a path that exists is complete. `role` is `python`, `env`, `app`, `model` or `archive`.
     `compile` asks for bytecode at stage time with `interpreter`.
     """
 

@@ -146,6 +146,7 @@ def stand_in(wanted: Needs) -> Supplies:
         models={
             need: msgspec.json.decode(need.manifest_path.read_bytes(), type=ModelManifest) for need in wanted.models
         },
+        archives={need: packed(f"archive {need.name} {need.sha256} {need.platform}") for need in wanted.archives},
         interpreters={
             need: None if need.path else packed(f"python {need.python_version}") for need in wanted.interpreters
         },

@@ -28,6 +28,11 @@ GOOD: dict[str, Any] = {
     "an env": with_task(python_env={"name": "node"}),
     "an env with its lock": with_task(python_env={"name": "node", "lock": "n.lock"}),
     "a model": with_task(model={"name": "{{ vars.model }}"}),
+    "an archive by its address": with_task(
+        archive={"name": "node", "url": "{{ vars.node_url }}", "sha256": "{{ vars.node_sha256 }}", "strip": 1}
+    ),
+    "an archive of the project": with_task(archive={"name": "x", "file": "x.zip", "sha256": "0" * 64}),
+    "an archive of npm packages": with_task(archive={"name": "openclaw", "npm": "openclaw"}),
     "an agent": with_task(daemon={"service": "agent", "env": "node"}),
     "an edge": with_task(daemon={"service": "gateway", "role": "edge", "env": "node"}),
     "a sidecar": with_task(daemon=SIDECAR),
@@ -116,6 +121,11 @@ BAD: dict[str, Any] = {
     "a template without a destination": with_task(template={"src": "x"}),
     "an env without a name": with_task(python_env={"lock": "x.lock"}),
     "an env with a path for a name": with_task(python_env={"name": "a/b"}),
+    "an archive without a source": with_task(archive={"name": "x"}),
+    "an archive with two sources": with_task(archive={"name": "x", "file": "x", "npm": "x", "sha256": "0" * 64}),
+    "an archive without its pin": with_task(archive={"name": "x", "url": "https://example.com/x.zip"}),
+    "an archive with half a pin": with_task(archive={"name": "x", "file": "x.zip", "sha256": "0" * 32}),
+    "npm packages with a pin of their own": with_task(archive={"name": "x", "npm": "x", "sha256": "0" * 64}),
     "a daemon without service or label": with_task(daemon={"env": "node"}),
     "a daemon of an unknown service": with_task(daemon={"service": "gate", "env": "node"}),
     "a daemon with service and label": with_task(daemon={"service": "agent", "env": "node", "label": "x"}),

@@ -17,7 +17,7 @@ from fleet.errors import PlaybookError
 
 GUIDE = (Path(__file__).resolve().parents[3] / "docs" / "playbook.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(.*?)```", GUIDE, flags=re.DOTALL)
-TASKS = [line for block in BLOCKS for line in block.splitlines() if line.startswith(("daemon:", "when:"))]
+TASKS = [line for block in BLOCKS for line in block.splitlines() if line.startswith(("archive:", "daemon:", "when:"))]
 
 
 def refused(text: str) -> list[str]:
@@ -33,7 +33,7 @@ def test_the_whole_play_of_the_guide_loads() -> None:
 @pytest.mark.parametrize("line", TASKS)
 def test_every_line_that_the_guide_shows_loads(line: str) -> None:
     shown = yaml.safe_load(line)
-    task = shown if "daemon" in shown else {**shown, "directory": {"path": "var/x"}}
+    task = shown if {"archive", "daemon"} & set(shown) else {**shown, "directory": {"path": "var/x"}}
     assert refused(yaml.safe_dump(with_task(**task))) == []
 
 

@@ -46,7 +46,9 @@ def task(text: str) -> str:
         (task("{name: t, file: {dest: x}}"), "exactly one of `src`, `content`, `secret`, found none"),
         (task("{name: t, when: {fact: mem_gb, ge: 1}, pmset: {sleep: 0}}"), "did you mean `memory_gb`?"),
         (task("{name: t, reboot: {}}"), "p.yml:4:17: `reboot` is not carried out by this release"),
-        (task("{name: t, archive: {}}"), "`archive` is not carried out by this release"),
+        (task("{name: t, archive: {name: x, url: 'https://x'}}"), "archive: `url` wants `sha256` beside it"),
+        (task("{name: t, archive: {name: x, file: x, sha256: abc}}"), "the 64 hex digits of a SHA-256, found 'abc'"),
+        (task("{name: t, archive: {name: x, npm: x, strip: 1}}"), "archive: `npm` and `strip` do not go together"),
         (
             "- name: p\n  hosts: all\n  tasks: []\n  hooks: {}\n",
             "p.yml:4:3: `hooks` is not carried out by this release",

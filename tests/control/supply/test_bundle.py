@@ -16,7 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.control.desired.supplies import EnvNeed, InterpreterNeed, ModelNeed, Needs, Packed, SecretNeed, Supplies
+from fleet.control.desired.supplies import (
+    ArchiveNeed,
+    EnvNeed,
+    InterpreterNeed,
+    ModelNeed,
+    Needs,
+    Packed,
+    SecretNeed,
+    Supplies,
+)
 from fleet.control.inventory.project import Project
 from fleet.control.supply.bundle import open_bundle, read_part
 from fleet.control.supply.bundlewriter import ingredients, write_bundle
@@ -28,6 +37,7 @@ from fleet.errors import SupplyError
 
 LOCK = hashlib.sha256(b"").hexdigest()
 PYTHON = InterpreterNeed(kind="standalone", python_version="3.12", platform="macos-arm64")
+NODE = ArchiveNeed(name="node", sha256="a" * 64, url="https://example.com/node.tar.gz", strip=1)
 OWN = InterpreterNeed(kind="path", python_version="3.12", platform="this-machine", path="/usr/bin/python3")
 
 
@@ -56,11 +66,14 @@ class Shop:
         path = place / "models" / "m.json"
         path.parent.mkdir()
         path.write_text(manifest_text(manifest))
-        self.needs = Needs(envs=envs or (env(),), models=(ModelNeed(manifest_path=path),), interpreters=(PYTHON, OWN))
+        self.needs = Needs(
+            envs=envs or (env(),), models=(ModelNeed(manifest_path=path),), interpreters=(PYTHON, OWN), archives=(NODE,)
+        )
         self.supplies = Supplies(
             app=app_archive(self.cache),
             envs={need: self._packed(f"env {need.os_version} {need.platform}") for need in self.needs.envs},
             models={need: read_manifest(path) for need in self.needs.models},
+            archives={NODE: self._packed("node")},
             interpreters={PYTHON: self._packed("python"), OWN: None},
         )
 

@@ -12,10 +12,10 @@ import click
 from fleet.cli.context import narrate, print_json
 from fleet.cli.nodewords import asking_of, exit_code_of, harmless
 from fleet.cli.place import Place
-from fleet.cli.runwords import share_text
 from fleet.control.actions.asking import Answer
 from fleet.control.actions.drift import Drift, Drifted, drifts, shown_as
 from fleet.control.rollout.plan import named
+from fleet.control.watch.runwords import share_text
 from fleet.vocabulary.contracts.codec import plain
 from fleet.vocabulary.contracts.sync import Progress
 from fleet.vocabulary.names import NodeName

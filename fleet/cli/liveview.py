@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.text import Text
 
 from fleet.cli.hang import hang
-from fleet.cli.runboard import board_of
 from fleet.cli.runpicture import ASCII, FRAMES_A_SECOND, Marks, picture
 from fleet.cli.runwords import event_lines
+from fleet.control.watch.runboard import board_of
 from fleet.vocabulary.contracts.events import RunEvent
 
 _SHORT = 40

@@ -15,6 +15,7 @@ from fleet.cli.lines import names_text
 from fleet.control.rollout.batches import Batch
 from fleet.control.rollout.plan import Change, NodePlan, named, plan_id
 from fleet.control.rollout.terms import Origin
+from fleet.control.watch.runwords import STEPS
 from fleet.vocabulary.argv import quote
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.units import bytes_text, seconds_text
@@ -24,16 +25,6 @@ _ORDER = "order: "
 _FROM = "from:  "
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _COLOURS = {"+": "green", "-": "red", "~": "yellow", "?": "magenta"}
-WORDS = {
-    "bootstrap": "start",
-    "rebootstrap": "restart",
-    "restart": "restart",
-    "reload": "reload",
-    "bootout": "stop",
-    "cure": "start again",
-    "run": "run",
-    "wait": "wait",
-}
 
 
 def print_plan(
@@ -163,11 +154,11 @@ def _noun(change: Change, plan: NodePlan) -> str:
 
 def _line(change: Change, plan: NodePlan, width: int) -> Text:
     step = change.step
-    word = WORDS.get(step.action, "")
+    word = STEPS.get(step.action, "")
     what = ": ".join(part for part in (word, _short(step.reason, plan.root)) if part)
     text = Text("  ").append(change.mark, style=_COLOURS[change.mark]).append(f" {_noun(change, plan):<{width}}")
     if what:
-        text.append(f"  {what}", style="bold" if step.action in WORDS else "")
+        text.append(f"  {what}", style="bold" if step.action in STEPS else "")
     elif not step.may and step.reverted:
         text.rstrip()
     if change.drain_seconds:

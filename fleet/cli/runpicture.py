@@ -9,11 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fleet.cli.flow import Flow
-from fleet.cli.runboard import Board, Row, Standing
-from fleet.cli.runwords import SHAPES, event_words, share_text
-from fleet.vocabulary.contracts.events import Phase
-from fleet.vocabulary.units import bytes_text, seconds_text
+from fleet.cli.runwords import SHAPES
+from fleet.control.watch.flow import Flow
+from fleet.control.watch.runboard import Board, Row, Standing
+from fleet.control.watch.runwords import event_words, far_words, meanwhile, took_text
 
 FRAMES_A_SECOND = 8
 _WIDEST = 120
@@ -23,11 +22,6 @@ _SHORT_BAR = 10
 _NAME = 24
 _FEW = 5
 _SPARE_LINES = 3
-_MEANWHILE = {
-    Phase.CHECK: "what is there, what should be",
-    Phase.STAGE: "unpack and verify; nothing live changes yet",
-    Phase.DRAIN: "no new work; what runs may end",
-}
 _COUNTED = {
     Standing.FAILED: ("failed", "red"),
     Standing.WORKS: ("at work", "cyan"),
@@ -80,7 +74,7 @@ def _counts(board: Board, now: float, marks: Marks) -> Text:
         if numbers[standing]
     ]
     if board.began is not None:
-        parts.append(Text(_span(now - board.began), style="dim"))
+        parts.append(Text(took_text(now - board.began), style="dim"))
     return Text(marks.between, style="dim").join(parts)
 
 
@@ -88,7 +82,7 @@ def _cells(row: Row, now: float, *, roomy: bool, marks: Marks) -> tuple[Text, Te
     event = row.event
     if event is None:
         return Text(f"{marks.waits} waits", style="dim"), Text(""), Text("")
-    took = Text(_span(row.seconds(now)), style="dim")
+    took = Text(took_text(row.seconds(now)), style="dim")
     if event.outcome:
         shape, style = SHAPES[event.outcome]
         return Text(f"{shape} {event.outcome}", style=style), took, Text(event.text, style="dim")
@@ -103,36 +97,15 @@ def _doing(row: Row, now: float, *, roomy: bool, marks: Marks) -> Text:
         return Text("")
     words = event_words(event)
     if flow.total:
-        return _bar(flow, _BAR if roomy else _SHORT_BAR, marks).append_text(
-            _far(flow, words, now, roomy=roomy, marks=marks)
+        return _bar(flow, _BAR if roomy else _SHORT_BAR, marks).append(
+            far_words(flow, words, now, roomy=roomy, between=marks.between)
         )
     if event.status == "failed":
         return Text(words, style="red")
-    return Text(words or _MEANWHILE.get(event.phase, ""), style="" if words else "dim")
+    return Text(words or meanwhile(event.phase), style="" if words else "dim")
 
 
 def _bar(flow: Flow, length: int, marks: Marks) -> Text:
     done = round(min(flow.done, flow.total) / flow.total * length)
     bar = Text(marks.bar * done, style="cyan").append(marks.rest * (length - done), style="bright_black")
     return bar.append("  ", style="default")
-
-
-def _far(flow: Flow, words: str, now: float, *, roomy: bool, marks: Marks) -> Text:
-    """How far, how fast where there is room, and how long it takes yet."""
-    parts = [share_text(flow.done, flow.total)]
-    left = flow.left_seconds(now)
-    if flow.stalled(now):
-        parts.append("nothing comes")
-    elif flow.done < flow.total:
-        if roomy and flow.rate:
-            parts.append(f"{bytes_text(int(flow.rate))}/s")
-        if left is not None:
-            parts.append(f"{_span(left)} left")
-    if words:
-        parts.insert(0 if roomy else len(parts), words)  # what is cut off at the end is missed least
-    return Text(marks.between.join(parts))
-
-
-def _span(seconds: float) -> str:
-    """Whole seconds while they pass: what changes ten times a second is no comfort."""
-    return f"{int(seconds)} s" if seconds < 60 else seconds_text(seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import click
 from rich.console import Console
@@ -14,7 +13,7 @@ from fleet.cli.hang import hang
 from fleet.cli.runview import run_view
 from fleet.cli.runwords import SHAPES
 from fleet.control.actions.deploy import verdict
-from fleet.control.actions.runs import follow, going_on_words, verdict_words
+from fleet.control.actions.runs import follow, going_on_words, run_rows, verdict_words
 from fleet.control.rollout.nodejob import NodeResult
 from fleet.control.rollout.runrecord import RunRecord, RunStore
 from fleet.vocabulary.clock import SystemClock
@@ -33,7 +32,7 @@ def runs(ctx: click.Context, as_json: bool) -> None:
     store = _store(ctx)
     records = store.all()
     if as_json:
-        print_json({"schema": 1, "runs": [_run_json(record, store) for record in records]})
+        print_json({"schema": 1, "runs": [run_rows(record, live=store.is_live(record.run_id)) for record in records]})
         return
     if not records:
         narrate("no run is recorded here; fleet deploy makes one")
@@ -51,7 +50,7 @@ def show(ctx: click.Context, run: str, as_json: bool) -> None:
     store = _store(ctx)
     record = store.one(run)
     if as_json:
-        print_json({"schema": 1, **_run_json(record, store)})
+        print_json({"schema": 1, **run_rows(record, live=store.is_live(record.run_id))})
         return
     console = Console()
     hang(console, _headline(record, store), indent=4)
@@ -115,27 +114,3 @@ def _counts(record: RunRecord) -> dict[Outcome, int]:
 
 def _unsettled(record: RunRecord, node: str) -> str:
     return "under way" if node in record.walk.away else "not started"
-
-
-def _run_json(record: RunRecord, store: RunStore) -> dict[str, Any]:
-    return {
-        "run": record.run_id,
-        "action": record.action,
-        "state": verdict_words(record, live=store.is_live(record.run_id)).replace(" ", "_"),
-        "began_at": record.began_at,
-        "ended_at": record.ended_at,
-        "operator": record.operator,
-        "playbook": record.playbook,
-        "fleet_version": record.fleet_version,
-        "nodes": {
-            node: {
-                "outcome": record.outcomes.get(node),
-                "state_id": record.states.get(node),
-                "before": record.before.get(node),
-                "why": record.why.get(node, ""),
-            }
-            for node in dict.fromkeys([*record.states, *record.outcomes])
-        },
-        "to_retry": list(record.to_retry),
-        "to_come": list(record.walk.waiting),
-    }

@@ -14,8 +14,9 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from fleet.cli.flow import Flow
-from fleet.cli.runwords import event_lines, event_words, share_text
+from fleet.cli.runwords import event_lines
+from fleet.control.watch.flow import Flow
+from fleet.control.watch.runwords import event_words, share_text
 from fleet.vocabulary.contracts.events import Outcome, Phase, RunEvent
 from fleet.vocabulary.units import seconds_text
 

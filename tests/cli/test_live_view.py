@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from fleet.cli.flow import Flow
 from fleet.cli.hang import hang
 from fleet.cli.liveview import LiveView
-from fleet.cli.runboard import Board, board_of
 from fleet.cli.runpicture import Marks
 from fleet.cli.runpicture import picture as draw
-from fleet.cli.runwords import event_lines, step_words
+from fleet.cli.runwords import event_lines
+from fleet.control.watch.flow import Flow
+from fleet.control.watch.runboard import Board, board_of
+from fleet.control.watch.runwords import step_words
 from fleet.vocabulary.contracts.events import Outcome, Phase, RunEvent
 
 GOLDENS = Path(__file__).parent / "goldens"

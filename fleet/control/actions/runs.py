@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import fleet
-from fleet.control.rollout.journal import events_of
+from fleet.control.rollout.journal import events_of, now_path
 from fleet.control.rollout.moves import GOOD
 from fleet.control.rollout.nodejob import NodeJob, NodeResult
 from fleet.control.rollout.runrecord import RunRecord, RunStore
@@ -156,18 +158,72 @@ def verdict_words(record: RunRecord, *, live: bool) -> str:
     return "well" if all(outcome in GOOD for outcome in record.outcomes.values()) else "not well"
 
 
+def run_rows(record: RunRecord, *, live: bool) -> dict[str, Any]:
+    """A run for programs, schema 1: what `fleet runs --json` says of it."""
+    return {
+        "run": record.run_id,
+        "action": record.action,
+        "state": verdict_words(record, live=live).replace(" ", "_"),
+        "began_at": record.began_at,
+        "ended_at": record.ended_at,
+        "operator": record.operator,
+        "playbook": record.playbook,
+        "fleet_version": record.fleet_version,
+        "nodes": {
+            node: {
+                "outcome": record.outcomes.get(node),
+                "state_id": record.states.get(node),
+                "before": record.before.get(node),
+                "why": record.why.get(node, ""),
+            }
+            for node in dict.fromkeys([*record.states, *record.outcomes])
+        },
+        "to_retry": list(record.to_retry),
+        "to_come": list(record.walk.waiting),
+    }
+
+
+class Tail:
+    """The events of a run from its first, each once; of a live one the newest progress, too."""
+
+    def __init__(self, store: RunStore, run_id: RunId) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._offset = 0
+        self._seen: dict[str, int] = {}
+
+    def more(self) -> tuple[bool, tuple[RunEvent, ...]]:
+        """Whether somebody here drove it when this was read, and what has come since the last time."""
+        live = self._store.is_live(self._run_id)
+        journal = self._store.journal(self._run_id)
+        raw = _read(journal, self._offset)
+        whole = raw[: raw.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        found = [*events_of(whole), *(events_of(_read(now_path(journal))) if live else ())]
+        new = []
+        for event in found:
+            if event.status != "progress" or event.seq > self._seen.get(event.node, 0):
+                self._seen[event.node] = event.seq
+                new.append(event)
+        return live, tuple(new)
+
+
 def follow(store: RunStore, run_id: RunId, *, clock: Clock) -> Iterator[RunEvent]:
     """The events of a run from its first, and on as long as somebody here drives it."""
-    path = store.journal(run_id)
-    offset = 0
+    tail = Tail(store, run_id)
     while True:
-        live = store.is_live(run_id)
-        with path.open("rb") as file:
-            file.seek(offset)
-            raw = file.read()
-        whole = raw[: raw.rfind(b"\n") + 1]
-        offset += len(whole)
-        yield from events_of(whole)
+        live, events = tail.more()
+        yield from events
         if not live:
             return
         clock.sleep(_POLL_SECONDS)
+
+
+def _read(path: Path, offset: int = 0) -> bytes:
+    """What the file has from there on; nothing when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read()
+    except OSError:
+        return b""

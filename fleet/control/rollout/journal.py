@@ -1,4 +1,7 @@
-"""The event stream of one run: numbered, kept in PROJECT/.fleet/runs/RUN_ID.jsonl, handed to whoever shows it."""
+"""The event stream of one run: numbered, kept in PROJECT/.fleet/runs/RUN_ID.jsonl, handed to whoever shows it.
+
+Progress is not kept: while the run is live RUN_ID.now beside it has the newest of every node, for whoever follows.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from fleet.vocabulary.contracts.events import Outcome, Phase, RunEvent
 from fleet.vocabulary.names import NodeName, RunId
 
 Show = Callable[[RunEvent], None]
+_NOW_EVERY_SECONDS = 1.0
 
 
 def new_run_id(now: datetime) -> RunId:
@@ -33,6 +37,11 @@ def events_of(raw: bytes) -> tuple[RunEvent, ...]:
         with contextlib.suppress(msgspec.DecodeError):
             found.append(msgspec.json.decode(line, type=RunEvent))
     return tuple(found)
+
+
+def now_path(journal: Path) -> Path:
+    """Where the newest progress of a live run is."""
+    return journal.with_suffix(".now")
 
 
 def last_seq(path: Path) -> int:
@@ -58,6 +67,9 @@ class Journal:
         self._lock = threading.Lock()
         self._seq = 0
         self._file: IO[bytes] | None = None
+        self._now = None if path is None else now_path(path)
+        self._far: dict[str, RunEvent] = {}
+        self._told_far = float("-inf")
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._seq = last_seq(path)
@@ -81,11 +93,12 @@ class Journal:
     ) -> None:
         """Record one event. Progress is shown, not kept."""
         with self._lock:
+            now = self._clock.now()
             self._seq += 1
             event = RunEvent(
                 run_id=self.run_id,
                 seq=self._seq,
-                at=self._clock.now().isoformat(timespec="milliseconds"),
+                at=now.isoformat(timespec="milliseconds"),
                 phase=phase,
                 status=status,
                 node=node,
@@ -99,6 +112,7 @@ class Journal:
             if self._file and status != "progress":
                 self._file.write(msgspec.json.encode(event) + b"\n")
                 self._file.flush()
+            self._keep_up(event, now.timestamp())
             self._show(event)
 
     def show_with(self, show: Show) -> None:
@@ -113,3 +127,20 @@ class Journal:
                 os.fsync(self._file.fileno())
                 self._file.close()
                 self._file = None
+            if self._now:
+                self._now.unlink(missing_ok=True)
+
+    def _keep_up(self, event: RunEvent, now: float) -> None:
+        """The newest progress of all nodes, written anew once a second. It is for eyes: no error of the disk counts."""
+        if event.status != "progress":
+            self._far.pop(event.node, None)
+            return
+        self._far[event.node] = event
+        if self._file is None or self._now is None or now - self._told_far < _NOW_EVERY_SECONDS:
+            return
+        self._told_far = now
+        part = self._now.with_name(f".{self._now.name}")
+        with contextlib.suppress(OSError):
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.writelines(msgspec.json.encode(one) + b"\n" for one in self._far.values())
+            part.replace(self._now)

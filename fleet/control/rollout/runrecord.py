@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from fleet.control.rollout.journal import now_path
 from fleet.control.rollout.moves import GOOD
 from fleet.control.rollout.walk import Walk
 from fleet.errors import UsageError
@@ -84,7 +85,8 @@ class RunStore:
         """Keep the files of the newest runs, and of plans beside them, and remove older ones."""
         names = sorted({path.name.partition(".")[0] for path in self._folder.glob("[!.]*.json*")}, reverse=True)
         for name in names[keep:]:
-            for path in (self._folder / f"{name}{_SUFFIX}", self.journal(RunId(name))):
+            journal = self.journal(RunId(name))
+            for path in (self._folder / f"{name}{_SUFFIX}", journal, now_path(journal)):
                 path.unlink(missing_ok=True)
 
     def all(self) -> tuple[RunRecord, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from fleet.cli.flow import Flow
+from fleet.control.watch.flow import Flow
 from fleet.vocabulary.contracts.events import Outcome, Phase, RunEvent
 
 
@@ -24,10 +24,14 @@ _FINE = (Outcome.CHANGED, Outcome.UNCHANGED)
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One node. `event` is the last that said something, `phase` where it is, `flow` the bytes of that phase."""
+    """One node. `event` is the last that said something, `phase` where it is, `flow` the bytes of that phase.
+
+    `why` is the last that said why something failed, or what to do.
+    """
 
     name: str
     event: RunEvent | None = None
+    why: RunEvent | None = None
     phase: Phase | None = None
     began: float = 0.0
     ended: float | None = None
@@ -57,6 +61,7 @@ class Row:
         return replace(
             self,
             event=event,
+            why=event if event.status == "failed" and (event.detail or event.hint) else self.why,
             phase=event.phase,
             began=began,
             ended=now if event.outcome else None,

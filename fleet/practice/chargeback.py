@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from fleet.traffic.policy import OwnCost, Team
 from fleet.vocabulary.money import PICO_PER_USD, pico_up, usd
+from fleet.vocabulary.spreadsheet import harmless
 
 UNUSED = "(unused)"
 _COLUMNS = (
@@ -103,10 +104,6 @@ def charges(
     )
 
 
-def _in_the_report(row: Charge) -> tuple[bool, str, str, str, str, str]:
-    return (row.team == UNUSED, row.cost_centre, row.team, row.person, row.key, row.node)
-
-
 def shared(whole: int, weights: Sequence[float]) -> list[int]:
     """`whole` in whole parts in the proportion of `weights` (not all 0): largest remainders first, nothing lost."""
     exact = [Decimal(weight) for weight in weights]
@@ -129,13 +126,8 @@ def as_csv(rows: Iterable[Charge], *, month: str) -> str:
         words = (month, row.cost_centre, row.team, row.person, row.key, row.node)
         counts = (row.requests, row.prompt_tokens, row.completion_tokens, f"{row.busy_seconds:.3f}")
         imputed = "" if row.own_pico is None else f"{usd(row.own_pico):f}"
-        writer.writerow((*(_harmless(word) for word in words), *counts, f"{usd(row.api_pico):f}", imputed))
+        writer.writerow((*(harmless(word) for word in words), *counts, f"{usd(row.api_pico):f}", imputed))
     return out.getvalue()
-
-
-def _harmless(word: str) -> str:
-    """A word that no spreadsheet takes for a formula."""
-    return f"'{word}" if word[:1] in ("=", "+", "-", "@", "\t", "\r") else word
 
 
 def _summed(uses: Iterable[Use]) -> list[Use]:

@@ -14,6 +14,7 @@ from fleet.errors import FleetError, UsageError
 from fleet.vocabulary.contracts.ledger_admin import LedgerBy, LedgerLine, LedgerQuery, LedgerReport
 from fleet.vocabulary.money import usd
 from fleet.vocabulary.names import NodeName
+from fleet.vocabulary.spreadsheet import harmless
 
 COUNTS = ("requests", "failed", "untold", "prompt_tokens", "completion_tokens", "cached_tokens", "attempts")
 AMOUNTS = ("spent_usd", "reserved_usd")
@@ -99,7 +100,7 @@ def as_csv(sums: LedgerSums) -> str:
     writer.writeheader()
     for line in sums.lines:
         record = _record(sums.by, line)
-        writer.writerow({name: _harmless(value) for name, value in record.items()})
+        writer.writerow({name: harmless(value) for name, value in record.items()})
     return out.getvalue()
 
 
@@ -107,13 +108,6 @@ def _record(by: Sequence[LedgerBy], line: LedgerLine) -> dict[str, object]:
     named = {one.value: name for one, name in zip(by, line.names, strict=False)}
     amounts = {"spent_usd": f"{usd(line.spent_pico):f}", "reserved_usd": f"{usd(line.reserved_pico):f}"}
     return {**named, **{name: getattr(line, name) for name in COUNTS}, **amounts}
-
-
-def _harmless(value: object) -> object:
-    """`=`, `+`, `-` and `@` at the beginning of a text make a formula of it; amounts may be negative."""
-    if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") and not value.lstrip("-").replace(".", "").isdecimal():
-        return f"'{value}"
-    return value
 
 
 def _added(names: tuple[str, ...], lines: Iterable[LedgerLine]) -> LedgerLine:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from rich.style import Style
 from rich.text import Text
+from textual._styles_cache import StylesCache
 from textual.screen import Screen
 from textual.signal import Signal
 
@@ -34,6 +35,14 @@ class FleetScreen(Screen[None]):
         self._clock = clock
         self._unicode = unicode
         self._looked = looked
+
+    def on_screen_resume(self) -> None:
+        """Something over it was closed: let it go.
+
+        Textual (8.2) remembers grounds by widget, a thousand of them, closed ones with all their painted lines: that is
+        0.1 to 0.4 MB for each box or screen that was ever open.
+        """
+        StylesCache.get_inner_outer.cache_clear()
 
     def on_unmount(self) -> None:
         """Hear of nothing any more: a signal holds on to whoever listens until it is told something again."""

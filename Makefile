@@ -6,6 +6,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
+unexport PYTHONDONTWRITEBYTECODE # hundreds of processes would each compile all that they import
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 help: ## Show the doors
@@ -53,7 +54,11 @@ demo-down: ## Stop the demo's Macs and leave nothing behind
 
 # --- proving ----------------------------------------------------------------------------------------------------------
 
-test: $(VENV)/.dev ## The whole suite
+compiled: $(VENV)/.dev
+	@$(BIN)/python -m compileall -q -j 2 fleet
+	@ls -d tests/*/ | xargs -P 2 -n 4 $(BIN)/python -m pytest -q --collect-only -p no:cacheprovider >/dev/null 2>&1 || true
+
+test: $(VENV)/.dev compiled ## The whole suite
 	@$(BIN)/python -m pytest -q -n 4 --dist loadgroup --no-loadscope-reorder $(PYTEST)
 
 soak: $(VENV)/.dev ## The state machines of money and policy at 2,000 examples each (200 in make test)
@@ -91,4 +96,4 @@ include bench.mk
 clean: demo-down ## Remove what was set up here
 	@rm -rf $(VENV) $(DEMO) dist build
 
-.PHONY: picture reference help setup locks demo demo-down test soak test-mac lint types directions docs check fmt clean
+.PHONY: picture reference help setup locks demo demo-down compiled test soak test-mac lint types directions docs check fmt clean

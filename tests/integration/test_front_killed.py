@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -23,8 +24,8 @@ CLIENTS = 32
 TOKENS = (120, 160, 200)
 GATEWAY = "org.fleet-macs.gateway"
 DEMANDED_SECONDS = 2.0
-"""From the kill to the first whole answer. `make show-front-killed` holds it to that, other runs are generous."""
-LIMIT_SECONDS = DEMANDED_SECONDS if os.environ.get("FLEET_SHOW") else 20.0
+"""From the kill to the first whole answer: what `make show-front-killed` holds it to; other runs measure nothing."""
+LIMIT_SECONDS = DEMANDED_SECONDS if os.environ.get("FLEET_SHOW") else math.inf
 
 
 def gateway(room: Room, node: str) -> dict[str, object]:

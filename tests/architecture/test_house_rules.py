@@ -100,7 +100,11 @@ def test_the_project_names_no_address_of_a_registry_and_no_path_of_a_builder() -
 
 def test_a_lock_holds_names_versions_and_hashes_only() -> None:
     locks = [*ROOT.glob("locks/*.lock"), *ROOT.glob("requirements/*.lock"), *ROOT.glob("bench/*/*.lock")]
-    locks += [*ROOT.glob("bench/*/*/package-lock.json"), *ROOT.glob("tests/*/*/package-lock.json")]
+    locks += [
+        *ROOT.glob("locks/*/package-lock.json"),
+        *ROOT.glob("bench/*/*/package-lock.json"),
+        *ROOT.glob("tests/*/*/package-lock.json"),
+    ]
     assert {"package-lock.json", "litellm.lock", "node.lock", "dev.lock"} <= {path.name for path in locks}
     assert [path.name for path in locks if "://" in path.read_text()] == []
 

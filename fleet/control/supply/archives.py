@@ -9,7 +9,7 @@ from fleet.control.desired.supplies import ArchiveNeed, Packed
 from fleet.control.supply.archivekey import archive_key
 from fleet.control.supply.cache import Cache, hash_file
 from fleet.control.supply.download import download
-from fleet.control.supply.npmtree import install_npm
+from fleet.control.supply.npmtree import NPM_DIARY, install_npm
 from fleet.control.supply.pack import pack_folder
 from fleet.control.supply.unarchive import unarchive
 from fleet.errors import SupplyError
@@ -36,7 +36,7 @@ def _made(need: ArchiveNeed, cache: Cache, notify: Callable[[str], None]) -> Pac
             install_npm(need.path, folder, name=need.name, sha256=need.sha256, platform=need.platform)
         else:
             unarchive(_pinned(need, cache, notify), folder, strip=need.strip)
-        return pack_folder(folder, cache=cache)
+        return pack_folder(folder, cache=cache, skip=lambda path: path == NPM_DIARY)
 
 
 def _pinned(need: ArchiveNeed, cache: Cache, notify: Callable[[str], None]) -> Path:

@@ -15,6 +15,8 @@ from fleet.vocabulary.argv import Argv
 
 _SECONDS = 3600.0
 _FLAGS = ("ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error")
+NPM_DIARY = "node_modules/.package-lock.json"
+"""npm's own note of where it took packages from: the one file that differs between two laptops."""
 _FOR = {"macos-arm64": ("--os=darwin", "--cpu=arm64")}
 
 

@@ -19,7 +19,8 @@ class Verb:
     """A verb of the command line on a key.
 
     `says` is the verb's own help. `asks` names what it is about, where that is no node: the screen asks for it. With
-    `in_terminal` the verb gets the terminal, shows its plan there and asks there.
+    `in_terminal` the verb gets the terminal, shows its plan there and asks there. With `only_aimed` it is offered where
+    a screen knows what it would be about, and nowhere else.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Verb:
     in_terminal: bool = False
     one_node: bool = False
     joined: bool = False
+    only_aimed: bool = False
 
     @property
     def about_nodes(self) -> bool:

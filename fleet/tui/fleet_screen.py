@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from rich.style import Style
 from rich.text import Text
@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.signal import Signal
 
 from fleet.control.watch.view import FleetView
+from fleet.tui.actions import Verb
 from fleet.tui.board import Board
 from fleet.tui.lines import Cell
 from fleet.tui.tones import styles_of
@@ -27,7 +28,9 @@ class Aim(NamedTuple):
 
 
 class FleetScreen(Screen[None]):
-    """Shows a board. What moves it is the signal."""
+    """Shows a board. What moves it is the signal. `NAME` is what it is called, in help and in names of files."""
+
+    NAME: ClassVar[str] = "fleet"
 
     def __init__(self, board: Board, *, clock: Clock, unicode: bool, looked: Signal[FleetView | None]) -> None:
         super().__init__()
@@ -57,6 +60,14 @@ class FleetScreen(Screen[None]):
     def aim(self, verb: str) -> Aim:  # noqa: ARG002 (for screens that show what verbs are about)
         """What a verb that asks would be about now. Without a word the box asks for it."""
         return Aim()
+
+    def offers(self, verb: Verb) -> bool:
+        """Whether a verb has its key here now."""
+        return not verb.only_aimed or bool(self.aim(verb.word).word)
+
+    def document(self) -> object:
+        """What it shows, as the command line tells it with `--json`. None when there is nothing to tell."""
+        return None
 
     def _text(self, lines: Iterable[Sequence[Cell]]) -> Text:
         return Text("\n").join(map(self._line, lines))

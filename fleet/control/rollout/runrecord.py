@@ -10,6 +10,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,6 +94,19 @@ class RunStore:
         """Every run that can be read, the last one first."""
         paths = sorted(self._folder.glob(f"[!.]*{_SUFFIX}"), reverse=True)
         return tuple(record for path in paths if (record := _read(path)))
+
+    def stamps(self) -> tuple[tuple[RunId, object], ...]:
+        """The name of every run, the last one first, and what changes when its record does."""
+        found: list[tuple[RunId, object]] = []
+        for path in sorted(self._folder.glob(f"[!.]*{_SUFFIX}"), reverse=True):
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                found.append((RunId(path.name.removesuffix(_SUFFIX)), (stat.st_mtime_ns, stat.st_size, stat.st_ino)))
+        return tuple(found)
+
+    def read(self, run_id: RunId) -> RunRecord | None:
+        """One run; None when it cannot be read."""
+        return _read(self._folder / f"{run_id}{_SUFFIX}")
 
     def last(self) -> RunRecord:
         """The last run. Raises UsageError."""

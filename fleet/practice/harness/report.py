@@ -112,7 +112,7 @@ def report_of_run(run: Run) -> HarnessReport:
         last_milliseconds=run.last_milliseconds,
         complete=not run.missing,
         ended=run.ended,
-        ceiling_pico=head.ceiling_pico,
+        ceiling_pico=run.ceiling_pico,
         spent_pico=run.spent_pico,
         targets=tuple(_target(run, target) for target in head.targets),
     )
@@ -170,7 +170,7 @@ def _target(run: Run, target: TargetHead) -> TargetReport:
         prompt_tokens=_sum([one.prompt_tokens for one in found]),
         completion_tokens=_sum([one.completion_tokens for one in found]),
         pass_pico=None if whole_cost is None else -(-whole_cost * len({one.prompt for one in found}) // tries),
-        spent_pico=_spent(run, target.name),
+        spent_pico=run.spent_at(target.name),
         categories=tuple(_category(name, found, run) for name in _categories(run)),
         failed=_failed(run, found),
     )
@@ -208,8 +208,3 @@ def _sum(counts: Sequence[int | None]) -> int | None:
     """The sum, None where one of them is unknown: a part of a sum is no sum."""
     known = [count for count in counts if count is not None]
     return sum(known) if known and len(known) == len(counts) else None
-
-
-def _spent(run: Run, target: str) -> int:
-    asked = [one for one in run.asked.values() if one.target == target]
-    return sum(run.settled[one.id].pico if one.id in run.settled else one.pico for one in asked)

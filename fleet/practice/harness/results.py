@@ -57,15 +57,21 @@ class RunHead(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[TargetHead, ...]
     started_milliseconds: int
     repeats: int = 1
-    ceiling_pico: int | None = None
     schema: int = SCHEMA
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """One expectation, and whether it was met. `check` is its kind and what it is about, in the suite's own words."""
+    """One expectation, and whether it was met. `check` is its kind, with a number or a tool; no text of the suite."""
 
     check: str
     passed: bool
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True, tag="begun", tag_field="line"):
+    """Somebody began the run, or went on with it, under this ceiling (None = without one)."""
+
+    at_milliseconds: int
+    ceiling_pico: int | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="asked", tag_field="line"):
@@ -81,6 +87,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, tag="settled", tag_fiel
     """What that request cost."""
 
     id: str
+    target: str
     pico: int
     source: CostSource
 
@@ -136,5 +143,5 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended", tag_field="l
     why: str = ""
 
 
-Line = Asked | Settled | Finished | Absent | Ended
+Line = Begun | Asked | Settled | Finished | Absent | Ended
 """A line of `results.jsonl`."""

@@ -12,6 +12,7 @@ from fleet.practice.harness.results import (
     SCHEMA,
     Absent,
     Asked,
+    Begun,
     Ended,
     Finished,
     Line,
@@ -34,13 +35,25 @@ class Run:
     absent: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, Asked] = field(default_factory=dict)
     settled: Mapping[str, Settled] = field(default_factory=dict)
+    ceiling_pico: int | None = None
     last_milliseconds: int | None = None
     ended: str | None = None
 
     @property
     def spent_pico(self) -> int:
         """What it cost at most: what was settled, and in full what was asked and never settled."""
-        return sum(self.settled[one.id].pico if one.id in self.settled else one.pico for one in self.asked.values())
+        return sum(self.spent_at(target.name) for target in self.head.targets)
+
+    def spent_at(self, target: str) -> int:
+        """The same of one target."""
+        settled = sum(one.pico for one in self.settled.values() if one.target == target)
+        open_ = [one for one in self.asked.values() if one.target == target and one.id not in self.settled]
+        return settled + sum(one.pico for one in open_)
+
+    @property
+    def requests(self) -> int:
+        """A number above those of all requests that lines tell of."""
+        return 1 + max((int(name) for name in (*self.asked, *self.settled) if name.isdecimal()), default=-1)
 
     @property
     def wanted(self) -> tuple[Key, ...]:
@@ -77,11 +90,14 @@ def run_of(head: RunHead, lines: Iterable[bytes]) -> Run:
     absent: dict[str, str] = {}
     asked: dict[str, Asked] = {}
     settled: dict[str, Settled] = {}
+    ceiling: int | None = None
     last: int | None = None
     ended: str | None = None
     for line in lines:
         told = line_of(line)
         match told:
+            case Begun():
+                ceiling = told.ceiling_pico
             case Finished():
                 if not _measured(finished.get(told.key)):
                     finished[told.key] = told
@@ -96,7 +112,14 @@ def run_of(head: RunHead, lines: Iterable[bytes]) -> Run:
         ended = told.why if isinstance(told, Ended) else ended if told is None else None
         last = last if told is None or isinstance(told, Settled) else told.at_milliseconds
     return Run(
-        head=head, finished=finished, absent=absent, asked=asked, settled=settled, last_milliseconds=last, ended=ended
+        head=head,
+        finished=finished,
+        absent=absent,
+        asked=asked,
+        settled=settled,
+        ceiling_pico=ceiling,
+        last_milliseconds=last,
+        ended=ended,
     )
 
 

@@ -75,13 +75,12 @@ class RunBook:
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":  # a kill cut the last line: end it
             os.write(self._descriptor, b"\n")
 
-    def write(self, line: Line, *, durable: bool = False) -> None:
-        """Add a line; `durable`: it is on the disk when this returns."""
+    def write(self, line: Line) -> None:
+        """Add a line: it is on the disk when this returns."""
         data = msgspec.json.encode(line) + b"\n"
         while data:
             data = data[os.write(self._descriptor, data) :]
-        if durable:
-            os.fsync(self._descriptor)
+        os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Let go of the file."""

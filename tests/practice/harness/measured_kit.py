@@ -14,7 +14,7 @@ from fleet.vocabulary.names import Tier
 CATEGORIES = ("drafting", "coding", "extraction", "summary", "tools")
 
 
-def a_head(*targets: str, prompts: int = 50, repeats: int = 1, ceiling_pico: int | None = None) -> RunHead:
+def a_head(*targets: str, prompts: int = 50, repeats: int = 1) -> RunHead:
     return RunHead(
         run="planted",
         suite="fifty",
@@ -29,7 +29,6 @@ def a_head(*targets: str, prompts: int = 50, repeats: int = 1, ceiling_pico: int
         ),
         started_milliseconds=1_000,
         repeats=repeats,
-        ceiling_pico=ceiling_pico,
     )
 
 

@@ -69,7 +69,7 @@ def test_what_was_asked_and_never_settled_counts_as_spent_in_full() -> None:
     run = run_with(
         Asked(id="1", target="api", at_milliseconds=1, pico=100),
         Asked(id="2", target="api", at_milliseconds=1, pico=100),
-        Settled(id="1", pico=7, source=CostSource.PROVIDER),
+        Settled(id="1", target="api", pico=7, source=CostSource.PROVIDER),
     )
     assert (run.spent_pico, report_of_run(run).targets[0].spent_pico) == (107, 107)
 

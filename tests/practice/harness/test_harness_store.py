@@ -20,7 +20,7 @@ def test_a_run_cut_at_any_byte_loses_no_line_that_was_whole_and_takes_more(tmp_p
     begin_run(tmp_path, a_head("api", prompts=3))
     book = RunBook(tmp_path)
     for prompt in ("p00", "p01"):
-        book.write(a_result(prompt), durable=True)
+        book.write(a_result(prompt))
     book.close()
     whole = (tmp_path / LINES_FILE).read_bytes()
     first = whole.index(b"\n")

@@ -1,0 +1,61 @@
+"""Makes the report of a week out of what the fronts, the rankings and the harness tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from shlex import quote
+
+from fleet import __version__
+from fleet.practice.sources import Fronts
+from fleet.practice.weekly.answers import Answers
+from fleet.practice.weekly.report import Action, Unmeasured, Weekly
+from fleet.practice.weekly.sections.gray import gray_part
+from fleet.practice.weekly.sections.money import money_part
+from fleet.practice.weekly.sections.part import Asker, Part
+from fleet.practice.weekly.sections.tools import tools_part
+from fleet.practice.weekly.sections.usage import usage_part
+from fleet.practice.weekly.weeks import told
+from fleet.traffic.budget.calendar import Week
+
+
+def make(week: Week, fronts: Fronts, *, now: datetime, others: Sequence[Part] = ()) -> Weekly:
+    """The report. `others` are the parts that come from files: rankings, harness."""
+    answers = Answers(fronts)
+    asker = Asker(week=week, answers=answers)
+    parts = [money_part(asker), gray_part(asker), usage_part(asker), tools_part(asker), *others]
+    whole = week.ends <= now.timestamp() * 1000
+    return Weekly(
+        week=str(week),
+        days=told(week),
+        made_at=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        whole=whole,
+        fleet_version=__version__,
+        fronts=answers.fronts,
+        verdicts=tuple(verdict for part in parts for verdict in part.verdicts),
+        sections=tuple(part.section for part in parts),
+        actions=(*_for_the_away(answers, week), *_distinct(action for part in parts for action in part.actions)),
+        unmeasured=(*_away(answers), *(missing for part in parts for missing in part.unmeasured)),
+    )
+
+
+def _away(answers: Answers) -> tuple[Unmeasured, ...]:
+    return tuple(
+        Unmeasured(what=f"front {name}: every figure lacks its part", why=why)
+        for name, why in sorted(answers.away.items())
+    )
+
+
+def _for_the_away(answers: Answers, week: Week) -> tuple[Action, ...]:
+    return tuple(
+        Action(
+            what=f"Bring {name} back and make this report again",
+            why="Without it every sum is too small.",
+            commands=(f"fleet doctor --on {quote(name)}", f"fleet weekly --week {week}"),
+        )
+        for name in sorted(answers.away)
+    )
+
+
+def _distinct(actions: Iterable[Action]) -> tuple[Action, ...]:
+    return tuple(dict.fromkeys(actions))

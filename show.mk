@@ -147,3 +147,10 @@ show-two-fronts: $(VENV)/.dev ## money: two fronts share nothing and stay below 
 	@$(BIN)/python -m pytest -v tests/node/gateway/test_policy_two_fronts.py
 
 .PHONY: show-money-complaints show-gray-cap show-full-disk show-restricted show-two-fronts
+
+# The weekly loop, its promises by number.
+
+show-usage: $(VENV)/.dev ## weekly 5: fleet usage and the bill by team: the sums of fleet ledger, of rows alone, over all fronts
+	@$(BIN)/python -m pytest -v tests/cli/test_usage_command.py tests/practice/test_usage_of_fronts.py tests/node/gateway/ledger/test_ledger_usage.py tests/node/gateway/test_policy_usage.py
+
+.PHONY: show-usage

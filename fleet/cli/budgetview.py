@@ -13,6 +13,7 @@ from fleet.control.actions.budget import Budget
 from fleet.traffic.budget.projection import Projection
 from fleet.vocabulary.contracts.policy_admin import BudgetKind, BudgetLine, DollarState
 from fleet.vocabulary.money import PICO_PER_USD, shown, usd
+from fleet.vocabulary.units import count_text
 
 WARN_RATIO, FULL_RATIO = 0.8, 1.0
 _BAR_CELLS = 10
@@ -117,7 +118,7 @@ def _cells(line: BudgetLine, *, unicode: bool, month_end: str) -> list[Text]:
     name = Text(f"{shape if unicode else plain} ", style=style)
     name.append(_named(line), style="bold" if line.kind in (BudgetKind.FLEET, BudgetKind.TRACK) else "")
     cap = "-" if line.cap_pico is None else _cents(line.cap_pico)
-    tokens = _count(line.tokens) + (f" of {_count(line.cap_tokens)}" if line.cap_tokens is not None else "")
+    tokens = count_text(line.tokens) + (f" of {count_text(line.cap_tokens)}" if line.cap_tokens is not None else "")
     return [
         name,
         Text(_cents(line.spent_pico)),
@@ -140,15 +141,6 @@ def _end(found: Projection | None) -> str:
     if found is None:
         return ""
     return f"{found.low / PICO_PER_USD:,.0f}-{found.high / PICO_PER_USD:,.0f}"
-
-
-def _count(number: int) -> str:
-    """A count in at most five characters: 812M, 1.2B, 950."""
-    for size, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
-            part = number / size
-            return f"{part:.0f}{unit}" if part >= 100 else f"{part:.1f}{unit}"
-    return str(number)
 
 
 def _named(line: BudgetLine) -> str:

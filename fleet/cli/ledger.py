@@ -9,6 +9,7 @@ import click
 
 from fleet.cli.context import print_json
 from fleet.cli.doors import doors, json_option, playbook_option, show, tell_problems
+from fleet.cli.ledgerteams import teams
 from fleet.control.actions.gateways import exit_code
 from fleet.control.actions.ledger import LedgerSums, as_builtins, as_csv, instant, ledger_of
 from fleet.errors import UsageError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--by",
     "names",
@@ -42,6 +43,8 @@ def ledger(
     No prompt and no answer is in a ledger. Days and months are those of budgets.timezone, weeks ISO weeks in UTC.
     Exit code: 3 some fronts did not answer, so the sums are too small; 4 none did.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     if as_json and as_table:
         raise UsageError("--json and --csv at once", hint="choose one")
     by = _by(names)
@@ -58,6 +61,9 @@ def ledger(
     if sums is not None:
         _show(sums, as_table=as_table, as_json=as_json)
     ctx.exit(exit_code(len(fronts), errors))
+
+
+ledger.add_command(teams)
 
 
 def _by(names: str) -> tuple[LedgerBy, ...]:

@@ -117,16 +117,21 @@ def shared(whole: int, weights: Sequence[float]) -> list[int]:
     return floors
 
 
+def as_record(row: Charge, *, month: str) -> dict[str, object]:
+    """A row for machines: amounts in USD with all their digits; None = nobody stated what the node costs."""
+    words = (month, row.cost_centre, row.team, row.person, row.key, row.node)
+    counts = (row.requests, row.prompt_tokens, row.completion_tokens, f"{row.busy_seconds:.3f}")
+    imputed = None if row.own_pico is None else f"{usd(row.own_pico):f}"
+    return dict(zip(_COLUMNS, (*words, *counts, f"{usd(row.api_pico):f}", imputed), strict=True))
+
+
 def as_csv(rows: Iterable[Charge], *, month: str) -> str:
-    """The report as a spreadsheet reads it: one header line, amounts in USD with all their digits."""
+    """The report as a spreadsheet reads it: one header line, what is unknown is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for row in rows:
-        words = (month, row.cost_centre, row.team, row.person, row.key, row.node)
-        counts = (row.requests, row.prompt_tokens, row.completion_tokens, f"{row.busy_seconds:.3f}")
-        imputed = "" if row.own_pico is None else f"{usd(row.own_pico):f}"
-        writer.writerow((*(harmless(word) for word in words), *counts, f"{usd(row.api_pico):f}", imputed))
+        writer.writerow([harmless(value) for value in as_record(row, month=month).values()])
     return out.getvalue()
 
 

@@ -42,6 +42,15 @@ def bytes_text(count: int | None) -> str:
     return f"{value:.0f} {unit}" if abs(value) >= 100 else f"{value:.1f} {unit}"
 
 
+def count_text(number: int) -> str:
+    """A count in at most five characters: 812M, 1.2B, 950."""
+    for size, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            part = number / size
+            return f"{part:.0f}{unit}" if part >= 99.95 else f"{part:.1f}{unit}"
+    return str(number)
+
+
 def seconds_text(seconds: float | None) -> str:
     """A span as a person reads it: 350 ms, 4.2 s, 3m 05s, 2h 10m, 5d 3h. Unknown is `-`."""
     if seconds is None:

@@ -9,7 +9,7 @@ import msgspec
 
 from fleet.control.desired.apiupstreams import plain
 from fleet.control.desired.roster import Roster
-from fleet.control.inventory.budgeting import CapSetting, DollarSetting, TeamSetting
+from fleet.control.inventory.budgeting import CapSetting, DollarSetting, OwnCostSetting, TeamSetting
 from fleet.control.inventory.serving import RouteSetting
 from fleet.traffic.keyring import KeyLimits
 from fleet.traffic.policy import ALERTS, DollarTerms, GrayTerms, OwnCost, Policy, Repo, Scanning, Team, TrackTerms
@@ -33,7 +33,7 @@ def policy_of(own: Roster, rosters: Mapping[NodeName, Roster]) -> Policy:
         dollar=None if budgets.dollar is None else dollar_terms(budgets.dollar),
         tracks={track.value: track_terms(cap) for track, cap in capped.items() if cap is not None},
         fleet=track_terms(budgets.fleet) if budgets.fleet is not None else TrackTerms(),
-        teams=tuple(_team(name, team) for name, team in settings.teams.items()),
+        teams=tuple(team_of(name, team) for name, team in settings.teams.items()),
         untagged=labels.untagged,
         repos=tuple(Repo(pattern=pattern, sensitivity=label) for pattern, label in labels.repos.items()),
         scanning=Scanning(scan=labels.scan, raise_to=labels.raise_to, taint_days=labels.taint_days),
@@ -87,7 +87,8 @@ def _fronts(rosters: Mapping[NodeName, Roster]) -> int:
     return sum(roster.role is GatewayRole.FRONT for roster in rosters.values())
 
 
-def _team(name: str, team: TeamSetting) -> Team:
+def team_of(name: str, team: TeamSetting) -> Team:
+    """A team and its limits."""
     return Team(
         name=name,
         cost_centre=team.cost_centre,
@@ -101,16 +102,18 @@ def _team(name: str, team: TeamSetting) -> Team:
     )
 
 
+def own_cost_of(setting: OwnCostSetting) -> OwnCost | None:
+    """What a node costs; None = it does not say."""
+    if not (setting.usd_per_month or setting.watts or setting.idle_watts):
+        return None
+    return OwnCost(
+        usd_per_month=plain(setting.usd_per_month),
+        watts=float(setting.watts),
+        idle_watts=float(setting.idle_watts),
+        usd_per_kwh=plain(setting.usd_per_kwh),
+    )
+
+
 def _own_costs(rosters: Mapping[NodeName, Roster]) -> dict[str, OwnCost]:
-    """Of the nodes that said what they cost."""
-    found: dict[str, OwnCost] = {}
-    for name, roster in rosters.items():
-        cost = roster.node.settings.own_cost
-        if cost.usd_per_month or cost.watts or cost.idle_watts:
-            found[name] = OwnCost(
-                usd_per_month=plain(cost.usd_per_month),
-                watts=float(cost.watts),
-                idle_watts=float(cost.idle_watts),
-                usd_per_kwh=plain(cost.usd_per_kwh),
-            )
-    return found
+    costs = {name: own_cost_of(roster.node.settings.own_cost) for name, roster in rosters.items()}
+    return {name: cost for name, cost in costs.items() if cost is not None}

@@ -16,7 +16,7 @@ from fleet.control.desired.supplies import Supplies
 from fleet.control.desired.templates import Templates
 from fleet.control.inventory import Inventory, Node, Project
 from fleet.control.playbook.playbook import Playbook
-from fleet.control.playbook.tasks import AgentDaemon, CustomDaemon, GatewayDaemon, SidecarDaemon
+from fleet.control.playbook.tasks import AgentDaemon, CustomDaemon, GatewayDaemon, OpenClawDaemon, SidecarDaemon
 from fleet.vocabulary.contracts.sync import Facts
 from fleet.vocabulary.names import NodeName
 
@@ -54,7 +54,7 @@ def daemon_names(playbook: Playbook, lists: Mapping[NodeName, Roster]) -> frozen
     names = {sidecar.service for entry in lists.values() for sidecar in entry.sidecars}
     for task in (task for play in playbook.plays for task in play.tasks):
         match task.action:
-            case AgentDaemon() | GatewayDaemon():
+            case AgentDaemon() | GatewayDaemon() | OpenClawDaemon():
                 names.add(task.action.service)
             case SidecarDaemon():
                 names.add(f"sidecar.{task.action.name}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -27,6 +28,7 @@ from fleet.vocabulary.secret import Secret
 from fleet.vocabulary.tokens import agent_token, metrics_key
 
 _NO_KEYS = KeyRing()
+OPENCLAW = "openclaw"
 NEXT = ".next"
 PREVIOUS = ".previous"
 _MEANINGS = {
@@ -55,8 +57,11 @@ def secret_references(book: NodePlaybook, rosters: Mapping[NodeName, Roster]) ->
     own = rosters[book.node.name]
     if own.role or any(isinstance(task.action, AgentDaemon) for task in book.tasks):
         yield reference_of(book.node, "fleet_key")
+    if own.openclaw is not None:
+        yield from (own.openclaw.key, own.openclaw.token, *own.openclaw.secrets.values())
     if own.role is GatewayRole.FRONT:
         yield reference_of(book.node, "gateway_key")
+        yield from openclaw_keys(rosters)
         yield from upstream_key_files(own, rosters)
         yield from (reference for reference, _ in api_key_files(own).values())
         yield from (reference for reference, _ in watch_secret_files(own).values())
@@ -87,6 +92,12 @@ def watched_by(front: Roster, rosters: Mapping[NodeName, Roster]) -> Iterator[Ro
             yield other
 
 
+def openclaw_keys(rosters: Mapping[NodeName, Roster]) -> Mapping[str, str]:
+    """Secret reference -> the name of the key that it is: every front takes those of all OpenClaws."""
+    keys = {other.openclaw.key: other.node.name for other in rosters.values() if other.openclaw is not None}
+    return {reference: "openclaw" if len(keys) == 1 else f"openclaw-{node}" for reference, node in keys.items()}
+
+
 def ring_references(node: Node) -> Mapping[str, tuple[str, ...]]:
     """`fleet_key` and `gateway_key` -> the references under which a key of that name may lie: its own comes first.
 
@@ -101,10 +112,18 @@ def ring_references(node: Node) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-def key_ring(roster: Roster, secrets: Mapping[str, Secret], *, agent: bool, clients: KeyRing = _NO_KEYS) -> Sealed:
+def key_ring(
+    roster: Roster,
+    secrets: Mapping[str, Secret],
+    *,
+    agent: bool,
+    clients: KeyRing = _NO_KEYS,
+    openclaws: Mapping[str, str] = MappingProxyType({}),
+) -> Sealed:
     """The content of a gateway's keys.json. Raises InventoryError when two are the same.
 
-    `agent`: the node has one. `clients`: the project's own keys, which fronts take besides gateway_key.
+    `agent`: the node has one. `clients`: the project's own keys, which fronts take besides gateway_key. `openclaws`:
+    the keys of OpenClaws by reference, which are tagged by their app.
 
     While a key is changed, the gateway takes the one that comes and the one that goes as well.
     """
@@ -113,6 +132,7 @@ def key_ring(roster: Roster, secrets: Mapping[str, Secret], *, agent: bool, clie
     fleet = (reference_of(node, "fleet_key"), *known["fleet_key"][1:])
     theirs = (reference_of(node, "gateway_key"), *known["gateway_key"][1:]) if front else ()
     own_clients = clients.keys if front else ()
+    apps = dict(openclaws) if front else {}
 
     def make() -> Secret:
         own = [key for one in fleet for key in _of_the_fleet(secrets[one], node.name, also=_also(one), agent=agent)]
@@ -120,7 +140,18 @@ def key_ring(roster: Roster, secrets: Mapping[str, Secret], *, agent: bool, clie
             HashedKey(name=f"clients{_also(one)}", sha256=_sha256(secrets[one]), scopes=("inference",))
             for one in theirs
         ]
+        if {_sha256(secrets[one]) for one in apps} & {key.sha256 for key in (*own, *shown)}:
+            raise InventoryError(
+                "the key of OpenClaw is also gateway_key or fleet_key: its requests could not be told from others",
+                node=node.name,
+                place=node.place,
+                hint="a file of its own:  openssl rand -hex 32 > secrets/openclaw.key (chmod 600)",
+            )
         shown += own_clients
+        shown += [
+            HashedKey(name=name, sha256=_sha256(secrets[one]), scopes=("inference",), app=OPENCLAW)
+            for one, name in apps.items()
+        ]
         if {key.sha256 for key in own} & {key.sha256 for key in shown}:
             raise InventoryError(
                 "gateway_key and fleet_key are the same secret: every client could administer the fleet",
@@ -134,7 +165,9 @@ def key_ring(roster: Roster, secrets: Mapping[str, Secret], *, agent: bool, clie
 
     known_keys = hashlib.sha256(msgspec.json.encode(own_clients)).hexdigest() if own_clients else "none"
     recipe = f"keys of {node.name}, agent {agent}, clients {known_keys}"
-    return Sealed(recipe=recipe, references=(*fleet, *theirs), derived=True, make=make)
+    if apps:
+        recipe += f", apps {', '.join(apps.values())}"
+    return Sealed(recipe=recipe, references=(*fleet, *theirs, *apps), derived=True, make=make)
 
 
 def token_of(own: Roster, secrets: Mapping[str, Secret]) -> Sealed:

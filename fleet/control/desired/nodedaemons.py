@@ -14,9 +14,10 @@ from fleet.control.desired.files import NodeFiles
 from fleet.control.desired.fitting import memory_bytes, reserve_bytes
 from fleet.control.desired.gatewayfile import STATE_DIR, gateway_config, gateway_json
 from fleet.control.desired.jobs import Job, render_job
-from fleet.control.desired.keys import api_key, key_ring, token_of, upstream_key_files
+from fleet.control.desired.keys import api_key, key_ring, openclaw_keys, token_of, upstream_key_files
 from fleet.control.desired.manifests import Manifests
 from fleet.control.desired.needs import archive_paths
+from fleet.control.desired.openclaw import openclaw_of
 from fleet.control.desired.roster import Roster
 from fleet.control.desired.sealed import as_it_is
 from fleet.control.desired.states import ServiceSpec
@@ -24,7 +25,14 @@ from fleet.control.desired.trees import Trees
 from fleet.control.desired.watchsecrets import watch_secrets
 from fleet.control.playbook.playbook import Task
 from fleet.control.playbook.shapes import given, whole
-from fleet.control.playbook.tasks import AgentDaemon, CustomDaemon, DaemonTask, GatewayDaemon, SidecarDaemon
+from fleet.control.playbook.tasks import (
+    AgentDaemon,
+    CustomDaemon,
+    DaemonTask,
+    GatewayDaemon,
+    OpenClawDaemon,
+    SidecarDaemon,
+)
 from fleet.engines import EngineCommand, engine
 from fleet.errors import PlaybookError
 from fleet.traffic.keyring import KeyRing
@@ -67,6 +75,12 @@ def _service(book: NodePlaybook, own: Roster, task: Task) -> ServiceSpec:
             return ServiceSpec(
                 name=name, kind=kind, label=Label(layout.label(name)), node=node, port=sidecar.port, url=sidecar.url,
                 model=ModelName(sidecar.model), serves=sidecar.serves, logs=(layout.log(f"{name}.log"),),
+            )  # fmt: skip
+        case OpenClawDaemon():
+            name, door = ServiceKind.OPENCLAW.value, own.openclaw.port if own.openclaw else None
+            return ServiceSpec(
+                name=name, kind=name, label=Label(layout.label(name)), node=node, port=door,
+                url=f"http://127.0.0.1:{door}", logs=(layout.log(f"{name}.log"),),
             )  # fmt: skip
         case _:
             custom: CustomDaemon = book.fill(task, interpreter="/", archives=archive_paths(book))
@@ -128,6 +142,8 @@ class NodeDaemons:
                 yield from self._gateway(task, action)
             case SidecarDaemon():
                 yield from self._sidecar(task, action)
+            case OpenClawDaemon():
+                yield from self._openclaw(task, action)
             case CustomDaemon():
                 yield self._custom(task, action)
 
@@ -164,7 +180,13 @@ class NodeDaemons:
         own, settings = self._own, self._own.node.settings
         role = GatewayRole(action.role)
         config = gateway_config(own, self._rosters, role=role, manifests=self._manifests, agent=self._has_agent)
-        ring = key_ring(own, self._secrets, agent=self._has_agent, clients=self._clients)
+        ring = key_ring(
+            own,
+            self._secrets,
+            agent=self._has_agent,
+            clients=self._clients,
+            openclaws=openclaw_keys(self._rosters),
+        )
         files = [self._files.config("keys.json", ring, task=task.name)]
         if self._has_agent:
             files.append(self._files.config("agent.token", token_of(own, self._secrets), task=task.name))
@@ -223,6 +245,22 @@ class NodeDaemons:
             ports=(sidecar.port,),
             inputs=_digests(env, model),
             drain=self._drain(sidecar=sidecar.service),
+        )  # fmt: skip
+
+    def _openclaw(self, task: Task, action: OpenClawDaemon) -> Iterator[Item]:
+        made = openclaw_of(
+            task, action, self._own, self._rosters, self._trees, manifests=self._manifests, secrets=self._secrets
+        )
+        files = (
+            self._files.config("openclaw.json", made.config, task=task.name),
+            self._files.config("openclaw.env", made.environment, task=task.name),
+        )
+        yield self._directory(made.state, 0o700)
+        yield from files
+        yield made.settled
+        yield self._daemon(
+            task, "openclaw", made.job, "launchd/openclaw.plist.j2",
+            ports=made.ports, inputs={item.path: item.blob.digest for item in files},
         )  # fmt: skip
 
     def _custom(self, task: Task, action: CustomDaemon) -> Daemon:

@@ -13,7 +13,7 @@ from fleet.control.desired.expand import NodePlaybook
 from fleet.control.inventory import Node
 from fleet.control.playbook.playbook import Task
 from fleet.control.playbook.shapes import given, size_bytes, whole
-from fleet.control.playbook.tasks import GatewayDaemon, SidecarDaemon
+from fleet.control.playbook.tasks import GatewayDaemon, OpenClawDaemon, SidecarDaemon
 from fleet.engines.mlx_lm import DEFAULT_MODEL
 from fleet.errors import PlaybookError
 from fleet.vocabulary.layout import NodeLayout
@@ -55,13 +55,24 @@ class Sidecar:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OpenClaw:
+    """OpenClaw's gateway of a node: what it asks fronts with, and where it listens."""
+
+    key: str
+    token: str
+    port: int
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Roster:
-    """One node: its sidecars, and what its gateway is."""
+    """One node: its sidecars, what its gateway is, and its OpenClaw."""
 
     node: Node
     layout: NodeLayout
     sidecars: tuple[Sidecar, ...] = ()
     role: GatewayRole | None = None
+    openclaw: OpenClaw | None = None
 
     @property
     def edge(self) -> bool:
@@ -89,7 +100,7 @@ def roster(book: NodePlaybook) -> Roster:
     sidecars = tuple(_sidecar(book.node, task, action) for task, action in book.of_kind("daemon", SidecarDaemon))
     gateway = last_gateway(book)
     role = GatewayRole(book.fill(gateway).role) if gateway else None
-    return Roster(node=book.node, layout=book.layout, sidecars=sidecars, role=role)
+    return Roster(node=book.node, layout=book.layout, sidecars=sidecars, role=role, openclaw=_openclaw(book))
 
 
 def last_gateway(book: NodePlaybook) -> Task | None:
@@ -101,6 +112,17 @@ def last_gateway(book: NodePlaybook) -> Task | None:
 def rosters(books: Mapping[NodeName, NodePlaybook]) -> Mapping[NodeName, Roster]:
     """The rosters of all nodes, in inventory order."""
     return {name: roster(book) for name, book in books.items()}
+
+
+def _openclaw(book: NodePlaybook) -> OpenClaw | None:
+    found = list(book.of_kind("daemon", OpenClawDaemon))
+    if len(found) > 1:
+        first, second = (task.name for task, _ in found[:2])
+        raise PlaybookError(f"a node has one OpenClaw: {first!r} and {second!r} are two", place=found[1][0].place)
+    for task, action in found:
+        port = whole(action.port, place=task.place, what="port", low=1, high=65535)
+        return OpenClaw(key=action.key, token=action.token, port=port, secrets=action.secrets)
+    return None
 
 
 def _sidecar(node: Node, task: Task, action: SidecarDaemon) -> Sidecar:

@@ -5,7 +5,7 @@ Paths that are not absolute lie below the node's root.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -125,6 +125,42 @@ class SidecarDaemon(Shape, frozen=True, kw_only=True):
     environment: dict[str, Text] = msgspec.field(default_factory=dict)
 
 
+class OpenClawDaemon(Shape, frozen=True, kw_only=True):
+    """OpenClaw's gateway, with the fleet's front as its model provider."""
+
+    service: Literal["openclaw"]
+    runtime: Annotated[Name, Meta(description="The archive that holds bin/node")]
+    package: Annotated[Name, Meta(description="The archive that holds node_modules/openclaw")]
+    key: Annotated[Text, Meta(description="Secret reference of the key that it shows to fronts, which know it by that")]
+    token: Annotated[Text, Meta(description="Secret reference of the token that its own clients show to it")]
+    port: Port = 18789
+    bind: Literal["loopback", "lan", "tailnet"] = "loopback"
+    state: Annotated[Text, Meta(description="Its folder: sessions, pairings, workspace")] = "var/openclaw"
+    existing: Annotated[
+        Literal["refuse", "adopt"], Meta(description="What is done with a job that OpenClaw installed by itself")
+    ] = "refuse"
+    primary: (
+        Annotated[Text, Meta(description="The route that it asks for first; the front's default when absent")]
+        | UnsetType
+    ) = UNSET
+    fallbacks: tuple[Text, ...] = ()
+    models: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(description="Routes that it is offered, in order, with fields of its model entries; all when absent"),
+    ] = msgspec.field(default_factory=dict)
+    settings: Annotated[dict[str, Any], Meta(description="Merged into openclaw.json: channels, tools, agents")] = (
+        msgspec.field(default_factory=dict)
+    )
+    secrets: Annotated[
+        dict[str, Text], Meta(description="Variables that `${NAME}` in settings stands for -> secret references")
+    ] = msgspec.field(default_factory=dict)
+    ca: (
+        Annotated[Text, Meta(description="The certificate of a front on another node, as a file of this one")]
+        | UnsetType
+    ) = UNSET
+    environment: dict[str, Text] = msgspec.field(default_factory=dict)
+
+
 class CustomDaemon(Shape, frozen=True, kw_only=True):
     """A daemon of your own: `program` words, or a plist `template` below templates/."""
 
@@ -191,7 +227,7 @@ SysctlTask = Annotated[
     Meta(min_length=1, description="Kernel settings, read back, and put back at every boot"),
 ]
 
-DaemonTask = AgentDaemon | GatewayDaemon | SidecarDaemon | CustomDaemon
+DaemonTask = AgentDaemon | GatewayDaemon | SidecarDaemon | OpenClawDaemon | CustomDaemon
 Action = (
     DirectoryTask
     | FileTask
@@ -212,7 +248,7 @@ KINDS: dict[str, tuple[object, ...]] = {
     "python_env": (PythonEnvTask,),
     "model": (ModelTask,),
     "archive": (ArchiveTask,),
-    "daemon": (AgentDaemon, GatewayDaemon, SidecarDaemon, CustomDaemon),
+    "daemon": (AgentDaemon, GatewayDaemon, SidecarDaemon, OpenClawDaemon, CustomDaemon),
     "command": (CommandTask,),
     "wait_for": (WaitForTask,),
     "pmset": (PmsetTask,),

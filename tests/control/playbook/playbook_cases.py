@@ -34,6 +34,9 @@ GOOD: dict[str, Any] = {
     "an archive of the project": with_task(archive={"name": "x", "file": "x.zip", "sha256": "0" * 64}),
     "an archive of npm packages": with_task(archive={"name": "openclaw", "npm": "openclaw"}),
     "an agent": with_task(daemon={"service": "agent", "env": "node"}),
+    "an OpenClaw": with_task(
+        daemon={"service": "openclaw", "runtime": "node", "package": "oc", "key": "file:k", "token": "file:t"}
+    ),
     "an edge": with_task(daemon={"service": "gateway", "role": "edge", "env": "node"}),
     "a sidecar": with_task(daemon=SIDECAR),
     "a sidecar with everything": with_task(
@@ -129,6 +132,9 @@ BAD: dict[str, Any] = {
     "a daemon without service or label": with_task(daemon={"env": "node"}),
     "a daemon of an unknown service": with_task(daemon={"service": "gate", "env": "node"}),
     "a daemon with service and label": with_task(daemon={"service": "agent", "env": "node", "label": "x"}),
+    "an OpenClaw without a token": with_task(
+        daemon={"service": "openclaw", "runtime": "node", "package": "oc", "key": "file:k"}
+    ),
     "a gateway without a role": with_task(daemon={"service": "gateway", "env": "node"}),
     "a gateway of an unknown role": with_task(daemon={"service": "gateway", "role": "back", "env": "node"}),
     "a sidecar without a port": with_task(daemon={k: v for k, v in SIDECAR.items() if k != "port"}),

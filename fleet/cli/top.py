@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -12,12 +13,13 @@ from fleet.cli.span import Span
 from fleet.cli.watching import watching
 from fleet.control.watch.seriesfiles import SeriesFiles
 from fleet.control.watch.viafront import DIRECT_NODES
-from fleet.errors import UsageError
-from fleet.vocabulary.clock import SystemClock
+from fleet.errors import FleetError, UsageError
+from fleet.vocabulary.clock import Clock, SystemClock
 from fleet.vocabulary.eventfiles import EventFiles
 
 if TYPE_CHECKING:
     from fleet.tui.actions import Actions
+    from fleet.tui.traffic_source import TrafficSource
 
 
 @click.command()
@@ -40,7 +42,8 @@ def top(ctx: click.Context, on: str | None, via: str | None, playbook: str, time
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("fleet top needs a terminal", hint="fleet status --plain, --json or --watch is for the rest")
-    with watching(ctx, on=on, via=via, playbook=playbook, timeout_seconds=timeout) as watcher:
+    with ExitStack() as stack:
+        watcher = stack.enter_context(watching(ctx, on=on, via=via, playbook=playbook, timeout_seconds=timeout))
         from fleet.tui.app import FleetTop
         from fleet.tui.source import Polled
 
@@ -49,7 +52,25 @@ def top(ctx: click.Context, on: str | None, via: str | None, playbook: str, time
         history, told = SeriesFiles(kept / "series"), EventFiles(kept / "events")
         actions = None if read_only else _actions(ctx, playbook)
         source, clock = Polled(watcher), SystemClock()
-        FleetTop(source, clock=clock, history=history, told=told, actions=actions, unicode=unicode).run()
+        traffic = _traffic(ctx, playbook, stack, clock)
+        FleetTop(
+            source, clock=clock, history=history, told=told, traffic=traffic, actions=actions, unicode=unicode
+        ).run()
+
+
+def _traffic(ctx: click.Context, playbook: str, stack: ExitStack, clock: Clock) -> TrafficSource | None:
+    """None where there is no front to ask. A playbook that cannot be read makes none: `fleet lint` says why."""
+    from fleet.cli.doors import doors
+    from fleet.control.actions.traffic import TrafficLook
+    from fleet.tui.traffic_source import PolledTraffic
+
+    try:
+        found = stack.enter_context(doors(ctx, playbook))
+    except FleetError:
+        return None
+    if not any(gateway.is_front for gateway in found.all):
+        return None
+    return PolledTraffic(TrafficLook(found.all, found.open, clock=clock))
 
 
 def _actions(ctx: click.Context, playbook: str) -> Actions:

@@ -19,6 +19,7 @@ VERBS = (
     Verb(key="D", word="drain", before=("drain",), after=("--wait", "0")),
     Verb(key="U", word="resume", before=("resume",)),
     Verb(key="O", word="gray disable", before=("gray", "disable"), asks="the gray route (fleet gray status)"),
+    Verb(key="I", word="gray enable", before=("gray", "enable"), asks="the gray route", only_aimed=True),
     Verb(key="K", word="kill", before=("kill",), asks="the request (fleet ps)"),
     Verb(key="B", word="reboot", before=("reboot", "--rolling"), in_terminal=True),
     Verb(key="R", word="rollback", before=("rollback",), in_terminal=True),

@@ -18,7 +18,7 @@ from fleet.tui.ascii import AsciiOnly
 from fleet.tui.board import Board
 from fleet.tui.confirm import Confirm
 from fleet.tui.events_screen import EventsScreen, Told
-from fleet.tui.fleet_screen import FleetScreen
+from fleet.tui.fleet_screen import Aim, FleetScreen
 from fleet.tui.help import Help
 from fleet.tui.keys import Key, ascii_key, keys_of
 from fleet.tui.node_screen import History, NodeScreen
@@ -26,6 +26,8 @@ from fleet.tui.overview_screen import OverviewScreen
 from fleet.tui.rows_screen import RowsScreen
 from fleet.tui.source import Source
 from fleet.tui.tones import COLOUR_BLIND_THEMES
+from fleet.tui.traffic_screen import TrafficScreen
+from fleet.tui.traffic_source import TrafficSource
 from fleet.vocabulary.clock import Clock
 
 _TICK_SECONDS = 1.0
@@ -43,6 +45,7 @@ class FleetTop(App[None]):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "events", "Events", tooltip="What went wrong, since when, for how long", id="app.events"),
+        Binding("t", "traffic", "Traffic", tooltip="Money, gray routes, upstreams, requests", id="app.traffic"),
         Binding("q", "quit", "Quit", tooltip="Leave", id="app.quit"),
         Binding("question_mark", "help", "Help", tooltip="Every key of this screen", id="app.help"),
         Binding("T", "next_theme", "Theme", tooltip="The next theme", show=False, id="app.theme"),
@@ -55,6 +58,7 @@ class FleetTop(App[None]):
         clock: Clock,
         history: History | None = None,
         told: Told | None = None,
+        traffic: TrafficSource | None = None,
         actions: Actions | None = None,
         unicode: bool = True,
     ) -> None:
@@ -65,6 +69,7 @@ class FleetTop(App[None]):
         self.source = source
         self.history = history
         self.told = told
+        self.traffic = traffic
         self.looked: Signal[FleetView | None] = Signal(self, "looked")
         for theme in COLOUR_BLIND_THEMES:
             self.register_theme(theme)
@@ -75,13 +80,19 @@ class FleetTop(App[None]):
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self.push_screen(OverviewScreen(self.board, clock=self.clock, unicode=self.unicode, looked=self.looked))
+        self.push_screen(
+            OverviewScreen(self.board, clock=self.clock, unicode=self.unicode, looked=self.looked, traffic=self.traffic)
+        )
         self.source.start()
+        if self.traffic is not None:
+            self.traffic.start()
         self.set_interval(_TICK_SECONDS, self.tick)
 
     def on_unmount(self) -> None:
         """Look no more."""
         self.source.stop()
+        if self.traffic is not None:
+            self.traffic.stop()
 
     def tick(self) -> None:
         """Take what is newest. Screens that are not in front hear of it, too, and do nothing."""
@@ -126,9 +137,14 @@ class FleetTop(App[None]):
         self.push_screen(Help(self.keys_now(self.screen), title=title, unicode=self.unicode))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Events are offered where somebody wrote them down, and once."""
+        """Events are offered where somebody wrote them down, traffic where there is a front, and each once."""
         if action == "events":
             return self.told is not None and not any(isinstance(one, EventsScreen) for one in self.screen_stack)
+        if action == "act" and isinstance(self.screen, FleetScreen):
+            verbs = self.actions.verbs if self.actions else ()
+            return any(verb.word == parameters[0] and self.screen.offers(verb) for verb in verbs)
+        if action == "traffic":
+            return self.traffic is not None and not any(isinstance(one, TrafficScreen) for one in self.screen_stack)
         return super().check_action(action, parameters)
 
     def action_events(self) -> None:
@@ -139,12 +155,22 @@ class FleetTop(App[None]):
             )
             self.push_screen(screen)
 
+    def action_traffic(self) -> None:
+        """Show what the fronts say."""
+        if self.traffic is not None:
+            screen = TrafficScreen(
+                self.board, clock=self.clock, unicode=self.unicode, looked=self.looked, traffic=self.traffic
+            )
+            self.push_screen(screen)
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: Textual's own entries, and every verb."""
         yield from super().get_system_commands(screen)
-        for verb in self.actions.verbs if self.actions and isinstance(screen, FleetScreen) else ():
-            said = next(iter(verb.says.splitlines()), "")
-            yield SystemCommand(f"fleet {verb.word}", said, partial(self.action_act, verb.word))
+        front = screen if isinstance(screen, FleetScreen) else None
+        for verb in self.actions.verbs if self.actions else ():
+            if front is not None and front.offers(verb):
+                said = next(iter(verb.says.splitlines()), "")
+                yield SystemCommand(f"fleet {verb.word}", said, partial(self.action_act, verb.word))
 
     def action_act(self, word: str) -> None:
         """Ask whether the verb shall run about what the screen is aimed at; a verb that asks by itself just begins."""
@@ -160,7 +186,8 @@ class FleetTop(App[None]):
         elif verb.in_terminal:
             self._in_terminal(actions, verb.argv([row.node for row in rows]))
         else:
-            self.push_screen(Confirm(verb, rows, unicode=self.unicode), partial(self._answered, actions))
+            aim = screen.aim(word) if verb.asks else Aim()
+            self.push_screen(Confirm(verb, rows, aim=aim, unicode=self.unicode), partial(self._answered, actions))
 
     def _answered(self, actions: Actions, argv: tuple[str, ...] | None) -> None:
         if argv is not None:
@@ -170,6 +197,8 @@ class FleetTop(App[None]):
     def _run_verb(self, actions: Actions, argv: tuple[str, ...]) -> None:
         """In a thread."""
         outcome = actions.run(argv)
+        if self.traffic is not None:
+            self.traffic.soon()
         failed = outcome.exit_code != 0
         said = outcome.text or ("it failed and said nothing" if failed else "done")
         self.call_from_thread(

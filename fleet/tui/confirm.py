@@ -15,11 +15,12 @@ from textual.widgets import Input, Static
 from fleet.control.watch.statewords import told
 from fleet.control.watch.view import NodeRow
 from fleet.tui.actions import Verb, command_text
+from fleet.tui.fleet_screen import Aim
 from fleet.tui.keys_footer import KeysFooter
 
 
 class Confirm(ModalScreen["tuple[str, ...] | None"]):
-    """Gives the words to run after `fleet`, or None."""
+    """Gives the words to run after `fleet`, or None. What the screen aims a verb at need not be typed."""
 
     CSS = """
     Confirm { align: center middle; }
@@ -28,15 +29,17 @@ class Confirm(ModalScreen["tuple[str, ...] | None"]):
     #command { text-style: bold; }
     #asked { border: none; height: 1; margin: 0 0 1 0; }
     """
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "do", "Do it", id="confirm.yes"),
         Binding("n,escape", "leave", "Leave it", id="confirm.no"),
     ]
 
-    def __init__(self, verb: Verb, rows: Sequence[NodeRow], *, unicode: bool) -> None:
+    def __init__(self, verb: Verb, rows: Sequence[NodeRow], *, unicode: bool, aim: Aim = Aim()) -> None:  # noqa: B008 (frozen)
         super().__init__()
         self._verb = verb
         self._rows = rows
+        self._aim = aim
         self._unicode = unicode
 
     @property
@@ -50,7 +53,7 @@ class Confirm(ModalScreen["tuple[str, ...] | None"]):
         with Vertical(id="box"):
             yield Static(id="command")
             if self._verb.asks:
-                yield Input(id="asked", placeholder=self._verb.asks, compact=True)
+                yield Input(self._aim.word, id="asked", placeholder=self._verb.asks, compact=True)
             with VerticalScroll(can_focus=False):
                 yield Static(Text(f"\n{self._verb.says}\n"), id="says")
                 yield Static(Text("\n".join(self._about())), id="about")
@@ -60,7 +63,7 @@ class Confirm(ModalScreen["tuple[str, ...] | None"]):
         """Show the command, and ask for what is not known yet."""
         self.query_one("#box").border_title = self._verb.word
         self._show()
-        if self._verb.asks:
+        if self._verb.asks and not self._aim.word:
             self.query_one("#asked", Input).focus()
 
     def on_input_changed(self) -> None:
@@ -87,7 +90,7 @@ class Confirm(ModalScreen["tuple[str, ...] | None"]):
 
     def _about(self) -> list[str]:
         if not self._verb.about_nodes:
-            return []
+            return self._aim.says.split("\n")
         lines = []
         for row in self._rows:
             runs = "" if row.in_flight is None else f"  {row.in_flight} in flight"

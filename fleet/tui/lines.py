@@ -53,6 +53,7 @@ class Painter(Generic[R]):
 class Lines(ScrollView, Generic[R], can_focus=True):
     """Rows with a cursor and marks. `show` takes the new rows; the cursor stays on its row wherever that goes."""
 
+    DEFAULT_CSS = "Lines { overflow-x: hidden; scrollbar-size-vertical: 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False),
         Binding("down,j", "move(1)", "Down", show=False),
@@ -193,7 +194,7 @@ class Lines(ScrollView, Generic[R], can_focus=True):
     def on_click(self, event: Click) -> None:
         """A click on a row puts the cursor there, a second one opens it; one on the header names its column."""
         if event.y == 0:
-            column = self._painter.column_at(event.x + self.scroll_offset.x, self.size.width)
+            column = self._painter.column_at(event.x + self.scroll_offset.x, self.scrollable_content_region.width)
             if column is not None:
                 self.post_message(self.HeaderClicked(column))
             return
@@ -223,7 +224,7 @@ class Lines(ScrollView, Generic[R], can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One line of what is in sight; the first is the header."""
-        width = self.size.width
+        width = self.scrollable_content_region.width
         if y == 0:
             return self._header_strip(width)
         number = self.scroll_offset.y + y - 1

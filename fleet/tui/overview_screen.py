@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rich.text import Text
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.signal import Signal
+from textual.widgets import Static
 
 from fleet.control.watch.rowfilter import parse_filter
 from fleet.control.watch.roworder import Order
@@ -16,6 +18,9 @@ from fleet.tui.detail import detail_lines
 from fleet.tui.lines import Lines
 from fleet.tui.overview import Overview
 from fleet.tui.rows_screen import RowsScreen
+from fleet.tui.traffic_cells import Pen
+from fleet.tui.traffic_line import summary
+from fleet.tui.traffic_source import TrafficSource
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.units import seconds_text
@@ -28,6 +33,10 @@ _OLD_SECONDS = 30.0
 class OverviewScreen(RowsScreen):
     """Shows a board. What moves it is the signal."""
 
+    CSS = f"""{RowsScreen.CSS}
+    #traffic {{ display: none; height: 1; padding: 0 1; }}
+    #traffic.-shown {{ display: block; }}
+    """
     FILTER_HELP = "text  !text  tag=x  state>=warn  headroom<=2GiB"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -37,9 +46,25 @@ class OverviewScreen(RowsScreen):
         Binding("S", "turn", "Turn", show=False, tooltip="The other way round", id="rows.turn"),
     ]
 
-    def __init__(self, board: Board, *, clock: Clock, unicode: bool, looked: Signal[FleetView | None]) -> None:
+    def __init__(
+        self,
+        board: Board,
+        *,
+        clock: Clock,
+        unicode: bool,
+        looked: Signal[FleetView | None],
+        traffic: TrafficSource | None = None,
+    ) -> None:
         super().__init__(board, clock=clock, unicode=unicode, looked=looked)
         self._painter = Overview(unicode=unicode)
+        self._traffic = traffic
+
+    def compose(self) -> ComposeResult:
+        """As others, with a line of traffic below the head, where there is something to say."""
+        head, *rest = super().compose()
+        yield head
+        yield Static(id="traffic")
+        yield from rest
 
     @property
     def aimed_at(self) -> tuple[NodeName, ...]:
@@ -66,6 +91,7 @@ class OverviewScreen(RowsScreen):
         rows = self._board.rows(found, self._painter.order)
         self.lines.show(rows)
         self._say("head", self._head(len(rows), found.problem))
+        self._show_traffic()
         self.show_detail()
 
     def on_lines_header_clicked(self, event: Lines.HeaderClicked) -> None:
@@ -87,6 +113,13 @@ class OverviewScreen(RowsScreen):
         self._painter.order = order
         self.lines.repaint()
         self.show_board()
+
+    def _show_traffic(self) -> None:
+        """The line takes room only where it has something to say."""
+        width, newest = self.size.width - 2, self._traffic.newest if self._traffic is not None else None
+        cells = summary(newest, self._clock.now(), width=width, pen=Pen(self._unicode))
+        self.query_one("#traffic").set_class(bool(cells), "-shown")
+        self._say("traffic", self._line(cells))
 
     def _head(self, shown: int, problem: str) -> Text:
         head = Text(no_wrap=True, overflow="ellipsis")

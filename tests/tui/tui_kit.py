@@ -16,6 +16,7 @@ from fleet.tui.actions import Actions, Outcome
 from fleet.tui.app import FleetTop
 from fleet.tui.events_screen import Told
 from fleet.tui.node_screen import History
+from fleet.tui.traffic_source import TrafficSource
 from fleet.vocabulary.health.state import Transition
 from fleet.vocabulary.names import Freshness, Health, Intent, NodeName
 from fleet.vocabulary.units import GIB, MIB
@@ -207,8 +208,10 @@ def top(
     history: History | None = None,
     actions: Actions | None = None,
     told: Told | None = None,
+    traffic: TrafficSource | None = None,
 ) -> tuple[FleetTop, Shown]:
     """The application over a source that stands still."""
     source = Shown(newest)
     clock = FakeClock(NOW)
-    return FleetTop(source, clock=clock, unicode=unicode, history=history, actions=actions, told=told), source
+    app = FleetTop(source, clock=clock, unicode=unicode, history=history, actions=actions, told=told, traffic=traffic)
+    return app, source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -11,10 +12,15 @@ import click
 
 from fleet.cli.context import link_of, narrate, overrides_of, print_json, project_of, selected
 from fleet.cli.span import Span
-from fleet.control.actions.reach import Answer, exec_on, follow_logs, ssh_argv
+from fleet.control.actions.loglines import LogLine
+from fleet.control.actions.logs import follow_logs
+from fleet.control.actions.reach import Answer, exec_on, ssh_argv
 from fleet.control.inventory import Inventory, Node, load_inventory
 from fleet.errors import FleetError, UsageError
+from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.names import NodeName
+
+_SERVICE_WIDTH = 12
 
 
 def _nodes(ctx: click.Context, selector: str | None) -> tuple[Node, ...]:
@@ -82,29 +88,50 @@ def _print_grouped(answers: list[Answer]) -> None:
 @click.argument("services", nargs=-1)
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines come.")
 @click.option("-n", "--lines", default=20, show_default=True, help="Lines of each log to begin with.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout: at, node, service, line.")
 @click.pass_context
-def logs(ctx: click.Context, selector: str | None, services: tuple[str, ...], follow: bool, lines: int) -> None:
-    """Show the logs of SERVICES (agent, gateway, sidecar.NAME, apply; all when none is named) on the selected nodes."""
+def logs(
+    ctx: click.Context, selector: str | None, services: tuple[str, ...], follow: bool, lines: int, as_json: bool
+) -> None:
+    """Show the logs of SERVICES (agent, gateway, sidecar.NAME, apply; all when none is named) on the selected nodes.
+
+    Lines of several logs are in the order of time; with -f as they come. `fleet top` (l) shows the same with a filter.
+    """
     nodes = _nodes(ctx, selector)
     lock = threading.Lock()
-    width = max(len(node.name) for node in nodes)
+    node_width = max(len(node.name) for node in nodes) if len(nodes) > 1 else 0
     broken: list[FleetError] = []
+    found: list[LogLine] = []
 
-    def emit(node: NodeName, line: str) -> None:
+    def show(line: LogLine) -> None:
+        if as_json:
+            click.echo(json.dumps(line.document(), ensure_ascii=False))
+            return
+        whose = [f"{line.node:<{node_width}}"] if node_width else []
+        whose += [f"{line.service:<{_SERVICE_WIDTH}}"] if len(services) != 1 else []
+        click.echo(click.style(f"{' '.join(whose)} │ ", fg="cyan") * bool(whose) + line.text)
+
+    def emit(lines: list[LogLine]) -> None:
         with lock:
-            prefix = click.style(f"{node:<{width}} │ ", fg="cyan") if len(nodes) > 1 else ""
-            click.echo(prefix + line)
+            if not follow:
+                found.extend(lines)
+            for line in lines if follow else ():
+                show(line)
 
     def failed(node: NodeName, error: FleetError) -> None:
         with lock:
             broken.append(error)
             narrate(error.text if error.node else f"{node}: {error.text}")
 
-    base = project_of(ctx).root
+    link, base, clock = link_of(ctx), project_of(ctx).root, SystemClock()
     try:
-        follow_logs(nodes, services, link=link_of(ctx), base=base, lines=lines, follow=follow, emit=emit, failed=failed)
+        follow_logs(
+            nodes, services, link=link, base=base, lines=lines, follow=follow, clock=clock, emit=emit, failed=failed
+        )
     except KeyboardInterrupt:
         return
+    for line in sorted(found):
+        show(line)
     if broken:
         ctx.exit(broken[0].exit_code if len(broken) == len(nodes) else 3)
 

@@ -1,22 +1,20 @@
-"""Reaching nodes by hand: run a command on many, read logs, the argv of a shell on one."""
+"""Reaching nodes by hand: run a command on many, the argv of a shell on one. Logs: logs.py."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.control.actions.spread import on_each
 from fleet.control.inventory import Node
-from fleet.control.link.protocol import Channel, Link, target_of
-from fleet.errors import FleetError, NodeError, NotAdopted
-from fleet.vocabulary.argv import Argv, posix, quote
+from fleet.control.link.protocol import Link, target_of
+from fleet.errors import FleetError, NotAdopted
+from fleet.vocabulary.argv import Argv, posix
 from fleet.vocabulary.names import NodeName
 
 _CONNECT_SECONDS = 15.0
-_DAY_SECONDS = 86400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,75 +63,6 @@ def _run(node: Node, command: str, *, link: Link, base: Path, timeout_seconds: f
         return Answer(node=node.name, status=status, stdout=text, stderr=channel.stderr_tail)
     finally:
         session.close()
-
-
-def follow_logs(
-    nodes: Sequence[Node],
-    services: Sequence[str],
-    *,
-    link: Link,
-    base: Path,
-    lines: int,
-    follow: bool,
-    emit: Callable[[NodeName, str], None],
-    failed: Callable[[NodeName, FleetError], None],
-) -> None:
-    """Print the last `lines` of the services' logs, and with `follow` what comes, line by line as it comes.
-
-    `services` are names as in `fleet status` (`agent`, `sidecar.chat`, `apply`); none means all.
-    """
-
-    def one(node: Node) -> None:
-        try:
-            require_adopted(node)
-            session = link.connect(target_of(node, base=base), deadline_seconds=_CONNECT_SECONDS)
-        except FleetError as error:
-            failed(node.name, error)
-            return
-        try:
-            channel = session.exec(log_command(node, services, lines=lines, follow=follow).text)
-            for line in _lines(channel, quiet_seconds=_DAY_SECONDS if follow else 30.0):
-                emit(node.name, line)
-            if channel.wait():
-                failed(node.name, NodeError("no log to show", node=node.name, detail=channel.stderr_tail.strip()))
-        except FleetError as error:
-            failed(node.name, error)
-        finally:
-            session.close()
-
-    threads = [threading.Thread(target=one, args=(node,), daemon=True) for node in nodes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def _lines(channel: Channel, *, quiet_seconds: float) -> Iterator[str]:
-    rest = b""
-    while chunk := channel.read_some(within_seconds=quiet_seconds):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from (line.decode(errors="replace") for line in whole)
-    if rest:
-        yield rest.decode(errors="replace")
-
-
-def log_command(node: Node, services: Sequence[str], *, lines: int, follow: bool) -> Argv:
-    """What reads the logs on the node: tail, which follows a renamed file by -F on macOS and Linux alike."""
-    root = node.settings.layout().root
-    names = [quote([f"{root}/{_log_folder(service)}/{service}"]) + "*.log" for service in services]
-    names = names or [f"{quote([root])}/log/*.log"]
-    flag = "-F " if follow else ""
-    script = (
-        f'for f in {" ".join(names)}; do [ -f "$f" ] && set -- "$@" "$f"; done; '
-        '[ $# -gt 0 ] || { echo "no log there yet" >&2; exit 1; }; '
-        f'exec tail -n {lines} {flag}"$@"'
-    )
-    return Argv.of("/bin/sh", "-c", script, "fleet")
-
-
-def _log_folder(service: str) -> str:
-    """What runs as root does not log where the services' account may write."""
-    return "state" if service in ("apply", "sysctl") else "log"
 
 
 def ssh_argv(node: Node, words: Sequence[str], *, base: Path, pins: Path) -> Argv:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.control.actions.reach import exec_on, log_command, ssh_argv
+from fleet.control.actions.logs import log_command
+from fleet.control.actions.reach import exec_on, ssh_argv
 from fleet.errors import NotAdopted
 from fleet.testing.inventories import inventory_of
 from fleet.testing.link import FakeChannel, FakeLink, FakeSession

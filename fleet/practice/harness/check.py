@@ -30,6 +30,7 @@ def checked(expect: Expect, said: Said, schemas: Schemas) -> tuple[Checked, ...]
 def _all(expect: Expect, said: Said, schemas: Schemas) -> Iterator[tuple[str, bool]]:
     text = said.text
     flat, spoken = _flat(text), [*said.texts, *(call.raw for call in said.calls), *(call.tool for call in said.calls)]
+    yield "answered", bool(text.strip() or said.calls)
     yield from _each("contains", expect.contains, lambda wanted: _flat(wanted) in flat)
     if wanted := each(expect.contains_any):
         yield "contains_any", any(_flat(one) in flat for one in wanted)

@@ -36,7 +36,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class PromptEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One prompt as it is written. `history` comes between `system` and `ask`; `fill` is repeated text for long ones.
+    """One prompt as it is written. `history` comes between `system` and `ask`, the texts of `attach` after `ask`.
 
     `tools` are names of the suite's; `tool_choice` as OpenAI has it. `steps`: how many answers it may take, the last
     one included. `response_format` goes out as it is, where a provider knows it.
@@ -48,6 +48,7 @@ class PromptEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     expect: Expect
     system: str = ""
     history: tuple[Message, ...] = ()
+    attach: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     tool_choice: Any = None
     response_format: dict[str, Any] | None = None
@@ -56,13 +57,17 @@ class PromptEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class SuiteFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A suite file as it is written. `max_tokens` and `temperature` go for every prompt."""
+    """A suite file as it is written. `max_tokens` and `temperature` go for every prompt.
+
+    `texts` are documents that prompts attach by name.
+    """
 
     suite: str
     prompts: tuple[PromptEntry, ...]
     about: str = ""
     max_tokens: int = 512
     temperature: float | None = 0.0
+    texts: Mapping[str, str] = msgspec.field(default_factory=dict)
     tools: Mapping[str, Tool] = msgspec.field(default_factory=dict)
 
 
@@ -111,11 +116,12 @@ STEPS_WITH_TOOLS = 6
 def prompt_of(entry: PromptEntry, suite: SuiteFile) -> Prompt:
     """An entry with what goes for the whole suite."""
     system = [{"role": "system", "content": entry.system}] if entry.system else []
+    asked = "\n\n".join([entry.ask.strip(), *(suite.texts[name].strip() for name in entry.attach)])
     history = [{"role": turn.role, "content": turn.content} for turn in entry.history]
     return Prompt(
         id=entry.id,
         category=entry.category,
-        messages=(*system, *history, {"role": "user", "content": entry.ask}),
+        messages=(*system, *history, {"role": "user", "content": asked}),
         tools={name: suite.tools[name] for name in entry.tools},
         tool_choice=entry.tool_choice,
         response_format=entry.response_format,

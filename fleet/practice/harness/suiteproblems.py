@@ -80,6 +80,11 @@ def _of_prompt(entry: PromptEntry, file: SuiteFile, schemas: Schemas) -> Iterato
     for number, name in enumerate(entry.tools):
         if name not in file.tools:
             yield Problem(("tools", number), f"no tool {name!r} in this suite", _known(file))
+    for number, name in enumerate(entry.attach):
+        if name not in file.texts:
+            yield Problem(
+                ("attach", number), f"no text {name!r} in this suite", f"texts: {', '.join(file.texts) or 'none'}"
+            )
     if entry.max_tokens is not None and entry.max_tokens < 1:
         yield Problem(("max_tokens",), "an answer has at least 1 token")
     if entry.steps is not None and not 1 <= entry.steps <= 20:

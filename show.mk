@@ -41,6 +41,9 @@ show-errprobe: $(VENV)/.dev ## relay 2: What a client gets, on every surface, wh
 show-agents: $(VENV)/.dev ## relay 1: OpenClaw, opencode, Claude Code and Codex through a gateway: text and tool turns (1.8 GB)
 	@bash tests/clients/agents/show.sh
 
+show-client-config: $(VENV)/.dev ## loop: what `fleet client config` prints, given to opencode, Claude Code, Codex and llm as it is (1.8 GB)
+	@bash tests/clients/agents/configured.sh
+
 show-complaints: $(VENV)/.dev ## relay 2: what users complain about at other gateways, each with its test (COMPLAINTS.md)
 	@$(BIN)/python -m pytest -q tests/node/gateway
 

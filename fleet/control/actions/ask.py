@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from fleet.control.inventory import Inventory, Node
@@ -123,24 +124,46 @@ def ask(
         request["max_tokens"] = max_tokens
     body = json.dumps(request).encode()
     headers = {"Authorization": f"Bearer {door.key.reveal()}", "Content-Type": "application/json"}
-    path, node = "/v1/chat/completions", door.node.name
-    if door.pin is not None or is_loopback(door.host):
-        try:
-            with https_pinned(
-                door.host, door.port, path, pin=door.pin, body=body, headers=headers, timeout=wait_seconds, node=node
-            ) as answer:
-                return _read(answer, door, emit)
-        except Unreachable as shut:
-            if shut.code != "unreachable" or not is_loopback(door.node.settings.gateway_bind):
-                raise
-    session = link.connect(target_of(door.node, base=project.root))
-    try:
-        with stream(
-            session, door.port, path, body=body, headers=headers, tls_pin=door.pin, timeout=wait_seconds
-        ) as answer:
-            return _read(answer, door, emit)
-    finally:
-        session.close()
+    with through(
+        door, "/v1/chat/completions", body=body, headers=headers, link=link, project=project, timeout=wait_seconds
+    ) as answer:
+        return _read(answer, door, emit)
+
+
+@contextmanager
+def through(
+    door: Door,
+    path: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str],
+    link: Link,
+    project: Project,
+    timeout: float,
+) -> Iterator[HttpStream]:
+    """GET, or POST when there is a body: straight over the network, through SSH where that is shut or unsafe.
+
+    Raises Unreachable, HostKeyError.
+    """
+    with ExitStack() as stack:
+        node = door.node
+        if door.pin is not None or is_loopback(door.host):
+            straight = https_pinned(
+                door.host, door.port, path, pin=door.pin, body=body, headers=headers, timeout=timeout, node=node.name
+            )
+            try:
+                answer = stack.enter_context(straight)
+            except Unreachable as shut:
+                if shut.code != "unreachable" or not is_loopback(node.settings.gateway_bind):
+                    raise
+            else:
+                yield answer
+                return
+        session = link.connect(target_of(node, base=project.root))
+        stack.callback(session.close)
+        yield stack.enter_context(
+            stream(session, door.port, path, body=body, headers=headers, tls_pin=door.pin, timeout=timeout)
+        )
 
 
 def _read(answer: HttpStream, door: Door, emit: Callable[[str], None]) -> Reply:

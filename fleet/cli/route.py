@@ -1,4 +1,4 @@
-"""`fleet route`: the routes of a front, and where a request would go now."""
+"""`fleet route`: the routes of a front, where a request would go now, and routing tickets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 from fleet.cli.context import print_json
 from fleet.cli.doors import doors, json_option, plain_option, playbook_option, show, tell_problems, unicode_of
+from fleet.cli.routetickets import apply, close, propose, tickets_
 from fleet.control.actions.routes import first_answer, fronts_of
 from fleet.errors import UsageError
 from fleet.vocabulary.contracts.gateway_admin import ExplainRequest
@@ -21,7 +22,13 @@ _LONGEST_BYTES = 6 * 1024 * 1024
 
 @click.group()
 def route() -> None:
-    """Look at the routes of a front, and at where a request would go."""
+    """Look at the routes of a front, at where a request would go, and at tickets that propose other routes."""
+
+
+route.add_command(tickets_)
+route.add_command(propose)
+route.add_command(apply)
+route.add_command(close)
 
 
 @route.command("list")

@@ -72,20 +72,24 @@ def read_tickets(folder: Path) -> tuple[Ticket, ...]:
     return tuple(sorted(found, key=lambda one: one.state is not State.OPEN))
 
 
-def file_tickets(folder: Path, tickets: Iterable[Ticket], *, proposer: Proposer | None = None) -> tuple[Outcome, ...]:
+def file_tickets(
+    folder: Path, tickets: Iterable[Ticket], *, proposer: Proposer | None = None, keep: bool = True
+) -> tuple[Outcome, ...]:
     """Open them, or bring those that are there up to date. To file the same again changes no file.
 
+    Without `keep` it only says what would become of them.
     Raises ConfigError for a file that is no ticket, FleetError when the disk does not take it.
     """
-    return tuple(_filed(folder, new, proposer) for new in tickets)
+    return tuple(_filed(folder, new, proposer, keep=keep) for new in tickets)
 
 
-def _filed(folder: Path, new: Ticket, proposer: Proposer | None) -> Outcome:
+def _filed(folder: Path, new: Ticket, proposer: Proposer | None, *, keep: bool) -> Outcome:
     old = read_ticket(folder, new.id)
     ticket = _proposed(merged(old, new), proposer)
     if ticket == old and (folder / f"{new.id}.md").is_file():
         return Outcome(ticket=ticket, filed=Filed.SAME)
-    write_ticket(folder, ticket)
+    if keep:
+        write_ticket(folder, ticket)
     if old is None:
         return Outcome(ticket=ticket, filed=Filed.NEW)
     reopened = old.state is not State.OPEN and ticket.state is State.OPEN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from fleet.control.actions.graypool import Pool
@@ -19,25 +19,33 @@ _GAP = Cell("  ")
 
 
 def summary(found: Traffic | None, now: datetime, *, width: int, pen: Pen) -> list[Cell]:
-    """One line of at most `width` cells as far as it can be said so short; nothing where there is nothing to say.
+    """One line of at most `width` cells; nothing where there is nothing to say, or no room for it.
 
     What is of fewer fronts than there are says so, and what is old is dim and says how old.
     """
     if found is None or not found.fronts:
         return []
-    parts = [_gray(found, pen), [], _flight(found), _away(found, now, pen)]
-    for named, end in ((True, True), (False, True), (True, False), (False, False)):
-        parts[1] = _money(found, pen, named=named, end=end)
-        if _width(parts) <= width:
-            break
+    parts = next((one for one in _shorter(found, now, pen) if _width(one) <= width), [])
     old = is_old(found.sums, Section.TRACKS, now), is_old(found.flow, Section.REQUESTS, now)
     dim = (old[0], old[0], old[1], False)
     line: list[Cell] = []
-    for cells, stale in zip(parts, dim, strict=True):
+    for cells, stale in zip(parts, dim, strict=False):
         if cells:
             line += [_GAP] if line else []
             line += [Cell(cell.text, Tone.DIM.value) for cell in cells] if stale else cells
     return line
+
+
+def _shorter(found: Traffic, now: datetime, pen: Pen) -> Iterator[list[list[Cell]]]:
+    """The same in fewer and fewer cells: what is left out first is missed least."""
+    gray, flight, away = _gray(found, pen), _flight(found), _away(found, now, pen, named=True)
+    for named, end in ((True, True), (False, True), (True, False), (False, False)):
+        yield [gray, _money(found, pen, named=named, end=end), flight, away]
+    money = _money(found, pen, named=False, end=False)
+    yield [gray, money, [], away]
+    yield [gray, money, [], _away(found, now, pen, named=False)]
+    yield [gray, money]
+    yield [gray]
 
 
 def _width(parts: Sequence[Sequence[Cell]]) -> int:
@@ -103,16 +111,16 @@ def _flight(found: Traffic) -> list[Cell]:
     return [Cell(str(len(found.flow.requests)), "bold"), Cell(" in flight")]
 
 
-def _away(found: Traffic, now: datetime, pen: Pen) -> list[Cell]:
-    """Who is missing in these figures, and since when all of them are."""
+def _away(found: Traffic, now: datetime, pen: Pen, *, named: bool) -> list[Cell]:
+    """Who is missing in these figures; where all are, how old the figures are."""
     part: Part = found.flow if found.flow.away else found.sums
     if not part.away:
         return []
     off = AWAY[Freshness.OFFLINE]
-    shape = pen.shape(off)
-    if len(part.away) < len(found.fronts):
-        some = f"{len(part.away)} of {len(found.fronts)} fronts" if len(part.away) > 1 else ", ".join(part.away)
-        return [Cell(f"{shape} without {some}", off.tone.value)]
-    if part.at is None or not part.told:
-        return [Cell(f"{shape} {', '.join(part.away)} away", off.tone.value)]
-    return [Cell(f"{shape} as of {span((now - part.at).total_seconds())} ago", off.tone.value)]
+    if len(part.away) == len(found.fronts) and part.at is not None and part.told:
+        said = f"as of {span((now - part.at).total_seconds())} ago"
+    elif not named:
+        said = "away"
+    else:
+        said = f"{len(part.away)} fronts away" if len(part.away) > 1 else f"{next(iter(part.away))} away"
+    return [Cell(f"{pen.shape(off)} {said}", off.tone.value)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import textwrap
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +160,27 @@ def fault(folder: Path, node: str | None, faults: tuple[str, ...], clear: bool, 
     for parsed in [parse_fault(text) for text in faults]:
         simulation.fault(node, f"{parsed.name}={parsed.value}")
         narrate(f"{node}: {parsed.name}" + ("" if parsed.value == "1" else f"={parsed.value}"))
+
+
+@sim.command()
+@click.argument("node")
+@click.option("--days", type=click.IntRange(min=0), required=True, help="How far back its rows go.")
+@click.option("--over", type=click.IntRange(min=1), default=1, show_default=True, help="Spread over so many days.")
+@click.option("--last-hours", type=click.IntRange(min=1), help="Only what was asked since then.")
+@_DIR
+def age(folder: Path, node: str, days: int, over: int, last_hours: int | None) -> None:
+    """Let days pass in the ledger of a simulated front, while the simulation is down."""
+    simulation = _simulation(folder)
+    if simulation.running:
+        raise UsageError("the simulation is up, and a gateway remembers its ledger", hint="fleet sim down first")
+    from fleet.sim.aging import age as put_back
+
+    ledgers = sorted((folder / "nodes" / node).glob("opt/fleet/var/**/ledger.sqlite"))
+    if not ledgers:
+        raise UsageError(f"{node} has no ledger", hint="a front with budgets or a gray pool that was deployed has one")
+    since = 0 if last_hours is None else int((time.time() - last_hours * 3600) * 1000)
+    count = put_back(ledgers[0], days=days, over=over, since_milliseconds=since)
+    narrate(f"{node}: {count} requests went back by {days} days" + (f" and more, over {over}" if over > 1 else ""))
 
 
 @sim.command()

@@ -37,7 +37,7 @@ def agent_config(
         domain=layout.domain,
         launchctl=layout.command("launchctl"),
         var_dir=f"{layout.root}/var",
-        services=tuple(AgentService(name=service.name, label=service.label) for service in services),
+        services=tuple(AgentService(name=one.name, label=one.label) for one in services if one.kept),
         sidecars=tuple(
             AgentSidecar(
                 name=sidecar.service,

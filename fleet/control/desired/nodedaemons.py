@@ -88,7 +88,7 @@ def _service(book: NodePlaybook, own: Roster, task: Task) -> ServiceSpec:
             return ServiceSpec(
                 name=custom.label, kind="custom", label=Label(layout.label(custom.label)), node=node,
                 port=ports[0] if ports else None, url=f"http://127.0.0.1:{ports[0]}" if ports else None,
-                logs=(layout.log(f"{custom.label}.log"),),
+                logs=(layout.log(f"{custom.label}.log"),), kept=custom.keep_alive != "never",
             )  # fmt: skip
 
 

@@ -17,7 +17,8 @@ class ServiceSpec:
     """A daemon of a node, as rollout, status and logs speak of it.
 
     `name` is `agent`, `gateway`, `sidecar.chat` or a custom daemon's own; `kind` a ServiceKind or `custom`. `port` and
-    `url` are where it answers on the node itself; `serves` is the model name that clients ask for.
+    `url` are where it answers on the node itself; `serves` is the model name that clients ask for. One that is not
+    `kept` alive does its work and ends: that it does not run is no fault.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ServiceSpec:
     model: ModelName | None = None
     serves: str | None = None
     logs: tuple[str, ...] = ()
+    kept: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,9 @@ _NAMED_ANEW = {"fleet/node/sync/start.py": "__main__.py", "fleet/node/sync/plain
 """What the zipapp starts with must not be a module of the package, since that decides where the package is. And what
 lies at its root comes before the standard library."""
 _KINDS = (".py", ".html")
-_APP = ("__init__.py", "errors.py", "vocabulary", "traffic", "engines", "node")
+_PRACTICE = ("practice/__init__.py", "practice/budget.py", "practice/sources.py", "practice/weekly")
+"""What a front needs for the report of a week, and no more: what is in here restarts daemons when it changes."""
+_APP = ("__init__.py", "errors.py", "vocabulary", "traffic", "engines", *_PRACTICE, "node")
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 

@@ -58,6 +58,8 @@ _CARE = frozenset(
     (
         ("GET", "/admin/pace"),
         *((method, path) for method in ("GET", "POST") for path in ("/admin/intent", "/admin/door")),
+        ("POST", "/admin/usage"),  # the report of a week, which a front makes of itself: sums, and nothing changes
+        *(("GET", path) for path in ("/admin/budget", "/admin/gray", "/admin/incidents")),
     )
 )
 

@@ -52,7 +52,7 @@ def test_every_kind_has_a_good_and_a_bad_case() -> None:
     assert kinds(BAD) >= set(KINDS) - {"model"}
 
 
-@pytest.mark.parametrize("name", ["site.yml", "provision.yml", "openclaw.yml"])
+@pytest.mark.parametrize("name", ["site.yml", "provision.yml", "openclaw.yml", "weekly.yml"])
 def test_a_shipped_playbook_loads_fits_the_schema_and_names_it_for_editors(name: str) -> None:
     path = packaged_dir() / "playbooks" / name
     assert load_playbook(path).plays

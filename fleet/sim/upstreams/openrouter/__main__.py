@@ -11,7 +11,9 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 
+from fleet.sim.upstreams.openrouter.catalogue import MODELS
 from fleet.sim.upstreams.openrouter.server import KEY, SimulatedOpenRouter
+from fleet.sim.upstreams.openrouter.world import WORLD
 from fleet.sim.upstreams.simulated import serve
 
 
@@ -19,7 +21,7 @@ async def _run(options: argparse.Namespace) -> int:
     options.state.mkdir(parents=True, exist_ok=True)
     key = options.key_file.read_text().strip() if options.key_file is not None else KEY
     openrouter = SimulatedOpenRouter(
-        key=key, limit=options.limit, lag_seconds=options.lag_seconds, folder=options.state
+        models=(*MODELS, *WORLD), key=key, limit=options.limit, lag_seconds=options.lag_seconds, folder=options.state
     )
     return await serve(openrouter, options.port, name="simulated OpenRouter")
 

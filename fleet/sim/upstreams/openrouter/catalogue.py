@@ -33,6 +33,7 @@ class SimModel:
 
     id: str
     providers: tuple[Provider, ...]
+    name: str = ""
     context_tokens: int = 131_072
     canonical_slug: str = ""
     expiration_date: str | None = None
@@ -50,7 +51,7 @@ class SimModel:
         return {
             "id": self.id,
             "canonical_slug": self.canonical_slug or f"{self.id}-2026-11-01",
-            "name": self.id,
+            "name": self.name or self.id,
             "created": 1_790_000_000,
             "context_length": self.context_tokens,
             "architecture": {

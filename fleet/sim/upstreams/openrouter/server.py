@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from fleet.sim.upstreams.wire import before_headers
 
 KEY = "sk-or-v1-simulated"
 _BASE = "/api/v1"
+_RANKINGS_A_MINUTE = 30
+_RANKINGS_SECONDS = 60.0
 
 
 class SimulatedOpenRouter(SimulatedUpstream):
@@ -30,6 +33,7 @@ class SimulatedOpenRouter(SimulatedUpstream):
 
     `faults` hold for every request that does not say otherwise in its prompt; `times` of them are left, None = no end.
     `limit` is what the key may spend, in USD; `lag_seconds` how late `GET /generation` knows.
+    `today` is the day of its rankings, else the machine's.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class SimulatedOpenRouter(SimulatedUpstream):
         limit: Decimal | None = None,
         lag_seconds: float = 0.0,
         folder: Path | None = None,
+        today: date | None = None,
     ) -> None:
         super().__init__(self._handle)
         self.models = {model.id: model for model in models}
@@ -47,6 +52,8 @@ class SimulatedOpenRouter(SimulatedUpstream):
         self.account = Account(Bill(folder), limit)
         self.lag_seconds = lag_seconds
         self._generator = Generator(self.account)
+        self.today = today
+        self._rankings_at: list[float] = []
         self._number = 0
 
     @property
@@ -95,11 +102,24 @@ class SimulatedOpenRouter(SimulatedUpstream):
             case "/endpoints/zdr":
                 await reply(exchange, 200, datasets.zdr_endpoints(self.models.values()))
             case "/datasets/rankings-daily":
-                today = datetime.now(UTC).date()
-                status, body = datasets.rankings(self.models.values(), query, today=today)
-                await reply(exchange, status, body)
+                await self._rankings(exchange, query)
             case _:
                 await reply(exchange, 404, error_body(404, message="Not Found"))
+
+    async def _rankings(self, exchange: Exchange, query: Mapping[str, str]) -> None:
+        """Thirty a minute. The switches `err` and `retry_after` hold here, too."""
+        faults, now = self._server_faults(), time.monotonic()
+        self._rankings_at = [at for at in self._rankings_at if at > now - _RANKINGS_SECONDS]
+        if faults.err is not None:
+            await reply(exchange, faults.err, scripted_error(faults, status=faults.err), _retry_after(faults))
+        elif len(self._rankings_at) >= _RANKINGS_A_MINUTE:
+            wait = math.ceil(_RANKINGS_SECONDS - (now - self._rankings_at[0]))
+            await reply(exchange, 429, error_body(429), {"Retry-After": str(max(1, wait))})
+        else:
+            self._rankings_at.append(now)
+            today = self.today or datetime.now(UTC).date()
+            status, body = datasets.rankings(self.models.values(), query, today=today)
+            await reply(exchange, status, body)
 
     def _key_status(self) -> dict[str, Any]:
         usage = self.bill.usage(datetime.now(UTC))

@@ -27,4 +27,10 @@ bench-scan: $(VENV)/.dev ## looking into a 97 KB prompt: RE2 and Python's re, th
 bench-ledger: $(VENV)/.dev ## reserve and settle through the ledger: pairs a second, how long a request waits, synced and not
 	@$(BIN)/python -m bench.ledger.run
 
-.PHONY: bench-ledger bench-scan bench-many bench-deploy bench-agent bench-agent-here bench-cancel bench-gateway bench-poll
+bench-top: $(VENV)/.dev ## fleet top in a terminal beside a DataTable, 50 to 1,000 nodes, polling included: CPU, keys, memory (wants sshd)
+	@$(BIN)/python -m bench.top.run
+
+soak-top: $(VENV)/.dev ## fleet top for two hours (HOURS=2) over a simulated fleet that never stands still: it must not grow
+	@$(BIN)/python -m bench.top.soak --hours $(or $(HOURS),2)
+
+.PHONY: bench-top soak-top bench-ledger bench-scan bench-many bench-deploy bench-agent bench-agent-here bench-cancel bench-gateway bench-poll

@@ -164,3 +164,8 @@ show-weekly: $(VENV)/.dev ## practice 1: two simulated weeks of real load become
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -q -s tests/integration/test_weekly_of_a_fleet.py
 
 .PHONY: show-weekly
+
+show-openclaw: $(VENV)/.dev ## weekly 4: OpenClaw from its lock on a simulated Mac by fleet deploy, a turn through front and sidecar, a failed upgrade (wants npm's packages)
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v -s --timeout 1800 tests/integration/test_openclaw_whole.py
+
+.PHONY: show-openclaw

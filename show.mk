@@ -169,3 +169,9 @@ show-openclaw: $(VENV)/.dev ## weekly 4: OpenClaw from its lock on a simulated M
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -v -s --timeout 1800 tests/integration/test_openclaw_whole.py
 
 .PHONY: show-openclaw
+
+show-whatif: $(VENV)/.dev ## weekly 5: fleet cost whatif: the ledger replayed, and the case of six people with all that it assumes
+	@$(BIN)/python -m pytest -v tests/practice/whatif tests/cli/test_cost_command.py
+	@$(BIN)/fleet cost whatif --case six-people
+
+.PHONY: show-whatif

@@ -47,6 +47,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "ledger": ("fleet.cli.ledger:ledger", "Add up requests, tokens and money over all fronts."),
     "usage": ("fleet.cli.usage:usage", "Show who uses what, how much of it, and how well it goes."),
     "weekly": ("fleet.cli.weekly:weekly", "Make the report of a week: money, policy, usage, and what to do next."),
+    "cost": ("fleet.cli.cost:cost", "Reckon what the same work would cost on other routes, at other prices."),
     "backup": ("fleet.cli.backup:backup", "Write the ledgers of all fronts, and the keys, into one file."),
     "restore": ("fleet.cli.backup:restore", "Give a front a ledger out of a backup."),
     "incident": ("fleet.cli.incident:incident", "Let keys spend up to the ceiling, for a while and under a name."),

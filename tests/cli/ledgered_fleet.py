@@ -74,9 +74,9 @@ class Ledgered:
 
     @asynccontextmanager
     async def fronts(
-        self, *ledgers: Sequence[Row], away: Sequence[str] = (), macs: str = MACS
+        self, *ledgers: Sequence[Row], away: Sequence[str] = (), macs: str = MACS, variables: str = ""
     ) -> AsyncIterator[Ledgered]:
-        """Runs the doors; `macs` is the rest of the inventory."""
+        """Runs the doors; `macs` is the rest of the inventory, `variables` are more of all."""
         async with AsyncExitStack() as stack:
             for number, rows in enumerate(ledgers, 1):
                 name = f"front-{number}"
@@ -88,7 +88,9 @@ class Ledgered:
                 for number, (name, port) in enumerate(self._hosts.items())
             )
             (self._folder / "inventory").mkdir()
-            (self._folder / "inventory/fleet.yml").write_text(INVENTORY + hosts + macs)
+            (self._folder / "inventory/fleet.yml").write_text(
+                INVENTORY.replace("  children:\n", f"{variables}  children:\n") + hosts + macs
+            )
             yield self
 
     def run(self, *words: str) -> Said:

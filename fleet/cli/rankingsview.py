@@ -15,6 +15,7 @@ from fleet.practice.rankings.diff import TOKENIZERS, RankingDiff, moved
 from fleet.practice.rankings.finding import Kind, WowFrom
 from fleet.practice.rankings.pairing import Move
 from fleet.practice.rankings.week import Week
+from fleet.practice.tickets.change import Do, RouteChange
 from fleet.practice.tickets.store import Filed, Outcome
 from fleet.practice.tickets.ticket import State, Ticket
 from fleet.practice.tickets.wording import short
@@ -39,7 +40,8 @@ def diff_screen(found: RankingDiff, filed: Sequence[Outcome], *, unicode: bool, 
 def tickets_table(filed: Sequence[Outcome]) -> RenderableType:
     """Tickets, each with what became of it."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    for name in ("ticket", "", "what", "for our routes"):
+    table.add_column("ticket", no_wrap=True)
+    for name in ("", "what", "for our routes"):
         table.add_column(name, overflow="fold")
     for one in filed:
         word = one.ticket.state.value if one.ticket.state is not State.OPEN else one.filed.value
@@ -49,14 +51,33 @@ def tickets_table(filed: Sequence[Outcome]) -> RenderableType:
 
 
 def consequence(ticket: Ticket) -> str:
-    """In a few words what it means here."""
+    """In a few words what it means here: `first in token-track`."""
     subject = ticket.last.subject
-    if ticket.changes:
-        count = len(ticket.changes)
-        change = "1 change" if count == 1 else f"{count} changes"
-        return f"{change} proposed" if ticket.proposal is not None else f"{change}, no diff"
     where = ", ".join(subject.routes or subject.served)
-    return f"in {where}, nothing to change" if where else "in no route of ours"
+    if ticket.changes:
+        words = ", ".join(dict.fromkeys(_short(change) for change in ticket.changes))
+        return words if not ticket.problem else f"{words}: by hand"
+    if ticket.last.kind in (Kind.VANISHED, Kind.EXPIRING) and where:
+        return f"in {where}: choose another model"
+    return f"in {where}: nothing to change" if where else "in no route of ours"
+
+
+def _short(change: RouteChange) -> str:
+    match change.do:
+        case Do.FIRST | Do.LAST:
+            return f"{change.do.value} in {change.route}"
+        case Do.REMOVE:
+            return f"out of {change.route}"
+        case Do.UNGRAY:
+            return f"no gray pool for {change.route}"
+        case Do.DROP_ROUTE:
+            return f"no route {change.route}"
+        case Do.ADD_MODEL:
+            return "offer it, without traffic"
+        case Do.DROP_MODEL:
+            return f"no {change.served}"
+        case Do.PRICE:
+            return f"{change.prompt_per_million}/{change.completion_per_million} for {change.served}"
 
 
 def diff_document(found: RankingDiff, filed: Sequence[Outcome]) -> dict[str, Any]:
@@ -157,5 +178,7 @@ def _next(filed: Sequence[Outcome], *, dry_run: bool) -> Iterator[str]:
         yield "Nothing was written: without --dry-run these are tickets in tickets/."
     elif proposed is not None:
         yield f"Read them in tickets/. What one would change: fleet route propose {proposed.id}"
+    elif all(one.ticket.state is not State.OPEN for one in filed):
+        yield "All of them are decided: fleet route tickets --all"
     else:
-        yield "Read them in tickets/. None of them proposes a change of a route."
+        yield "Read them in tickets/. None that is open proposes a change of a route."

@@ -17,7 +17,7 @@ from fleet.errors import FleetError, UsageError
 from fleet.practice.tickets.store import FOLDER, read_ticket, read_tickets, write_ticket
 from fleet.practice.tickets.text import markdown, state_words
 from fleet.practice.tickets.ticket import Proposal, State, Ticket, decided
-from fleet.practice.tickets.wording import headline
+from fleet.practice.tickets.wording import short
 from fleet.vocabulary.clock import SystemClock
 
 _TICKET = click.argument("ticket", metavar="TICKET")
@@ -42,10 +42,13 @@ def tickets_(ctx: click.Context, every: bool, as_json: bool) -> None:
     from fleet.cli.rankingsview import consequence
 
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    for name in ("ticket", "what", "state", "for our routes"):
+    table.add_column("ticket", no_wrap=True)
+    for name in ("what", "since", *(("state",) if every else ()), "for our routes"):
         table.add_column(name, overflow="fold")
     for one in found:
-        table.add_row(one.id, headline(one.last), state_words(one), consequence(one))
+        state = ("open" if one.state is State.OPEN else state_words(one),) if every else ()
+        what = f"{one.last.subject.title}: {short(one.last)}"
+        table.add_row(one.id, what, one.opened, *state, consequence(one))
     show(table, Console())
 
 
@@ -92,10 +95,10 @@ def apply(ctx: click.Context, ticket: str, yes: bool) -> None:
     if found.state is State.CLOSED:
         raise UsageError(f"{found.id} is {state_words(found)}", hint="a later week that finds it again opens it")
     file = RouteFile(project=project)
-    if not file.already(found.proposal):
-        _print_diff(found.proposal)
-        _confirm(found.proposal, yes=yes)
     try:
+        if file.pending(found.proposal):
+            _print_diff(found.proposal)
+            _confirm(found.proposal, yes=yes)
         done = file.apply(found.proposal, found.changes)
     except MovedOn as moved:
         moved.hint = f"fleet route propose {found.id} shows what it would be now"

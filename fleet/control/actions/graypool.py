@@ -83,8 +83,16 @@ def gray_pools(
     gateways: Sequence[GatewayNode], doors: Gateways
 ) -> tuple[tuple[Pool, ...], Mapping[NodeName, FleetError]]:
     """All gray routes, and the fronts that did not say."""
+    reports, errors = gray_reports(gateways, doors)
+    return pools_of(reports), errors
+
+
+def gray_reports(
+    gateways: Sequence[GatewayNode], doors: Gateways
+) -> tuple[tuple[GrayReports, ...], Mapping[NodeName, FleetError]]:
+    """What each front says of its gray routes, and the fronts that did not say."""
     answers = doors.each(fronts_among(gateways), lambda door: door.gray())
-    return pools_of(answered(answers).values()), problems(answers)
+    return tuple(answered(answers).values()), problems(answers)
 
 
 def turn_gray(

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from fleet.control.inventory import Inventory
 from fleet.control.inventory.load import build_inventory
-from fleet.control.inventory.partedits import Append, CannotEdit, Drop, Number, Order, PartEdit, Put, edited
+from fleet.control.inventory.partedit import Append, CannotEdit, Drop, Number, Order, PartEdit, Put
+from fleet.control.inventory.partedits import edited
 from fleet.control.inventory.project import Project
 from fleet.control.inventory.spot import Spot
 from fleet.control.inventory.yamlsource import KeyPath, Positioned, parse_yaml, read_text, shown_path
@@ -59,9 +60,9 @@ class RouteFile:
         diff = "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
         return Proposal(file=name, before=_digest(before), after=_digest(after), diff=diff)
 
-    def already(self, proposal: Proposal) -> bool:
-        """Whether the file is what the proposal leads to."""
-        return _digest(self._read()) == proposal.after
+    def pending(self, proposal: Proposal) -> bool:
+        """Whether there is something to apply: False when the file says it already. Raises MovedOn."""
+        return self._pending(self._read(), proposal)
 
     def apply(self, proposal: Proposal, changes: tuple[RouteChange, ...]) -> Applied:
         """Write what the proposal shows. To apply it again changes nothing.
@@ -71,17 +72,18 @@ class RouteFile:
         path = self.project.inventory.resolve()
         with _locked(path.parent):
             text = self._read()
-            if _digest(text) == proposal.after:
+            if not self._pending(text, proposal):
                 return Applied.ALREADY
-            moved = proposal.file != self._name or _digest(text) != proposal.before
-            after = "" if moved else self._changed(text, changes)
-            if moved or _digest(after) != proposal.after:
-                raise MovedOn(
-                    f"{shown_path(path)} is not what the proposal was made for",
-                    detail="it has changed since, so what was shown is not what would be written",
-                )
+            after = self._changed(text, changes)
+            if _digest(after) != proposal.after:
+                raise _moved(path)
             _replace(path, after)
         return Applied.DONE
+
+    def _pending(self, text: str, proposal: Proposal) -> bool:
+        if proposal.file != self._name or _digest(text) not in (proposal.before, proposal.after):
+            raise _moved(self.project.inventory)
+        return _digest(text) == proposal.before
 
     @property
     def _name(self) -> str:
@@ -159,6 +161,13 @@ def _value(source: Positioned, path: KeyPath) -> object:
     for step in path:
         value = value[step]
     return value
+
+
+def _moved(path: Path) -> MovedOn:
+    return MovedOn(
+        f"{shown_path(path)} is not what the proposal was made for",
+        detail="it has changed since, so what was shown is not what would be written",
+    )
 
 
 def _digest(text: str) -> str:

@@ -75,20 +75,22 @@ def _with(one: Ranked, found: ListedModel) -> Ranked:
 
 class _Index:
     def __init__(self, catalogue: Catalogue) -> None:
-        self._slugs = _unambiguous((one.slug, one) for one in catalogue.models if one.slug)
-        self._ids = _unambiguous((one.id, one) for one in catalogue.models)
-        self._names = _unambiguous((name, one) for one in catalogue.models for name in _names(one))
+        self._slugs = _grouped((one.slug, one) for one in catalogue.models if one.slug)
+        self._ids = _grouped((one.id, one) for one in catalogue.models)
+        self._names = _grouped((name, one) for one in catalogue.models for name in _names(one))
 
     def find(self, one: Ranked) -> ListedModel | None:
-        exact = self._slugs.get(one.slug) or self._ids.get(one.slug)
+        exact = _only(self._slugs.get(one.slug, ())) or _only(self._ids.get(one.slug, ()))
         if exact is not None or "/" in one.slug:
             return exact
         said = one.name or one.slug
-        whole = self._names.get(_letters(said))
-        short = self._names.get(plain(said, vendor=one.vendor))
-        if whole is not None or short is None:
-            return whole
-        return short if _same_vendor(one.vendor, short) else None
+        whole = self._names.get(_letters(said), ())
+        short = self._names.get(plain(said, vendor=one.vendor), ())
+        return _only(whole) or _only(_of_vendor(one.vendor, whole)) or _only(_of_vendor(one.vendor, short))
+
+
+def _of_vendor(vendor: str, several: Sequence[ListedModel]) -> Sequence[ListedModel]:
+    return [one for one in several if _same_vendor(vendor, one)]
 
 
 def _same_vendor(vendor: str, listed: ListedModel) -> bool:
@@ -101,14 +103,15 @@ def _names(one: ListedModel) -> set[str]:
     return {plain(one.id), _letters(_DATED.sub("", bare)), *([plain(one.name)] if one.name else [])}
 
 
-def _unambiguous(pairs: Iterable[tuple[str, ListedModel]]) -> dict[str, ListedModel]:
-    """Name -> model; of a model and its variants (`:free`) the model, of two models none."""
+def _grouped(pairs: Iterable[tuple[str, ListedModel]]) -> dict[str, list[ListedModel]]:
     found: dict[str, list[ListedModel]] = {}
     for name, one in pairs:
         found.setdefault(name, []).append(one)
-    chosen: dict[str, ListedModel] = {}
-    for name, several in found.items():
-        bases = {one.id.split(":", 1)[0] for one in several}
-        if len(bases) == 1:
-            chosen[name] = min(several, key=lambda one: (":" in one.id, one.id))
-    return chosen
+    return found
+
+
+def _only(several: Sequence[ListedModel]) -> ListedModel | None:
+    """Of a model and its variants (`:free`) the model; of two models none."""
+    if len({one.id.split(":", 1)[0] for one in several}) != 1:
+        return None
+    return min(several, key=lambda one: (":" in one.id, one.id))

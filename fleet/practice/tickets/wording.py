@@ -76,7 +76,7 @@ def evidence_head(kind: Kind) -> tuple[str, ...]:
         case Kind.PRICE:
             return ("week", "in/out before", "in/out now", "said by")
         case _:
-            return ("week", "rank", "week before", "tokens", "week before", "change", "known by")
+            return ("week", "rank", "rank before", "tokens", "tokens before", "change", "known by")
 
 
 def evidence_row(finding: Finding) -> tuple[str, ...]:

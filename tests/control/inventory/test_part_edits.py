@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.control.inventory.partedits import Append, CannotEdit, Drop, Number, Order, PartEdit, Put, edited
+from fleet.control.inventory.partedit import Append, CannotEdit, Drop, Number, Order, PartEdit, Put
+from fleet.control.inventory.partedits import edited
 from fleet.control.inventory.yamlsource import parse_yaml
 
 ROUTES = """\

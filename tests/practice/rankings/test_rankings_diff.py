@@ -190,3 +190,13 @@ def test_a_week_from_a_table_meets_one_from_the_api() -> None:
     found = diff(join(api, (CATALOGUE,)).ranking, ranking_of(W21), ours=NOTHING, today=TODAY)
     assert only(found, "DeepSeek-V4-Flash").wow_from is WowFrom.COMPUTED
     assert "It was called deepseek/deepseek-v4-flash-2026-04-20 the week before" in str(found.findings[0].notes)
+
+
+def test_of_two_models_of_one_name_the_vendor_decides_and_without_one_nobody() -> None:
+    two = Catalogue(read_at="now", models=(ListedModel(id="openrouter/owl-alpha"), ListedModel(id="sim/owl-alpha")))
+    with_vendor = week("2026-W21", Ranked(rank=1, slug="Owl Alpha", vendor="OpenRouter"))
+    assert join(with_vendor, (two,)).ranking.models[0].id == "openrouter/owl-alpha"
+    assert join(week("2026-W21", Ranked(rank=1, slug="Owl Alpha")), (two,)).unknown == ("Owl Alpha",)
+    other = Catalogue(read_at="now", models=(ListedModel(id="z-ai/glm-4.6"),))
+    named = week("2026-W21", Ranked(rank=1, slug="GLM 4.6", vendor="Zhipu"), Ranked(rank=2, slug="4.6", vendor="GLM"))
+    assert [one.id for one in join(named, (other,)).ranking.models] == ["z-ai/glm-4.6", ""]

@@ -180,7 +180,7 @@ def test_a_ticket_reads_well() -> None:
 
 Routing ticket `deepseek-v4-flash-rise` · open since 2026-W21
 
-| week | rank | week before | tokens | week before | change | known by |
+| week | rank | rank before | tokens | tokens before | change | known by |
 |---|---|---|---|---|---|---|
 | 2026-W21 | 1 | 2 | 3.43T | 2.07T | +65.7 % | both weeks' tokens |
 

@@ -1,0 +1,180 @@
+"""`fleet rankings fetch` and `import`: a week into the archive."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+
+import click
+
+from fleet.cli.context import narrate, overrides_of, print_json, project_of
+from fleet.cli.doors import json_option
+from fleet.cli.lines import names_text
+from fleet.control.inventory import load_inventory
+from fleet.errors import FleetError, UsageError
+from fleet.practice.rankings.archive import Archived, archive
+from fleet.practice.rankings.ranking import Ranking
+from fleet.practice.rankings.store import FOLDER, Kept, WeekTaken, keep_models
+from fleet.practice.rankings.week import NotAWeek, Week
+from fleet.vocabulary.clock import SystemClock
+
+_LONGEST_BYTES = 16 * 1024 * 1024
+_KINDS = {".json": "json", ".csv": "csv", ".tsv": "csv", ".md": "markdown", ".markdown": "markdown"}
+
+
+class WeekName(click.ParamType[Week]):
+    """`2026-W21` on a command line."""
+
+    name = "week"
+
+    def convert(self, value: str | Week, param: click.Parameter | None, ctx: click.Context | None) -> Week:
+        """The week of a text, else a usage error."""
+        try:
+            return value if isinstance(value, Week) else Week.named(value)
+        except NotAWeek as problem:
+            self.fail(str(problem), param, ctx)
+
+
+@click.command("fetch")
+@click.option("--upstream", metavar="NAME", help="Whose key is shown; else the first upstream that is OpenRouter.")
+@json_option
+@click.pass_context
+def fetch_(ctx: click.Context, upstream: str | None, as_json: bool) -> None:
+    """Archive the last two weeks that are over, and today's list of models beside the newer one.
+
+    Two requests to OpenRouter. A week that is archived is never rewritten.
+    """
+    from fleet.control.actions.ourroutes import rankings_upstream
+    from fleet.control.supply.secrets import SecretStore
+    from fleet.practice.rankings.fetch import fetch
+    from fleet.practice.rankings.web import HttpsApi
+
+    project = project_of(ctx)
+    name, setting = rankings_upstream(load_inventory(project, overrides=overrides_of(ctx)), upstream)
+    if setting.key is None:
+        raise UsageError(
+            f"upstreams.{name} has no key", hint=f"key: file:secrets/{name}.key; any key may read rankings"
+        )
+    key = SecretStore(project)[setting.key]
+    found = fetch(HttpsApi(setting.base_url(name) or ""), key=key, clock=SystemClock())
+    for odd in found.odd:
+        narrate(f"left out: {odd}")
+    folder = project.root / FOLDER
+    newest = Week.named(found.rankings[-1].week)
+    if found.models is not None:
+        if keep_models(folder, newest, found.models) is Kept.NEW:
+            narrate(f"today's list of {len(found.models.models)} models is archived beside {newest}")
+    else:
+        narrate(f"no list of models: {found.why}")
+    done, refused = [], []
+    for ranking in found.rankings:
+        try:
+            done.append(archive(folder, ranking, models=found.models))
+        except WeekTaken as taken:
+            refused.append(ranking.week)
+            narrate(f"{ranking.week}: OpenRouter tells it otherwise by now; the archived file stays")
+            narrate("\n".join(f"  {line}" for line in taken.differences[:3]))
+    _tell(done, found.rankings, as_json=as_json, refused=tuple(refused))
+
+
+@click.command("import")
+@click.argument("file", metavar="FILE|-")
+@click.option("--week", type=WeekName(), metavar="WEEK", help="Which week a table is of, like 2026-W21.")
+@click.option("--as-of", metavar="DAY", help="When its source said so; else the week's last day.")
+@click.option("--format", "kind", type=click.Choice(["json", "csv", "markdown"]), help="Else by the file's name.")
+@click.option("--with-gaps", is_flag=True, help="Archive it although cells were not understood: they stay unknown.")
+@json_option
+@click.pass_context
+def import_(
+    ctx: click.Context,
+    file: str,
+    week: Week | None,
+    as_of: str | None,
+    kind: str | None,
+    with_gaps: bool,
+    as_json: bool,
+) -> None:
+    """Archive a ranking out of FILE: JSON, CSV, or a table in Markdown, wherever in the text it is.
+
+    Columns are found by their names: rank, model, vendor, tokens (3.43T, 806B), WoW (+66%). What is not understood is
+    named by its line, and nothing is archived then: a week is written once.
+    """
+    from fleet.practice.rankings.reading import read_text
+
+    text = _text(file)
+    read = read_text(text, kind=kind or _kind(file, text), week=week, as_of=_day(as_of, week))
+    for odd in read.odd:
+        narrate(f"{file}: {odd}")
+    if not read.rankings:
+        week_hint = "--week 2026-W21 says which week it is of" if "week" in read.none else ""
+        raise UsageError(f"{file}: {read.none}", hint=week_hint)
+    if read.odd and not with_gaps:
+        raise FleetError(
+            f"{file}: {len(read.odd)} {'cell was' if len(read.odd) == 1 else 'cells were'} not understood",
+            detail="nothing was archived: a week is written once",
+            hint="mend them, or archive what was understood: --with-gaps",
+        )
+    project = project_of(ctx)
+    done = [archive(project.root / FOLDER, ranking) for ranking in read.rankings]
+    _tell(done, read.rankings, as_json=as_json)
+
+
+def _tell(done: list[Archived], read: tuple[Ranking, ...], *, as_json: bool, refused: tuple[str, ...] = ()) -> None:
+    by_week = {one.week: one for one in read}
+    if as_json:
+        documents = [
+            {
+                "week": str(one.week),
+                "kept": one.kept.value,
+                "as_of": by_week[str(one.week)].as_of,
+                "unknown": one.unknown,
+            }
+            for one in done
+        ]
+        print_json({"weeks": documents, "refused": refused, "attribution": read[-1].attribution})
+        return
+    for one in done:
+        path = f"{FOLDER}/{one.week}.json"
+        count = len(by_week[str(one.week)].models)
+        click.echo(
+            f"{one.week}  {count} models, {'archived' if one.kept is Kept.NEW else 'as it was archived'}: {path}"
+        )
+    unknown = tuple(dict.fromkeys(name for one in done for name in one.unknown))
+    if unknown:
+        narrate(f"in no list of models, so their ids are unknown: {names_text(unknown)}")
+    click.echo(read[-1].attribution)
+
+
+def _text(file: str) -> str:
+    """Raises UsageError."""
+    if file == "-":
+        return sys.stdin.read(_LONGEST_BYTES)
+    try:
+        path = Path(file)
+        if path.stat().st_size > _LONGEST_BYTES:
+            raise UsageError(f"{file}: larger than 16 MiB", hint="is this the right file?")
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as problem:
+        raise UsageError(f"{file}: {(problem.strerror or str(problem)).lower()}") from None
+
+
+def _kind(file: str, text: str) -> str:
+    by_name = _KINDS.get(Path(file).suffix.lower())
+    if by_name is not None:
+        return by_name
+    return "json" if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") else "markdown" if "|" in text else "csv"
+
+
+def _day(text: str | None, week: Week | None) -> str:
+    """What is said, else the last day of the week: a table of a week tells what was at its end. Raises UsageError."""
+    today = SystemClock().now().date()
+    if text is None:
+        return min(today, week.sunday if week is not None else today).isoformat()
+    try:
+        day = date.fromisoformat(text[:10])
+    except ValueError:
+        raise UsageError(f"--as-of {text}: no day", hint="like 2026-05-25") from None
+    if day > today:
+        raise UsageError(f"--as-of {text} is in the future")
+    return text

@@ -43,10 +43,11 @@ def weekly(ctx: click.Context, named: str | None, out: Path | None, as_json: boo
     if as_json and again:
         raise UsageError("--json and --check at once", hint="choose one")
     week = _week(named)
-    reports = out or project_of(ctx).root / "reports"
+    root = project_of(ctx).root
+    reports = out or root / "reports"
     with doors(ctx, playbook) as found:
         fronts = FleetFronts(found.all, found.open)
-        code = _check(reports, week, fronts) if again else _make(reports, week, fronts, as_json=as_json)
+        code = _check(root, reports, week, fronts) if again else _make(root, reports, week, fronts, as_json=as_json)
     tell_problems(fronts.errors)
     ctx.exit(code or exit_code(fronts.count, fronts.errors))
 
@@ -66,12 +67,13 @@ def _week(named: str | None) -> Week:
     return week
 
 
-def _make(reports: Path, week: Week, fronts: FleetFronts, *, as_json: bool) -> int:
+def _make(root: Path, reports: Path, week: Week, fronts: FleetFronts, *, as_json: bool) -> int:
     from fleet.practice.weekly.make import make
+    from fleet.practice.weekly.project import WeeklyProject
     from fleet.practice.weekly.store import as_json as written
     from fleet.practice.weekly.store import write_report
 
-    report = make(week, fronts, now=datetime.now(UTC))
+    report = make(week, fronts, now=datetime.now(UTC), project=WeeklyProject(root, today=datetime.now(UTC).date()))
     if not report.fronts and fronts.errors:
         return 0  # nobody answered: there is no report, and the exit code says so
     if as_json:
@@ -95,7 +97,8 @@ def _lines(report: Weekly) -> list[str]:
     return lines
 
 
-def _check(reports: Path, week: Week, fronts: FleetFronts) -> int:
+def _check(root: Path, reports: Path, week: Week, fronts: FleetFronts) -> int:
+    from fleet.practice.weekly.project import WeeklyProject
     from fleet.practice.weekly.recheck import recheck
     from fleet.practice.weekly.store import folder_of, read_report
 
@@ -103,13 +106,11 @@ def _check(reports: Path, week: Week, fronts: FleetFronts) -> int:
     report = read_report(folder)
     if report is None:
         raise UsageError(f"{folder}: no report", hint=f"fleet weekly --week {week} makes it")
-    return _told(recheck(report, fronts))
+    return _told(recheck(report, fronts, files=WeeklyProject(root, today=datetime.now(UTC).date()).files))
 
 
 def _told(found: Recheck) -> int:
     click.echo(f"{found.asked} questions asked again, {len(found.differing)} with another answer")
-    if found.of_files:
-        click.echo(f"{found.of_files} figures come from files of the project")
     for one in found.differing:
         when = " (the week before)" if one.before else ""
         click.echo(f"  {one.figure.id}{when}: {one.printed} was printed, {one.found} is answered now")

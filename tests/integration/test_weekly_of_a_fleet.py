@@ -68,16 +68,17 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     try:
         upstreams = made.variables("mac-1")["upstreams"]
         assert isinstance(upstreams, dict)
-        upstreams[OPENROUTER]["models"] = {**API_MODELS, "owl": {"asked": "sim/owl-alpha", "context": 65_536}}
+        unproven = {"asked": "sim/echo-tiny", "price": {"prompt_per_million": 0.02, "completion_per_million": 0.05}}
+        upstreams[OPENROUTER]["models"] = {**API_MODELS, "tiny": unproven}
         made.set_variables(
             group="front",
             upstreams=upstreams,
             budgets={"dollar": {"monthly_usd": 4}, "token": {"monthly_usd": 3}, "fleet": {"monthly_usd": 6}},
             labels={"repos": {"acme/site": "public"}},
             routes={
-                "token-track": {"models": ["echo-small"], "track": "token", "gray": "owl-pool"},
+                "token-track": {"models": ["echo-small"], "track": "token", "gray": "gray-pool"},
                 "dollar-track": {"models": ["echo-large"], "track": "dollar", "folds_to": "token-track"},
-                "owl-pool": {
+                "gray-pool": {
                     "models": ["owl"],
                     "track": "gray",
                     "share": 0.1,
@@ -177,13 +178,15 @@ def test_two_weeks_of_load_become_a_report_whose_every_figure_is_found_again(roo
     said = room.fleet("weekly", "--playbook", "weekly.yml").stdout
     told(said)
     folder = room.folder / "reports" / week
+    if SHOWN:
+        shutil.copytree(folder, Path(SHOWN), dirs_exist_ok=True)
     report = msgspec.json.decode((folder / "report.json").read_bytes(), type=Weekly)
     figures = {figure.id: figure for figure in report.figures()}
     assert report.fronts == ("mac-1",)
     assert figures["usage.all.requests"].value == sum(one.count for one in NOW)
     assert figures["usage.all.requests"].before == sum(one.count for one in BEFORE)
-    assert {"Dollar track", "Gray pool owl-pool", "Tool calls"} == {one.subject for one in report.verdicts}
-    share = figures["gray.owl-pool.gray_part"].value
+    assert {"Dollar track", "Gray pool gray-pool", "Tool calls"} == {one.subject for one in report.verdicts}
+    share = figures["gray.gray-pool.gray_part"].value
     assert isinstance(share, float)
     assert 0.02 < share <= 0.10
 
@@ -192,8 +195,6 @@ def test_two_weeks_of_load_become_a_report_whose_every_figure_is_found_again(roo
     assert "0 with another answer" in check.stdout
     assert room.fleet("weekly", "--playbook", "weekly.yml").stdout.rstrip().endswith("(nothing new)")
     the_front_makes_its_own(room, week, report)
-    if SHOWN:
-        shutil.copytree(folder, Path(SHOWN), dirs_exist_ok=True)
 
 
 def the_front_makes_its_own(room: Room, week: str, report: Weekly) -> None:

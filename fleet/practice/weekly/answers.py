@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TypeVar
 
@@ -27,10 +27,14 @@ Report = TypeVar("Report")
 
 
 class Answers:
-    """Asks the fronts, and remembers what they told. `away` grows with every answer that one of them owes."""
+    """Asks the fronts, and remembers what they told. `away` grows with every answer that one of them owes.
 
-    def __init__(self, fronts: Fronts) -> None:
+    `files` answers for the files of the project; on a front there are none.
+    """
+
+    def __init__(self, fronts: Fronts, *, files: Callable[[FileAsked], Value] | None = None) -> None:
         self._fronts = fronts
+        self._files = files
         self._usage: dict[UsageQuery, Told[UsageReport]] = {}
         self._noted = _Noted()
 
@@ -74,7 +78,7 @@ class Answers:
         return tuple(self._noted(self._fronts.gray()).reports.values())
 
     def value(self, asked: Asked) -> Value:
-        """The answer to the question of a figure; of a file nothing is known here."""
+        """The answer to the question of a figure."""
         match asked:
             case UsageAsked():
                 return of_usage(asked, self.usage(asked.query))
@@ -83,7 +87,7 @@ class Answers:
             case GrayAsked():
                 return of_gray(asked, self.gray)
             case FileAsked():
-                return None
+                return None if self._files is None else self._files(asked)
 
     def figure(
         self,

@@ -28,6 +28,7 @@ class Unit(StrEnum):
     RATIO = "ratio"
     USD_PER_MILLION = "usd_per_million_tokens"
     COUNT = "count"
+    RANK = "rank"
     WORD = "word"
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from shlex import quote
+from typing import Protocol
 
 from fleet import __version__
 from fleet.practice.sources import Fronts
 from fleet.practice.weekly.answers import Answers
-from fleet.practice.weekly.report import Action, Unmeasured, Weekly
+from fleet.practice.weekly.figures import FileAsked, Value
+from fleet.practice.weekly.report import Action, Section, Unmeasured, Weekly
 from fleet.practice.weekly.sections.gray import gray_part
 from fleet.practice.weekly.sections.money import money_part
 from fleet.practice.weekly.sections.part import Asker, Part
@@ -19,11 +21,32 @@ from fleet.practice.weekly.weeks import told
 from fleet.traffic.budget.calendar import Week
 
 
-def make(week: Week, fronts: Fronts, *, now: datetime, others: Sequence[Part] = ()) -> Weekly:
-    """The report. `others` are the parts that come from files: rankings, harness."""
-    answers = Answers(fronts)
+class Project(Protocol):
+    """What files tell: the project of whoever asks."""
+
+    def files(self, asked: FileAsked) -> Value:
+        """A figure of a file."""
+        ...
+
+    def parts(self, answers: Answers, week: Week) -> Sequence[Part]:
+        """What the files make of the week."""
+        ...
+
+
+_ELSEWHERE = Part(
+    section=Section(
+        id="practice", title="Rankings and harness", lead="They lie in the project of whoever deploys, not on a front."
+    ),
+    unmeasured=(Unmeasured(what="rankings, harness", why="fleet weekly on a laptop reads them from the project"),),
+)
+
+
+def make(week: Week, fronts: Fronts, *, now: datetime, project: Project | None = None) -> Weekly:
+    """The report. Without a project, on a front, it has no rankings and no harness."""
+    answers = Answers(fronts, files=None if project is None else project.files)
     asker = Asker(week=week, answers=answers)
-    parts = [money_part(asker), gray_part(asker), usage_part(asker), tools_part(asker), *others]
+    parts = [money_part(asker), gray_part(asker), usage_part(asker), tools_part(asker)]
+    parts.extend(project.parts(answers, week) if project is not None else [_ELSEWHERE])
     whole = week.ends <= now.timestamp() * 1000
     return Weekly(
         week=str(week),

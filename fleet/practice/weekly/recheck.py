@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fleet.practice.sources import Fronts
@@ -23,26 +23,26 @@ class Differs:
 
 @dataclass(frozen=True, kw_only=True)
 class Recheck:
-    """How many questions were asked again, those that differ, and how many figures come from files."""
+    """How many questions were asked again, those that differ, and how many are of files that are not here."""
 
     asked: int
     differing: tuple[Differs, ...]
-    of_files: int
+    unread: int
 
 
-def recheck(report: Weekly, fronts: Fronts) -> Recheck:
-    """All figures of a report, asked again at these fronts."""
-    answers = Answers(fronts)
-    asked, of_files, differing = 0, 0, []
+def recheck(report: Weekly, fronts: Fronts, *, files: Callable[[FileAsked], Value] | None = None) -> Recheck:
+    """All figures of a report, asked again at these fronts, and read again from `files`."""
+    answers = Answers(fronts, files=files)
+    asked, unread, differing = 0, 0, []
     for figure, question, printed, before in _questions(report):
-        if isinstance(question, FileAsked):
-            of_files += 1
+        if isinstance(question, FileAsked) and files is None:
+            unread += 1
             continue
         asked += 1
         found = answers.value(question)
         if found != printed:
             differing.append(Differs(figure=figure, printed=printed, found=found, before=before))
-    return Recheck(asked=asked, differing=tuple(differing), of_files=of_files)
+    return Recheck(asked=asked, differing=tuple(differing), unread=unread)
 
 
 def _questions(report: Weekly) -> Iterator[tuple[Figure, Asked, Value, bool]]:

@@ -31,6 +31,8 @@ def shown(value: Value, unit: Unit) -> str:
             return short(float(value))
         case Unit.SECONDS:
             return f"{_digits(float(value))} s"
+        case Unit.RANK:
+            return f"#{int(float(value))}"
         case Unit.RATIO:
             return percent(float(value))
     return f"{int(value):,}"
@@ -71,6 +73,14 @@ def compared(figure: Figure) -> str:
     """`▲ 12 %` against the week before; "" where there is nothing to compare, `new` where there was nothing."""
     if figure.asked_before is None or figure.value is None or figure.unit is Unit.WORD:
         return ""
+    if figure.unit is Unit.RANK:
+        return (
+            "new"
+            if figure.before is None
+            else f"was {figure.before}"
+            if figure.before != figure.value
+            else "= as before"
+        )
     risen = change(figure)
     if risen is None:
         return "new" if figure.before is not None and figure.value not in (0, "0", 0.0) else ""

@@ -50,7 +50,7 @@ def test_every_figure_read_back_from_json_is_what_its_question_answers(front: Le
     found = recheck(again, front)
     assert found.differing == ()
     assert found.asked > 300
-    assert found.of_files == 0
+    assert found.unread == 0
 
 
 def test_a_figure_that_somebody_changed_is_found(front: LedgerFront, report: Weekly) -> None:

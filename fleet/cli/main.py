@@ -44,6 +44,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "rankings": ("fleet.cli.rankings:rankings", "Archive the weekly ranking, compare weeks, get routing tickets."),
     "budget": ("fleet.cli.budget:budget", "Show what was spent this month, and what may be."),
     "gray": ("fleet.cli.gray:gray", "Look at the gray pool, and turn it off and on."),
+    "harness": ("fleet.cli.harness:harness", "Measure models by the same prompts, and say what should move."),
     "ledger": ("fleet.cli.ledger:ledger", "Add up requests, tokens and money over all fronts."),
     "usage": ("fleet.cli.usage:usage", "Show who uses what, how much of it, and how well it goes."),
     "weekly": ("fleet.cli.weekly:weekly", "Make the report of a week: money, policy, usage, and what to do next."),

@@ -49,7 +49,7 @@ def shares(what: str, pairs: Sequence[Pair], least: int, terms: Terms) -> Differ
     """B next to A in a share, where higher is better."""
     known = [(x, y) for x, y in pairs if x is not None and y is not None]
     if len(known) < least:
-        why = f"{len(known)} prompts tell of it at both; {least} are needed"
+        why = f"known of {len(known)} prompts at both; {least} are needed"
         return Difference(what=what, side=Side.UNKNOWN, count=len(known), why=why)
     deltas = [y - x for x, y in known]
     change, count = fmean(deltas), len(deltas)
@@ -75,7 +75,7 @@ def cost(pairs: Sequence[Pair], terms: Terms) -> Difference:
     """B next to A in what the prompts cost."""
     known = [(x, y) for x, y in pairs if x is not None and y is not None]
     if len(known) < terms.least_prompts:
-        why = f"the cost of {len(known)} prompts is known at both; {terms.least_prompts} are needed"
+        why = f"known of {len(known)} prompts at both; {terms.least_prompts} are needed"
         return Difference(what="cost", side=Side.UNKNOWN, count=len(known), why=why)
     a, b, count = sum(x for x, _ in known), sum(y for _, y in known), len(known)
     if not a or not b:
@@ -96,7 +96,7 @@ def p95(pairs: Sequence[Pair], terms: Terms) -> Difference:
     """B next to A in how long all but the slowest prompts take."""
     known = [(x, y) for x, y in pairs if x is not None and y is not None and x > 0]
     if len(known) < terms.least_prompts:
-        why = f"the time of {len(known)} prompts is known at both; {terms.least_prompts} are needed"
+        why = f"known of {len(known)} prompts at both; {terms.least_prompts} are needed"
         return Difference(what="p95", side=Side.UNKNOWN, count=len(known), why=why)
     count = len(known)
 

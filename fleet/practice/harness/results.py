@@ -35,23 +35,27 @@ class PromptHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetHead(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is measured: `model` is what is asked for, `where` the door (`front`, or the host of a URL).
-
-    `price` None = unknown. An own machine is free.
+    """Who is measured: `model` is what is asked for, `where` the door (`front`, or a base URL), `key` the reference of
+    its key. `price` None = unknown. An own machine is free.
     """
 
     name: str
     model: str
     where: str
+    key: str = ""
     tier: Tier | None = None
     price: Price | None = None
 
 
 class RunHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run set out to do; `run.json`. It never changes: going on with a run means doing this."""
+    """What a run set out to do; `run.json`. It never changes: going on with a run means doing this.
+
+    `suite_file` is the suite as it was named: a name, or a path.
+    """
 
     run: str
     suite: str
+    suite_file: str
     suite_digest: str
     prompts: tuple[PromptHead, ...]
     targets: tuple[TargetHead, ...]

@@ -49,7 +49,7 @@ class Session:
     """Everything that asking takes. `absent`: targets that have no door, and why.
 
     `concurrency`: prompts in flight at one target; targets are asked side by side. `stop` ends it early: what is in
-    flight is finished.
+    flight is finished. `interrupted` is called when ^C was heard.
     """
 
     run: Run
@@ -63,6 +63,7 @@ class Session:
     concurrency: int = 2
     stop: threading.Event = field(default_factory=threading.Event)
     pauses_seconds: tuple[float, ...] = PAUSES_SECONDS
+    interrupted: Callable[[], None] = lambda: None
 
     def go(self) -> None:
         """Ask all that is missing. A first interrupt (KeyboardInterrupt) lets what is in flight finish."""
@@ -106,6 +107,7 @@ class Session:
                 thread.join()
         except KeyboardInterrupt:
             self.stop.set()
+            self.interrupted()
             for thread in threads:
                 thread.join()
             return True

@@ -131,4 +131,4 @@ def _told(message: str) -> tuple[str, Path]:
             break
         steps.append(int(index) if index else key)
     unknown = re.search(r"unknown field `([^`]+)`", message)
-    return message[: match.start()], (*steps, unknown[1]) if unknown else tuple(steps)
+    return message[: match.start()].removeprefix("Object contains "), (*steps, unknown[1]) if unknown else tuple(steps)

@@ -18,6 +18,7 @@ def a_head(*targets: str, prompts: int = 50, repeats: int = 1) -> RunHead:
     return RunHead(
         run="planted",
         suite="fifty",
+        suite_file="fifty",
         suite_digest="d",
         prompts=tuple(
             PromptHead(id=f"p{number:02}", category=CATEGORIES[number % 5], digest=f"{number}", tools=number % 2 == 0)

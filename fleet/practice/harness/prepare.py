@@ -1,0 +1,93 @@
+"""Before anything is asked: which targets are there, what they cost, and whether the ceiling can be held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fleet.errors import FleetError, ProtocolError, Unreachable, UsageError
+from fleet.practice.harness.door import Door
+from fleet.practice.harness.price import FREE, is_listed, listed_price
+from fleet.practice.harness.results import TargetHead
+from fleet.practice.harness.targets import FRONT, TargetSpec
+from fleet.vocabulary.names import Tier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """The targets in their order; the doors of those that are there, and why the others are not."""
+
+    targets: tuple[TargetHead, ...]
+    doors: Mapping[str, Door]
+    absent: Mapping[str, str]
+
+
+def prepared(specs: Sequence[TargetSpec], open_door: Callable[[TargetSpec], Door]) -> Prepared:
+    """Look at every target. One that cannot be had is absent: that is a finding, not a failure.
+
+    Raises UsageError: two of one name, or an address that is none.
+    """
+    targets: list[TargetHead] = []
+    doors: dict[str, Door] = {}
+    absent: dict[str, str] = {}
+    for spec in specs:
+        if any(target.name == spec.name for target in targets):
+            raise UsageError(f"two targets are called {spec.name}", hint="give each its own name")
+        price, tier = spec.price, spec.tier
+        try:
+            door = open_door(spec)
+            listed = _listed(door, spec)
+        except UsageError:
+            raise
+        except FleetError as problem:
+            absent[spec.name] = problem.text.splitlines()[0]
+        else:
+            if listed is not None and not is_listed(listed, spec.model) and (spec.where == FRONT or tier is Tier.API):
+                absent[spec.name] = f"there is no model {spec.model} there"
+            else:
+                doors[spec.name] = door
+                price = price or (None if listed is None else listed_price(listed, spec.model))
+        if tier is None and price is not None:
+            tier = Tier.FLEET if price == FREE else Tier.API
+        targets.append(
+            TargetHead(name=spec.name, model=spec.model, where=spec.where, key=spec.key, tier=tier, price=price)
+        )
+    return Prepared(targets=tuple(targets), doors=doors, absent=absent)
+
+
+def again(head: Sequence[TargetHead], open_door: Callable[[TargetSpec], Door]) -> Prepared:
+    """The same for a run that goes on: its targets keep the prices that they had."""
+    specs = [
+        TargetSpec(name=one.name, model=one.model, where=one.where, key=one.key, tier=one.tier, price=one.price)
+        for one in head
+    ]
+    found = prepared(specs, open_door)
+    return Prepared(targets=tuple(head), doors=found.doors, absent=found.absent)
+
+
+def check_doors(found: Prepared) -> None:
+    """Raises Unreachable when no target at all can be asked."""
+    if not found.doors:
+        told = "\n".join(f"{name}: {why}" for name, why in found.absent.items())
+        raise Unreachable("no target can be asked", detail=told)
+
+
+def check_ceiling(found: Prepared, ceiling_pico: int | None) -> None:
+    """Raises UsageError when a price is unknown, so that nothing would keep the run below its ceiling."""
+    unknown = [one.name for one in found.targets if one.price is None and one.name in found.doors]
+    if ceiling_pico is not None and unknown:
+        raise UsageError(
+            f"nobody says what {', '.join(unknown)} costs, so no ceiling can be held",
+            hint="state it (USD per million tokens): --target NAME=...,price=0.10/0.40\n"
+            "or go without a ceiling for it: --allow-unknown-price",
+        )
+
+
+def _listed(door: Door, spec: TargetSpec) -> bytes | None:
+    """Its list of models; None where a server has none that can be read."""
+    try:
+        return door.models()
+    except ProtocolError:
+        if spec.where == FRONT:
+            raise
+        return None

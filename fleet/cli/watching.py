@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fleet.control.inventory import Node
 
 DIRECT = "direct"
+_WRITTEN_SECONDS = 60.0
+"""How old the file of a node may get while somebody watches."""
 
 
 @contextmanager
@@ -56,9 +58,10 @@ def watching(
         poller = ThroughFront(
             poller, link=link, fronts=fronts, key_for=key_for, clock=clock, base=base, timeout_seconds=timeout_seconds
         )
+    seen = SeenFiles(project.state_dir / "seen", every_seconds=_WRITTEN_SECONDS)
     watcher = Watcher(
         poller=poller,
-        seen=SeenFiles(project.state_dir / "seen"),
+        seen=seen,
         book=HealthBook(project.state_dir / "events"),
         clock=clock,
         wakes=Wakes(clock),
@@ -70,5 +73,6 @@ def watching(
     try:
         yield watcher
     finally:
+        seen.flush()
         poller.close()
         link.close()

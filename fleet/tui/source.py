@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import Protocol
 
 from fleet.control.watch.view import FleetView
 from fleet.errors import FleetError
+
+_SWITCH_SECONDS = 0.001
+"""A pressed key changes threads three times until it is on the screen: it must not wait 5 ms each time, while a look
+reckons."""
 
 
 class Source(Protocol):
@@ -57,6 +62,7 @@ class Polled:
 
     def start(self) -> None:
         """See Source."""
+        sys.setswitchinterval(_SWITCH_SECONDS)
         self._thread = threading.Thread(target=self._run, name="looks", daemon=True)
         self._thread.start()
 

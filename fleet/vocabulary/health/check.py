@@ -90,4 +90,7 @@ class Check:
 
     def is_good(self, value: float) -> bool:
         """Whether the value is bad by none of its thresholds, when nothing was bad before."""
-        return not any(band is not None and band.is_bad(value, before=False) for band in (self.warn, self.critical))
+        warn, critical = self.warn, self.critical
+        if warn is not None and warn.is_bad(value, before=False):
+            return False
+        return critical is None or not critical.is_bad(value, before=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from fleet.vocabulary.contracts.snapshot import Disk, Memory, ServiceReading, SidecarReading
+from fleet.vocabulary.contracts.snapshot import CollectorReading, Disk, Memory, ServiceReading, SidecarReading
 from fleet.vocabulary.health.check import Reading
 from fleet.vocabulary.health.sample import Sample
 from fleet.vocabulary.health.state import History
@@ -26,6 +26,7 @@ ASKED_FOR = frozenset({None, "(never exited)", "Terminated: 15", "143"})
 _IN_GOOD_ORDER = ASKED_FOR | {"0"}
 _PLANNED_CHECKS = frozenset({"service_down", "service_pended", "sidecar_dead", "sidecar_not_ready"})
 """What says that a service is not there. One that crashes again and again is told all the same."""
+_READ = Reading(value=0.0)
 
 
 def readings_of(sample: Sample, history: History) -> Iterator[Named]:
@@ -50,8 +51,12 @@ def _all_of(sample: Sample, history: History) -> Iterator[Named]:
     for disk in sample.snapshot.disks:
         yield "disk_free", disk.mount, _disk(disk)
     for collector in sample.snapshot.collectors:
-        text = f"the agent cannot read {collector.name}: {collector.problem or 'no reason given'}"
-        yield "collector", collector.name, Reading(value=float(not collector.ok), text=text)
+        yield "collector", collector.name, _READ if collector.ok else _unread(collector)
+
+
+def _unread(collector: CollectorReading) -> Reading:
+    text = f"the agent cannot read {collector.name}: {collector.problem or 'no reason given'}"
+    return Reading(value=1.0, text=text)
 
 
 def service_of(car: SidecarReading) -> str:

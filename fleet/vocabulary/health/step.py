@@ -131,12 +131,14 @@ def _is_at_rest(track: Track) -> bool:
 
 def _may_flap(check: Check, track: Track, now: float) -> bool:
     """Whether it went so lately that its coming back would be a flap."""
-    return any(_is_fresh(check, latch, now) for latch in (track.warn, track.critical))
+    return _is_fresh(check, track.warn, now) or _is_fresh(check, track.critical, now)
 
 
 def _is_fresh(check: Check, latch: Latch, now: float) -> bool:
+    if not check.hold_down_seconds:
+        return False
     gone = now - latch.since_seconds
-    return bool(check.hold_down_seconds) and gone <= check.holds_for(latch.flaps) + LONGEST_HOLD_DOWN_SECONDS
+    return gone <= check.holds_for(latch.flaps) + LONGEST_HOLD_DOWN_SECONDS
 
 
 def _unread(check: Check, track: Track, reading: Reading, now: float) -> Track:

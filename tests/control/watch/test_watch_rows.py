@@ -243,6 +243,18 @@ def test_what_was_seen_survives_a_restart(tmp_path):
     assert [path.name for path in (tmp_path / "seen").iterdir()] == ["mini-1.json"]
 
 
+def test_a_file_of_a_node_is_written_once_a_minute_and_whoever_writes_it_knows_what_is_newer(tmp_path):
+    first, soon, late = (Seen(at=NOW + timedelta(seconds=at), snapshot=a_snapshot()) for at in (0, 59, 60))
+    files, others = SeenFiles(tmp_path, every_seconds=60.0), SeenFiles(tmp_path)
+    files.save(NodeName("mini-1"), first)
+    files.save(NodeName("mini-1"), soon)
+    assert (files.load(NodeName("mini-1")), others.load(NodeName("mini-1"))) == (soon, first)
+    files.flush()
+    assert others.load(NodeName("mini-1")) == soon
+    files.save(NodeName("mini-1"), late)
+    assert (files.load(NodeName("mini-1")), others.load(NodeName("mini-1"))) == (late, late)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"at": 1}', '{"at": "2026-11-22T12:00:00Z", "snapshot": {}}'])
 def test_a_kept_file_that_is_broken_is_as_if_it_were_not_there(tmp_path, text):
     (tmp_path / "mini-1.json").write_text(text)

@@ -79,7 +79,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
                 "token-track": {"models": ["echo-small"], "track": "token", "gray": "gray-pool"},
                 "dollar-track": {"models": ["echo-large"], "track": "dollar", "folds_to": "token-track"},
                 "gray-pool": {
-                    "models": ["owl"],
+                    "models": ["tiny"],
                     "track": "gray",
                     "share": 0.1,
                     "burst": 8,

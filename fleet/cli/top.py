@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fleet.cli.context import project_of
+from fleet.cli.context import link_to, overrides_of, project_of
 from fleet.cli.span import Span
 from fleet.cli.watching import watching
+from fleet.control.actions.runlist import RunList
+from fleet.control.inventory import load_inventory
+from fleet.control.rollout.runrecord import RunStore
 from fleet.control.watch.seriesfiles import SeriesFiles
 from fleet.control.watch.viafront import DIRECT_NODES
 from fleet.errors import FleetError, UsageError
@@ -19,6 +22,7 @@ from fleet.vocabulary.eventfiles import EventFiles
 
 if TYPE_CHECKING:
     from fleet.tui.actions import Actions
+    from fleet.tui.logs_screen import LogsOf
     from fleet.tui.traffic_source import TrafficSource
 
 
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 def top(ctx: click.Context, on: str | None, via: str | None, playbook: str, timeout: float, read_only: bool) -> None:
     """Show every node, the sickest first, with why and what to do. `?` shows every key.
 
-    Colours follow the theme (t) and NO_COLOR; shapes and words say the same.
+    Colours follow the theme (T) and NO_COLOR; shapes and words say the same.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("fleet top needs a terminal", hint="fleet status --plain, --json or --watch is for the rest")
@@ -54,8 +58,28 @@ def top(ctx: click.Context, on: str | None, via: str | None, playbook: str, time
         source, clock = Polled(watcher), SystemClock()
         traffic = _traffic(ctx, playbook, stack, clock)
         FleetTop(
-            source, clock=clock, history=history, told=told, traffic=traffic, actions=actions, unicode=unicode
+            source,
+            clock=clock,
+            history=history,
+            told=told,
+            traffic=traffic,
+            runs=RunList(RunStore(kept / "runs")),
+            logs=_logs(ctx, stack, clock),
+            exports=kept / "exports",
+            actions=actions,
+            unicode=unicode,
         ).run()
+
+
+def _logs(ctx: click.Context, stack: ExitStack, clock: Clock) -> LogsOf:
+    """Logs have connections of their own: who reads them keeps nobody from looking at the fleet."""
+    from fleet.control.actions.logs import LogTail
+
+    project = project_of(ctx)
+    inventory = load_inventory(project, overrides=overrides_of(ctx))
+    link = link_to(project, inventory)
+    stack.callback(link.close)
+    return lambda nodes: LogTail([inventory.node(node) for node in nodes], link=link, base=project.root, clock=clock)
 
 
 def _traffic(ctx: click.Context, playbook: str, stack: ExitStack, clock: Clock) -> TrafficSource | None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import click
 
 from fleet.tui.actions import Outcome, Verb, command_text
+from fleet.tui.runs import UNDO
 
 _PLAYBOOK = "site.yml"
 VERBS = (
@@ -24,9 +25,26 @@ VERBS = (
     Verb(key="B", word="reboot", before=("reboot", "--rolling"), in_terminal=True),
     Verb(key="R", word="rollback", before=("rollback",), in_terminal=True),
     Verb(key="P", word="deploy", before=("deploy", _PLAYBOOK, "--on"), in_terminal=True, joined=True),
+    Verb(
+        key="C",
+        word="deploy --resume",
+        before=("deploy", "--resume"),
+        asks="the run",
+        in_terminal=True,
+        only_aimed=True,
+    ),
+    Verb(
+        key="C",
+        word="rollback --resume",
+        before=("rollback", "--resume"),
+        asks="the run",
+        in_terminal=True,
+        only_aimed=True,
+    ),
+    Verb(key="R", word=UNDO, before=("rollback", "--on"), asks="its nodes", in_terminal=True, only_aimed=True),
     Verb(key="exclamation_mark", word="ssh", before=("ssh",), in_terminal=True, one_node=True),
 )
-_WITHOUT_PLAYBOOK = ("ssh",)
+_WITHOUT_PLAYBOOK = ("ssh", "deploy --resume", "rollback --resume")
 
 
 class VerbActions:

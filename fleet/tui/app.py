@@ -2,50 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar
 
-from textual.app import App, SuspendNotSupported, SystemCommand
+from textual.app import App, SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.signal import Signal
 
+from fleet.control.actions.logs import AT_ONCE
+from fleet.control.actions.runlist import RunList
 from fleet.control.watch.view import FleetView
 from fleet.tui.actions import Actions, Verb, command_text
 from fleet.tui.ascii import AsciiOnly
 from fleet.tui.board import Board
 from fleet.tui.confirm import Confirm
 from fleet.tui.events_screen import EventsScreen, Told
+from fleet.tui.export import write_export
 from fleet.tui.fleet_screen import Aim, FleetScreen
 from fleet.tui.help import Help
 from fleet.tui.keys import Key, ascii_key, keys_of
+from fleet.tui.logs_screen import LogsOf, LogsScreen
 from fleet.tui.node_screen import History, NodeScreen
 from fleet.tui.overview_screen import OverviewScreen
+from fleet.tui.palette import PROVIDERS
 from fleet.tui.rows_screen import RowsScreen
+from fleet.tui.runs_screen import RunsScreen
 from fleet.tui.source import Source
 from fleet.tui.tones import COLOUR_BLIND_THEMES
 from fleet.tui.traffic_screen import TrafficScreen
 from fleet.tui.traffic_source import TrafficSource
 from fleet.vocabulary.clock import Clock
+from fleet.vocabulary.names import NodeName
 
 _TICK_SECONDS = 1.0
 _DONE_SECONDS = 8.0
 _FAILED_SECONDS = 30.0
+_OPENS: Mapping[str, type[FleetScreen]] = MappingProxyType(
+    {"events": EventsScreen, "traffic": TrafficScreen, "deploys": RunsScreen, "logs": LogsScreen}
+)
 
 
 class FleetTop(App[None]):
     """`fleet top`. Built without I/O: the source looks at the fleet, the clock says what time it is.
 
-    Without `actions` the screen is for reading: there is no key and no entry of the palette that changes anything.
+    Without `actions` the screen is for reading: there is no key and no entry of the palette that changes anything. A
+    screen has its key where what it shows is given: `told`, `traffic`, `runs`, `logs`. `exports` is a folder for files.
     """
 
     TITLE = "fleet top"
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = set(PROVIDERS)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "events", "Events", tooltip="What went wrong, since when, for how long", id="app.events"),
         Binding("t", "traffic", "Traffic", tooltip="Money, gray routes, upstreams, requests", id="app.traffic"),
+        Binding("d", "deploys", "Deploys", tooltip="Runs: going on, left, past; each a row per node", id="app.deploys"),
+        Binding("l", "logs", "Logs", tooltip="Of the marked nodes, else of the one under the cursor", id="app.logs"),
+        Binding("ctrl+s", "export", "Export", tooltip="This screen as SVG and JSON, into files", id="app.export"),
         Binding("q", "quit", "Quit", tooltip="Leave", id="app.quit"),
         Binding("question_mark", "help", "Help", tooltip="Every key of this screen", id="app.help"),
         Binding("T", "next_theme", "Theme", tooltip="The next theme", show=False, id="app.theme"),
@@ -59,6 +77,9 @@ class FleetTop(App[None]):
         history: History | None = None,
         told: Told | None = None,
         traffic: TrafficSource | None = None,
+        runs: RunList | None = None,
+        logs: LogsOf | None = None,
+        exports: Path | None = None,
         actions: Actions | None = None,
         unicode: bool = True,
     ) -> None:
@@ -70,6 +91,9 @@ class FleetTop(App[None]):
         self.history = history
         self.told = told
         self.traffic = traffic
+        self.runs = runs
+        self.logs = logs
+        self.exports = exports
         self.looked: Signal[FleetView | None] = Signal(self, "looked")
         for theme in COLOUR_BLIND_THEMES:
             self.register_theme(theme)
@@ -105,8 +129,11 @@ class FleetTop(App[None]):
     def on_lines_chosen(self) -> None:
         """Open a node: that of the row, or of the event, under the cursor."""
         node = self.screen.under_cursor if isinstance(self.screen, RowsScreen) else None
-        if node is None:
-            return
+        if node is not None:
+            self.open_node(node)
+
+    def open_node(self, node: NodeName) -> None:
+        """Show one node."""
         screen = NodeScreen(
             node,
             self.board,
@@ -126,25 +153,26 @@ class FleetTop(App[None]):
         shown = super().get_key_display(binding)
         return shown if self.unicode else ascii_key(shown)
 
-    def keys_now(self, screen: Screen[object]) -> list[Key]:
+    def keys_now(self, screen: Screen[Any]) -> list[Key]:
         """The keys that work on a screen now."""
         says = {_act(verb): verb.says for verb in self.actions.verbs} if self.actions else {}
         return keys_of(screen.active_bindings.values(), shown=self.get_key_display, everywhere=self, says=says)
 
     def action_help(self) -> None:
         """Every key of the screen in front."""
-        title = type(self.screen).__name__.removesuffix("Screen").lower()
-        self.push_screen(Help(self.keys_now(self.screen), title=title, unicode=self.unicode))
+        if isinstance(self.screen, FleetScreen):
+            self.push_screen(Help(self.keys_now(self.screen), title=self.screen.NAME, unicode=self.unicode))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Events are offered where somebody wrote them down, traffic where there is a front, and each once."""
-        if action == "events":
-            return self.told is not None and not any(isinstance(one, EventsScreen) for one in self.screen_stack)
+        """A screen is offered where there is what it shows, and once; a verb where it would be about something."""
+        if action in _OPENS:
+            given = {"events": self.told, "traffic": self.traffic, "deploys": self.runs, "logs": self.logs}[action]
+            return given is not None and not any(isinstance(one, _OPENS[action]) for one in self.screen_stack)
+        if action == "export":
+            return self.exports is not None and isinstance(self.screen, FleetScreen)
         if action == "act" and isinstance(self.screen, FleetScreen):
             verbs = self.actions.verbs if self.actions else ()
             return any(verb.word == parameters[0] and self.screen.offers(verb) for verb in verbs)
-        if action == "traffic":
-            return self.traffic is not None and not any(isinstance(one, TrafficScreen) for one in self.screen_stack)
         return super().check_action(action, parameters)
 
     def action_events(self) -> None:
@@ -163,14 +191,37 @@ class FleetTop(App[None]):
             )
             self.push_screen(screen)
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette: Textual's own entries, and every verb."""
-        yield from super().get_system_commands(screen)
-        front = screen if isinstance(screen, FleetScreen) else None
-        for verb in self.actions.verbs if self.actions else ():
-            if front is not None and front.offers(verb):
-                said = next(iter(verb.says.splitlines()), "")
-                yield SystemCommand(f"fleet {verb.word}", said, partial(self.action_act, verb.word))
+    def action_deploys(self) -> None:
+        """Show the runs."""
+        if self.runs is not None:
+            screen = RunsScreen(self.board, clock=self.clock, unicode=self.unicode, looked=self.looked, runs=self.runs)
+            self.push_screen(screen)
+
+    def action_logs(self) -> None:
+        """Show the logs of what the screen is aimed at."""
+        nodes = self.screen.aimed_at if isinstance(self.screen, FleetScreen) else ()
+        if self.logs is None or not nodes:
+            self.notify("logs: there is no node here", severity="warning")
+        elif len(nodes) > AT_ONCE:
+            self.notify(f"logs: of {AT_ONCE} nodes at once, and {len(nodes)} are marked", severity="warning")
+        else:
+            screen = LogsScreen(
+                nodes, self.board, clock=self.clock, unicode=self.unicode, looked=self.looked, logs=self.logs
+            )
+            self.push_screen(screen)
+
+    def action_export(self) -> None:
+        """Write what the screen shows into files, and say where they are."""
+        screen = self.screen
+        if self.exports is None or not isinstance(screen, FleetScreen):
+            return
+        svg = self.export_screenshot(title=f"fleet top: {screen.NAME}")
+        try:
+            paths = write_export(self.exports, screen.NAME, at=self.clock.now(), svg=svg, document=screen.document())
+        except OSError as error:
+            self.notify(f"{self.exports}: {error.strerror or error}", title="export", severity="error", markup=False)
+            return
+        self.notify("\n".join(map(str, paths)), title="written", timeout=_DONE_SECONDS, markup=False)
 
     def action_act(self, word: str) -> None:
         """Ask whether the verb shall run about what the screen is aimed at; a verb that asks by itself just begins."""
@@ -183,14 +234,16 @@ class FleetTop(App[None]):
             self.notify(f"{verb.word}: there is no node here", severity="warning")
         elif verb.one_node and len(rows) > 1:
             self.notify(f"{verb.word}: one node at a time, and {len(rows)} are marked", severity="warning")
-        elif verb.in_terminal:
+        elif verb.in_terminal and not verb.asks:
             self._in_terminal(actions, verb.argv([row.node for row in rows]))
         else:
             aim = screen.aim(word) if verb.asks else Aim()
-            self.push_screen(Confirm(verb, rows, aim=aim, unicode=self.unicode), partial(self._answered, actions))
+            self.push_screen(Confirm(verb, rows, aim=aim, unicode=self.unicode), partial(self._answered, actions, verb))
 
-    def _answered(self, actions: Actions, argv: tuple[str, ...] | None) -> None:
-        if argv is not None:
+    def _answered(self, actions: Actions, verb: Verb, argv: tuple[str, ...] | None) -> None:
+        if argv is not None and verb.in_terminal:
+            self._in_terminal(actions, argv)
+        elif argv is not None:
             self.notify("runs", title=command_text(argv), timeout=3, markup=False)
             self.run_worker(partial(self._run_verb, actions, argv), thread=True, group="actions", exit_on_error=False)
 

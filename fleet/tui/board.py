@@ -50,7 +50,7 @@ class Board:
 
     def rows(self, wanted: Filter, order: Order) -> list[TopRow]:
         """Those that are wanted, in order."""
-        return [one for one in self._in_order(order) if wanted.lets(one.row)]
+        return [one for one in self.in_order(order) if wanted.lets(one.row)]
 
     def row(self, node: NodeName) -> TopRow | None:
         """One node."""
@@ -59,13 +59,13 @@ class Board:
     @property
     def counts(self) -> Mapping[Told, int]:
         """How many nodes are in which state, the most urgent first."""
-        found = Counter(told(one.row) for one in self._in_order(Order()))
+        found = Counter(told(one.row) for one in self.in_order(Order()))
         return dict(found)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def _in_order(self, order: Order) -> tuple[TopRow, ...]:
+    def in_order(self, order: Order) -> tuple[TopRow, ...]:
         """All of them, put in order once for each view."""
         if order not in self._ordered:
             rows = ordered((one.row for one in self._rows.values()), order)

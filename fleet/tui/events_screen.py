@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Protocol
 
+import msgspec
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.signal import Signal
@@ -36,11 +37,12 @@ class Told(Protocol):
 class EventsScreen(RowsScreen):
     """Reads the files in a thread, and only when something was added."""
 
+    NAME = "events"
     FILTER_HELP = "text  !text"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", tooltip="No filter; without one, back", id="events.back"),
         Binding("slash", "filter", "Filter", tooltip="text, !text", id="events.filter"),
-        Binding("l", "lasting", "Only lasting", tooltip="Only what lasts, or all of the week", id="events.lasting"),
+        Binding("o", "lasting", "Only lasting", tooltip="Only what lasts, or all of the week", id="events.lasting"),
     ]
 
     def __init__(
@@ -90,6 +92,10 @@ class EventsScreen(RowsScreen):
         """See RowsScreen."""
         lines = event_lines(self.lines.row, height=_DETAIL_LINES, unicode=self._unicode)
         self._say("detail-text", self._text(lines))
+
+    def document(self) -> object:
+        """See FleetScreen: as `fleet events --json`."""
+        return msgspec.to_builtins(list(self.lines.rows))
 
     def action_lasting(self) -> None:
         """Only what lasts, or all of the week."""

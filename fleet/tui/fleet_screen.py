@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import ClassVar, NamedTuple
 
+import msgspec
 from rich.style import Style
 from rich.text import Text
 from textual._styles_cache import StylesCache
@@ -25,6 +26,13 @@ class Aim(NamedTuple):
 
     word: str = ""
     says: str = ""
+
+
+def status_document(view: FleetView | None, nodes: Collection[NodeName]) -> object:
+    """What `fleet status --json` says of these nodes. None before the first look."""
+    if view is None:
+        return None
+    return msgspec.to_builtins(msgspec.structs.replace(view, rows=tuple(row for row in view.rows if row.node in nodes)))
 
 
 class FleetScreen(Screen[None]):

@@ -35,6 +35,7 @@ class Key(NamedTuple):
     word: str
     says: str
     group: Group
+    action: str = ""
     id: str = ""
     kept: bool = True
 
@@ -93,6 +94,7 @@ def keys_of(
             word=binding.description,
             says=(says or {}).get(binding.action) or binding.tooltip or "",
             group=Group.ACTION if acts else where,
+            action=binding.action,
             id=binding.id or "",
             kept=binding.show,
         )

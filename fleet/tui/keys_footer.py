@@ -27,6 +27,10 @@ class KeysFooter(Widget, can_focus=False):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"keys-footer--key"}
     ALLOW_SELECT = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._laid: list[tuple[str, list[Key]]] = []
+
     def on_mount(self) -> None:
         """Hear of bindings."""
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
@@ -46,7 +50,7 @@ class KeysFooter(Widget, can_focus=False):
         """The lines."""
         style = self.get_component_rich_style("keys-footer--key", partial=True)
         lines = []
-        for between, keys in self._lines():
+        for between, keys in self._laid:
             line = Text(no_wrap=True, end="")
             for number, key in enumerate(keys):
                 line.append(between if number else "").append_text(_text(key, style))
@@ -58,7 +62,11 @@ class KeysFooter(Widget, can_focus=False):
             self._lay()
 
     def _lay(self) -> None:
-        height = max(1, len(self._lines()))
+        lines = self._lines()
+        if lines == self._laid:
+            return
+        self._laid = lines
+        height = max(1, len(lines))
         if self.styles.height is None or self.styles.height.value != height:
             self.styles.height = height
         self.refresh()
@@ -70,4 +78,4 @@ class KeysFooter(Widget, can_focus=False):
 
 def _text(key: Key, style: Style) -> Text:
     meta = Style(meta={"key": key.press})
-    return Text(key.shown, style=style + meta).append(f" {key.word}", style=meta)
+    return Text.assemble((key.shown, style + meta), (f" {key.word}", meta))

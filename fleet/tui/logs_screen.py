@@ -49,8 +49,8 @@ class LogsScreen(RowsScreen):
     """Follows while the cursor is on the last line; who goes up reads in peace."""
 
     NAME = "logs"
-    CSS = """
-    LogsScreen #detail-text { height: 5; }
+    CSS = f"""{RowsScreen.CSS}
+    LogsScreen #detail-text {{ height: 5; }}
     """
     FILTER_HELP = "text  !text"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from fleet.control.watch.view import FleetView, NodeRow
 from fleet.tui.board import Board
 from fleet.tui.detail import detail_lines
-from fleet.tui.fleet_screen import FleetScreen
+from fleet.tui.fleet_screen import FleetScreen, status_document
 from fleet.tui.keys_footer import KeysFooter
 from fleet.tui.lines import Cell
 from fleet.tui.plot import buckets, plot
@@ -81,6 +81,7 @@ PLOTS = (
 class NodeScreen(FleetScreen):
     """Shows one node of a board."""
 
+    NAME = "node"
     CSS = """
     NodeScreen { layout: vertical; }
     #node-text { padding: 0 1; height: auto; }
@@ -113,6 +114,10 @@ class NodeScreen(FleetScreen):
     def aimed_at(self) -> tuple[NodeName, ...]:
         """See FleetScreen."""
         return (self._node,)
+
+    def document(self) -> object:
+        """See FleetScreen: as `fleet status NODE --json`."""
+        return status_document(self._board.view, {self._node})
 
     def compose(self) -> ComposeResult:
         """Text above, plots below."""

@@ -15,6 +15,7 @@ from fleet.control.watch.roworder import Order
 from fleet.control.watch.view import FleetView
 from fleet.tui.board import Board
 from fleet.tui.detail import detail_lines
+from fleet.tui.fleet_screen import status_document
 from fleet.tui.lines import Lines
 from fleet.tui.overview import Overview
 from fleet.tui.rows_screen import RowsScreen
@@ -37,6 +38,7 @@ class OverviewScreen(RowsScreen):
     #traffic {{ display: none; height: 1; padding: 0 1; }}
     #traffic.-shown {{ display: block; }}
     """
+    NAME = "overview"
     FILTER_HELP = "text  !text  tag=x  state>=warn  headroom<=2GiB"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -77,6 +79,10 @@ class OverviewScreen(RowsScreen):
         """See RowsScreen."""
         row = self.lines.row
         return None if row is None else row.row.node
+
+    def document(self) -> object:
+        """See FleetScreen: as `fleet status --json`, with the rows that are shown."""
+        return status_document(self._board.view, {row.row.node for row in self.lines.rows})
 
     def painter(self) -> Overview:
         """See RowsScreen."""

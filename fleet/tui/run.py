@@ -9,7 +9,10 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
+from msgspec.structs import replace as replaced
+
 from fleet.control.actions.runlist import RunRow
+from fleet.control.watch.masking import masked
 from fleet.control.watch.runboard import Board, Row, Standing, board_of
 from fleet.control.watch.runwords import OUTCOMES, event_words, far_words, meanwhile, took_text
 from fleet.control.watch.statewords import Told, Tone
@@ -152,6 +155,12 @@ def node_story(story: Story, line: NodeLine | None, run: RunRow, *, height: int,
             [[Cell(f"  ({cut} lines before these)", Tone.DIM.value)], *detail[cut:]] if room > 1 else detail[-room:]
         )
     return [head, *what, *detail, *advice][:height]
+
+
+def without_secrets(event: RunEvent) -> RunEvent:
+    """The event as it may be shown: it holds last words of services."""
+    texts = {name: masked(text) for name in ("text", "detail", "hint") if (text := getattr(event, name))}
+    return event if all(getattr(event, name) == text for name, text in texts.items()) else replaced(event, **texts)
 
 
 def seconds_of(event: RunEvent) -> float:

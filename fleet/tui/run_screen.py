@@ -14,7 +14,7 @@ from fleet.control.watch.view import FleetView
 from fleet.tui.board import Board
 from fleet.tui.fleet_screen import Aim
 from fleet.tui.rows_screen import RowsScreen
-from fleet.tui.run import ROOMY, NodeLine, RunNodes, counted, node_lines, node_story, story_of
+from fleet.tui.run import ROOMY, NodeLine, RunNodes, counted, node_lines, node_story, story_of, without_secrets
 from fleet.tui.runs import STATES, UNDO, aim_of, what_of
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import RunEvent
@@ -117,9 +117,11 @@ class RunScreen(RowsScreen):
     def _take(self, rows: tuple[RunRow, ...], events: tuple[RunEvent, ...]) -> None:
         self._known = rows
         self._run = next((row for row in rows if row.run_id == self._run.run_id), self._run)
-        self._story = self._story.after(events)
-        self._read_once = True
+        self._story = self._story.after(map(without_secrets, events))
+        first, self._read_once = not self._read_once, True
         self._show_rows()
+        if first:
+            self.lines.action_edge(0)
 
     def _show_rows(self) -> None:
         now = self._clock.now().timestamp()

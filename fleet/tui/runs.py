@@ -72,8 +72,8 @@ def what_of(row: RunRow) -> str:
 
 
 def counts_text(row: RunRow) -> str:
-    """How many nodes ended how; of a run without an end, how many of all."""
-    ended = ", ".join(f"{count} {outcome}" for outcome, count in row.counts.items())
+    """How many nodes ended how, the worst first; of a run without an end, how many of all."""
+    ended = ", ".join(f"{count} {outcome}" for outcome, count in reversed(row.counts.items()))
     if row.word in (GOING_ON, LEFT):
         return f"{len(row.record.outcomes)} of {len(row.nodes)}" + (f": {ended}" if ended else "")
     return ended or "nothing yet"
@@ -89,13 +89,13 @@ def run_lines(row: RunRow | None, *, last: bool, height: int, unicode: bool) -> 
     if row is None:
         return []
     record, state = row.record, STATES[row.word]
-    facts = [what_of(row), f"by {record.operator}", f"fleet {record.fleet_version}"]
     lines = [
         [
-            Cell(f"{row.run_id} ", "bold"),
+            Cell(f"{what_of(row)} ", "bold"),
             Cell(state.text(unicode=unicode), state.tone.value),
-            Cell("  " + "  ".join(facts), Tone.DIM.value),
-        ]
+            Cell(f"  {counts_text(row)}", Tone.PLAIN.value),
+        ],
+        [Cell(f"  {row.run_id}  by {record.operator}  fleet {record.fleet_version}", Tone.DIM.value)],
     ]
     advice = _advice(row, last=last)
     room = max(0, height - len(lines) - len(advice))

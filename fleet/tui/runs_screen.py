@@ -41,6 +41,7 @@ class RunsScreen(RowsScreen):
         self._runs = runs
         self._known: tuple[RunRow, ...] | None = None
         self._reads = False
+        self._about: tuple[str, str] | None = None
 
     @property
     def aimed_at(self) -> tuple[NodeName, ...]:
@@ -79,7 +80,10 @@ class RunsScreen(RowsScreen):
         last = bool(known) and row is not None and row.run_id == known[0].run_id
         lines = run_lines(row, last=last, height=_DETAIL_LINES, unicode=self._unicode)
         self._say("detail-text", self._text(lines))
-        self.refresh_bindings()
+        about = None if row is None else (row.run_id, row.word)
+        if about != self._about:
+            self._about = about
+            self.refresh_bindings()
 
     def on_lines_chosen(self, event: Lines.Chosen) -> None:
         """Open the run."""

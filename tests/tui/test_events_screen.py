@@ -54,15 +54,15 @@ async def test_the_newest_is_first_and_says_since_when_and_what_to_do() -> None:
         assert text(app, "head").startswith("3 events of the last 7 days")
 
 
-async def test_l_leaves_only_what_lasts_and_brings_the_rest_back() -> None:
+async def test_o_leaves_only_what_lasts_and_brings_the_rest_back() -> None:
     app, _ = top(MIXED, told=Written(*EVENTS))
     async with app.run_test(size=SIZE) as pilot:
         await opened(app, pilot)
-        await pilot.press("l")
+        await pilot.press("o")
         await settled(app, pilot)
         assert len(painted(app)) == 2
         assert text(app, "head").startswith("2 events that last")
-        await pilot.press("l")
+        await pilot.press("o")
         await settled(app, pilot)
         assert len(painted(app)) == 3
 

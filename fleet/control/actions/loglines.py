@@ -1,7 +1,7 @@
 """What `tail` prints on a node, as lines: whose, of which service, when. Pure.
 
 Services stamp their lines in ways of their own: ISO in UTC, Python's logging and http.server in the node's local time.
-A line without a time has that of the line before it: a traceback stays together.
+A line without a time has that of the line before it: a traceback stays together. A key that a service wrote is masked.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from fleet.control.watch.masking import masked
 
 HELLO = "fleet-logs "
 _HEADER = re.compile(r"==> (/.*/)?([^/]+)\.log <==")
@@ -135,7 +137,7 @@ class LineReader:
         if self._known(service, at, text, stamped=stamp is not None) or self._said(service, text, cut):
             return
         self._at[service] = at
-        yield LogLine(at, next(self._count), self._node, service, text, cut)
+        yield LogLine(at, next(self._count), self._node, service, masked(text), cut)
 
     def _known(self, service: str, at: float, text: str, *, stamped: bool) -> bool:
         """Whether it was read before the connection broke."""

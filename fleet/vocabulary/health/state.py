@@ -23,6 +23,10 @@ class Latch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     flaps: int = 0
 
 
+REST = Latch()
+"""The latch of what was never bad lately: nearly every one at nearly every look is this very object."""
+
+
 class Track(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One check of one subject: a service, a sidecar's service, a mount, a collector, or "" for the node.
 
@@ -31,8 +35,8 @@ class Track(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     check: str
     subject: str
-    warn: Latch = Latch()
-    critical: Latch = Latch()
+    warn: Latch = REST
+    critical: Latch = REST
     level: Health = Health.OK
     told: Health = Health.OK
     began_seconds: float | None = None

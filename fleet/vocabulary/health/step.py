@@ -15,7 +15,7 @@ from fleet.vocabulary.health.check import LONGEST_HOLD_DOWN_SECONDS, Check, Read
 from fleet.vocabulary.health.history import with_sample
 from fleet.vocabulary.health.readings import Named, readings_of
 from fleet.vocabulary.health.sample import Sample, Silence
-from fleet.vocabulary.health.state import Fault, Latch, NodeState, Track, Transition
+from fleet.vocabulary.health.state import REST, Fault, Latch, NodeState, Track, Transition
 from fleet.vocabulary.health.table import CHECKS
 from fleet.vocabulary.names import Health
 
@@ -97,7 +97,8 @@ def _updated(
     track = before.get((check_id, subject)) or Track(check_id, subject)
     if reading.value is None:
         return _unread(check, track, reading, now)
-    if _is_at_rest(track) and check.is_good(reading.value) and not _may_flap(check, track, now):
+    calm = track.warn is REST and track.critical is REST
+    if _is_at_rest(track) and check.is_good(reading.value) and (calm or not _may_flap(check, track, now)):
         return Track(check_id, subject, known_at_seconds=now)
     known_at = track.known_at_seconds
     is_first = known_at is None or not 0 <= now - known_at <= PAUSE_SECONDS

@@ -61,6 +61,47 @@ programs() { # of a job's print: the firewall knows programs by their path
     "$LAUNCHCTL" print "$DOMAIN/$PREFIX.gateway" 2>/dev/null | sed -n 's/^	program = //p' | head -n 1
 }
 
+claw=$DAEMONS/$PREFIX.openclaw.plist
+
+claw_said() { # WORD: what stands behind it in OpenClaw's plist
+    awk -v word="<(string|key)>$1</" '$0 ~ word { getline; sub(/^[^>]*>/, ""); sub(/<.*/, ""); print; exit }' "$claw"
+}
+
+claw_program() {
+    program=$(awk '/ProgramArguments/ { getline; getline; sub(/^[^>]*>/, ""); sub(/<.*/, ""); print; exit }' "$claw")
+    if [ -x "$program" ]; then echo there; else echo gone; fi
+}
+
+claw_ready() { # its body, and 000 when nobody answers
+    curl -s -m 5 -w '\n%{http_code}\n' "http://127.0.0.1:$(claw_said --port)/readyz"
+    return 0
+}
+
+claw_names() { # the variables that are set, never what they are set to
+    sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p' "$ROOT/etc/openclaw.env"
+}
+
+claw_log() { # words for what it says since its last start; its log may hold conversations
+    tail -n 400 "$ROOT/log/openclaw.log" | awk '
+        /\[gateway\] loading configuration/ { invalid = mode = port = environment = "" }
+        /^[^ ]* Gateway failed to start: Invalid config/ { invalid = "invalid-config" }
+        /^[^ ]* ?Gateway start blocked: existing config is missing gateway.mode/ { mode = "no-mode" }
+        /^[^ ]* (\[gateway\]|Gateway failed).*(EADDRINUSE|already in use|already listening)/ { port = "port-taken" }
+        /openclaw.env: not found$/ { environment = "no-environment" }
+        /\[gateway\] ready$/ { invalid = mode = port = environment = "" }
+        END { print invalid, mode, port, environment }'
+}
+
+claw_models() { # of its generated files: providers, addresses, and whether there is a key that is no reference
+    state=$(claw_said OPENCLAW_STATE_DIR)
+    for file in "$state"/agents/*/agent/models.json; do
+        [ -f "$file" ] || continue
+        echo "== $file"
+        grep -E '^ *"[^"]*": *[{] *$|"(baseUrl|apiKey)":' "$file" | grep -v '"apiKey": *"\(secretref\|\${\|[A-Z_]*"\)' |
+            sed 's/\("apiKey": *"\)[^"]*"/\1set"/'
+    done
+}
+
 echo FLEET-DOCTOR/1
 run clock "$DATE" +%s
 run user id -un
@@ -93,5 +134,14 @@ run startup startup
 run wheels wheels
 run logs logs
 run tailscale tailscale
+if [ -f "$claw" ]; then
+    run openclaw.plist cat "$claw"
+    run openclaw.config cat "$ROOT/etc/openclaw.json"
+    run openclaw.env claw_names
+    run openclaw.runtime claw_program
+    run openclaw.ready claw_ready
+    run openclaw.log claw_log
+    run openclaw.models claw_models
+fi
 run ssh_group "$DSCL" . -read /Groups/com.apple.access_ssh GroupMembership
 echo '== end 0'

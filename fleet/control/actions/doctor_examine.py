@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fleet.control.actions.doctor_findings import WORST_FIRST, Check, Finding, Severity, Situation
 from fleet.control.actions.doctor_machine import MACHINE
+from fleet.control.actions.doctor_openclaw import OPENCLAW
 from fleet.control.actions.doctor_power import POWER
 from fleet.control.actions.doctor_services import SERVICES
 from fleet.control.actions.doctor_stores import STORES
 
-CHECKS: tuple[Check, ...] = (*POWER, *MACHINE, *SERVICES, *STORES)
+CHECKS: tuple[Check, ...] = (*POWER, *MACHINE, *SERVICES, *STORES, *OPENCLAW)
 """What doctor looks at, in the order of docs/doctor.md."""
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fleet.control.actions.openclaw_probe import OpenClawSeen, parse_openclaw
 from fleet.control.actions.probing import Blocks, blocks_of, node_ports, pids_of_ours, script_text
 from fleet.control.inventory import Node
 from fleet.vocabulary.argv import posix
@@ -65,7 +66,7 @@ class Readings:
 
     `ports_taken` are all that somebody listens on; `listeners` those whose process the SSH user may see, `ours` the
     pids among them that run out of fleet's root. `startup` are imports of .pth files, `wheels` one need per package,
-    `logs` those that outgrew every bound.
+    `logs` those that outgrew every bound. `openclaw` is None without the service.
     """
 
     clock_seconds: int | None = None
@@ -94,6 +95,7 @@ class Readings:
     startup: tuple[StartupLine, ...] | None = None
     wheels: tuple[WheelNeed, ...] | None = None
     logs: tuple[str, ...] | None = None
+    openclaw: OpenClawSeen | None = None
     tailscale: frozenset[str] | None = None
     ssh_members: tuple[str, ...] | None = None
     ssh_everybody: bool | None = None
@@ -170,6 +172,7 @@ def parse_readings(text: str, *, root: str) -> Readings:
         startup=_startup(well.get("startup")),
         wheels=_wheels(well.get("wheels")),
         logs=_lines(well, "logs"),
+        openclaw=parse_openclaw(well, out),
         tailscale=frozenset(well["tailscale"].split()) if "tailscale" in well else None,
         ssh_members=group,
         ssh_everybody=_has_no_ssh_group(blocks),

@@ -55,6 +55,7 @@ def make(week: Week, fronts: Fronts, *, now: datetime, project: Project | None =
         whole=whole,
         fleet_version=__version__,
         fronts=answers.fronts,
+        away=tuple(sorted(answers.away)),
         verdicts=tuple(verdict for part in parts for verdict in part.verdicts),
         sections=tuple(part.section for part in parts),
         actions=(*_for_the_away(answers, week), *_distinct(action for part in parts for action in part.actions)),

@@ -21,6 +21,8 @@ def _lines(report: Weekly) -> Iterator[str]:
     yield f"# {report.week}: {report.days}"
     yield ""
     yield f"{_whole(report)} Fronts: {escaped(', '.join(report.fronts) or 'none answered')}. Made at {report.made_at}."
+    if report.away:
+        yield from ("", f"**Without {escaped(', '.join(report.away))}: every sum is too small.**")
     yield ""
     for verdict in report.verdicts:
         said = f"**{escaped(verdict.subject)}: {escaped(verdict.word)}.** {escaped(verdict.why)}"

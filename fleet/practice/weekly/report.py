@@ -131,7 +131,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 class Weekly(msgspec.Struct, frozen=True, kw_only=True):
     """The report. `whole`: the week was over when it was made. `made_at`: UTC, to the second.
 
-    `fronts` are in every figure of the gateways; who was away is among `unmeasured`.
+    `fronts` are in every figure of the gateways, the part of those `away` is in none.
     """
 
     week: str
@@ -140,6 +140,7 @@ class Weekly(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool
     fleet_version: str
     fronts: tuple[str, ...]
+    away: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
     sections: tuple[Section, ...]
     actions: tuple[Action, ...]

@@ -99,8 +99,16 @@ def _header(report: Weekly) -> str:
         tag("p", "fleet, the weekly report", class_="eyebrow")
         + tag("h1", f"Week {text(week.lstrip('0'))}, {text(year)}")
         + tag("p", f"{text(report.days)} (UTC) · {text(state)} · fronts: {text(fronts)}")
+        + _away(report)
         + (tag("ul", verdicts, class_="verdicts") if verdicts else ""),
     )
+
+
+def _away(report: Weekly) -> str:
+    if not report.away:
+        return ""
+    names = text(", ".join(report.away))
+    return tag("p", f"<strong>{names} did not answer.</strong> Every sum below lacks its part.", class_="away")
 
 
 def _verdict(one: Verdict) -> str:

@@ -17,6 +17,7 @@ body{margin:0;background:var(--page);color:var(--ink);
   -webkit-text-size-adjust:100%}
 main{max-width:1080px;margin:0 auto;padding:40px 28px 56px}
 header p{margin:0;color:var(--soft)}
+header .away{margin-top:14px;padding:9px 14px;border:1px solid var(--bad);border-radius:8px;color:var(--bad)}
 .eyebrow{font-size:12px;letter-spacing:.09em;text-transform:uppercase}
 h1{font-size:34px;line-height:1.15;letter-spacing:-.02em;margin:4px 0 6px;font-weight:650}
 h2{font-size:21px;letter-spacing:-.01em;margin:0 0 2px;font-weight:640}

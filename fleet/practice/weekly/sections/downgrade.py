@@ -56,7 +56,7 @@ def _closed(asker: Asker, month: Budget, state: DollarState) -> Decision:
 
 def _open(asker: Asker, month: Budget) -> Decision:
     spent, allotted = _week(asker)
-    used = f"The week cost {spent:,.2f} USD on it" if spent is not None else "What the week cost on it is unknown"
+    used = f"It cost {spent:,.2f} USD in the week" if spent is not None else "What it cost in the week is unknown"
     if allotted:
         used += f", of {allotted:,.2f} that are its part of the cap"
     line = month.line(BudgetKind.TRACK, Track.DOLLAR.value)

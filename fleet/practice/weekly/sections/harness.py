@@ -117,14 +117,14 @@ def _measured(
 
 
 def _told(compared: Sequence[Compared]) -> tuple[Note, ...]:
-    items = tuple(f"{one.b} against {one.a}: {_word(one)}. {' '.join(one.reasons)}" for one in compared)
+    items = tuple(f"{one.b} against {one.a}: {_word(one)}: {'; '.join(one.reasons)}." for one in compared)
     return (Note(items=items),) if items else ()
 
 
 def _verdict(one: Compared) -> Verdict:
     target = one.b.rpartition(":")[2]
-    why = one.reasons[0] if one.reasons else f"Against {one.a}."
-    return Verdict(subject=f"Harness: {target}", word=_word(one), tone=_TONES[one.word], why=why[:1].upper() + why[1:])
+    why = f"Against {one.a.rpartition(':')[2]}: {'; '.join(one.reasons) or 'no difference'}."
+    return Verdict(subject=f"Harness: {target}", word=_word(one), tone=_TONES[one.word], why=why)
 
 
 def _word(one: Compared) -> str:
@@ -134,4 +134,4 @@ def _word(one: Compared) -> str:
 def _action(one: Compared) -> Action:
     what = "Promote" if one.word is Word.PROMOTE else "Demote"
     commands = (f"fleet harness compare {quote(one.a)} {quote(one.b)}",)
-    return Action(what=f"{what} {one.b.rpartition(':')[2]}", why=" ".join(one.reasons), commands=commands)
+    return Action(what=f"{what} {one.b.rpartition(':')[2]}", why=_verdict(one).why, commands=commands)

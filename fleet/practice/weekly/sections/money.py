@@ -42,11 +42,21 @@ def money_part(asker: Asker) -> Part:
         if notes:
             blocks.append(Note(items=notes))
     return Part(
-        section=Section(id="money", title="Money", lead=decided.verdict.why, blocks=tuple(blocks)),
+        section=Section(
+            id="money",
+            title="Money",
+            lead=f"Dollar track: {decided.verdict.word}. {decided.verdict.why}",
+            blocks=tuple(blocks),
+        ),
         verdicts=(decided.verdict,),
         actions=decided.actions,
         unmeasured=_unmeasured(month),
     )
+
+
+def _name(month: Budget) -> str:
+    """`November`: everything here is of the running month."""
+    return f"{date.fromisoformat(f'{month.month}-01'):%B}"
 
 
 def _ask(asker: Asker, key: str, label: str, unit: Unit, asked: BudgetAsked) -> Figure:
@@ -71,7 +81,7 @@ def _month_tiles(asker: Asker, month: Budget | None) -> tuple[Figure, ...]:
         asked = BudgetAsked(kind=BudgetKind.FLEET, name=_FLEET, read=read)
         return _ask(asker, f"money.month.{read}", label, Unit.USD, asked)
 
-    found = [tile(BudgetRead.SPENT, f"{month.month} so far"), tile(BudgetRead.MONTH_END, f"{month.month} ends near")]
+    found = [tile(BudgetRead.SPENT, f"{_name(month)} so far"), tile(BudgetRead.MONTH_END, f"{_name(month)} ends near")]
     return tuple(figure for figure in found if figure.value is not None)
 
 
@@ -142,14 +152,14 @@ def _burn(asker: Asker, month: Budget) -> Plot:
     end = next(figure for figure in limits if figure.label == "ends at")
     cap = limits[0]
     says = (
-        f"Too early in {month.month} to say where it ends."
+        f"It is too early in {_name(month)} to say where it ends."
         if end.value is None
-        else f"At this pace {month.month} ends near {number(end.value):,.2f} USD"
+        else f"At this pace {_name(month)} ends near {number(end.value):,.2f} USD"
         + ("." if cap.value is None else f", of {number(cap.value):,.2f} allowed.")
     )
     return Plot(
         id="burn",
-        caption=f"{month.month} day by day, added up, USD",
+        caption=f"{_name(month)} day by day, added up, USD",
         says=says if capped is not None else "",
         shape=Shape.BURN,
         heads=("spent",),
@@ -177,7 +187,7 @@ def _caps(asker: Asker, month: Budget) -> Table:
         ]
         lines.append(Line(name=name, tag=kind.value, figures=tuple(figures)))
     return Table(
-        caption=f"{month.month} under its caps, as of now",
+        caption=f"{_name(month)} under its caps, as of now",
         of="budget",
         heads=("spent", "held", "cap", "of the cap", "month ends near"),
         lines=tuple(lines),
@@ -212,6 +222,6 @@ def _unmeasured(month: Budget | None) -> tuple[Unmeasured, ...]:
         return (Unmeasured(what="caps and the month", why="no front told its budget"),)
     line = month.line(BudgetKind.FLEET, _FLEET)
     if line is not None and line.spent_pico and month.month_end(line) is None:
-        why = f"fewer than five days of {month.month} are over"
+        why = f"fewer than five days of {_name(month)} are over"
         return (Unmeasured(what="where the month will end", why=why),)
     return ()

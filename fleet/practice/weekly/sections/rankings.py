@@ -101,5 +101,5 @@ def _decide(opened: Sequence[Ticket]) -> tuple[Action, ...]:
         *(f"fleet route close {one.id} --why TEXT" for one in opened if one.proposal is None),
     ]
     what = f"Decide about {_count(len(opened), 'routing ticket')}"
-    why = "A proposal is shown whole before `fleet route apply` changes the file."
+    why = "What a proposal would change is shown first; fleet route apply changes the file."
     return (Action(what=what, why=why, commands=tuple(commands)),)

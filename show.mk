@@ -175,3 +175,9 @@ show-whatif: $(VENV)/.dev ## weekly 5: fleet cost whatif: the ledger replayed, a
 	@$(BIN)/fleet cost whatif --case six-people
 
 .PHONY: show-whatif
+
+show-rankings: $(VENV)/.dev ## weekly 2: May 2026 after the week with Kimi K2.6 sixth: three tickets, none for Owl Alpha, none from what is missing
+	@$(BIN)/python -m pytest -v tests/cli/test_rankings_command.py tests/practice/rankings tests/practice/tickets tests/control/actions/test_route_file.py
+	@sh tests/show/rankings.sh
+
+.PHONY: show-rankings

@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.clients.openclaw import (
@@ -56,6 +56,7 @@ def test_what_is_written_is_what_openclaws_own_schema_takes() -> None:
     assert refused(openclaw_config(wanted(primary="local", fallbacks=("token-track",), bind="tailnet"))) == []
 
 
+@settings(max_examples=25)
 @given(
     st.lists(
         st.builds(
@@ -108,14 +109,14 @@ def test_settings_are_merged_and_may_not_say_what_is_fleets() -> None:
     )
     assert config["channels"] == {"telegram": {"enabled": True}}
     assert config["logging"] == {"file": "/opt/fleet/var/openclaw/openclaw.log", "level": "warn"}
-    for settings in (
+    for said in (
         {"gateway": {"port": 1}},
         {"gateway": {"mode": "remote"}},
         {"gateway": {"auth": {"mode": "none"}}},
         {"models": {"providers": {"fleet": {"baseUrl": "x"}}}},
     ):
         with pytest.raises(OpenClawError, match="is fleet's to say"):
-            openclaw_config(wanted(settings=settings))
+            openclaw_config(wanted(settings=said))
     with pytest.raises(OpenClawError, match="localService"):
         openclaw_config(wanted(settings={"models": {"providers": {"mlx": {"localService": {}}}}}))
 

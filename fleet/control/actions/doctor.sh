@@ -86,7 +86,7 @@ claw_log() { # words for what it says since its last start; its log may hold con
         /\[gateway\] loading configuration/ { invalid = mode = port = environment = "" }
         /^[^ ]* Gateway failed to start: Invalid config/ { invalid = "invalid-config" }
         /^[^ ]* ?Gateway start blocked: existing config is missing gateway.mode/ { mode = "no-mode" }
-        /^[^ ]* (\[gateway\]|Gateway failed).*(EADDRINUSE|already in use|already listening)/ { port = "port-taken" }
+        /^[^ ]* (Port [0-9]+ is already in use|\[gateway\].*EADDRINUSE|Gateway failed.*already listening)/ { port = "port-taken" }
         /openclaw.env: not found$/ { environment = "no-environment" }
         /\[gateway\] ready$/ { invalid = mode = port = environment = "" }
         END { print invalid, mode, port, environment }'

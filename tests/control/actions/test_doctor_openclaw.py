@@ -224,7 +224,7 @@ def mac(tmp_path: Path) -> Iterator[Mac]:
         "T Gateway failed to start: Invalid config at /x\n"
         "T [gateway] loading configuration…\n"
         "T somebody said: Gateway failed to start: Invalid config, very-secret\n"
-        "T [gateway] listen EADDRINUSE: address already in use 127.0.0.1\n"
+        "T Port 18789 is already in use.\n"
     )
     own = {"fleet": {"baseUrl": "http://old/v1", "apiKey": "very-secret"}, "x": {"baseUrl": "http://x", "apiKey": "y"}}
     (agent / "models.json").write_text(json.dumps({"providers": own}, indent=2))

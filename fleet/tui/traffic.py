@@ -98,7 +98,10 @@ class TrafficLines(Lines[TrafficRow]):
         return self._strip(self._painter.cells(head, width), width, here=False, marked=False)
 
     def jump(self, delta: int) -> None:
-        """Put the cursor on the first row of the next section, or of the one before."""
+        """Put the cursor on the first row of the next section or the one before; as much of it as fits is in sight."""
         firsts = [0, *(number + 1 for number, row in enumerate(self.rows) if not row.name)]
-        here = sum(first <= self._at for first in firsts) - 1
-        self._go(firsts[(here + delta) % len(firsts)])
+        wanted = (sum(first <= self._at for first in firsts) - 1 + delta) % len(firsts)
+        first, end = firsts[wanted], [*firsts, len(self.rows) + 1][wanted + 1] - 1
+        self._go(first)
+        if end - self.scroll_offset.y > self._page:
+            self.scroll_to(y=first, animate=False, immediate=True)

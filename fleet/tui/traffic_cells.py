@@ -41,8 +41,19 @@ class Pen:
     def fit(self, text: str, width: int, *, right: bool = False) -> str:
         """Exactly `width` characters; what is cut says so."""
         if len(text) > width:
-            return text[: max(0, width - 1)] + ("…" if self.unicode else "~")[:width]
+            return text[: max(0, width - 1)] + self._cut[:width]
         return text.rjust(width) if right else text.ljust(width)
+
+    def middle(self, name: str, width: int) -> str:
+        """At most `width` characters: what is cut is cut in the middle, for both ends tell names apart."""
+        if len(name) <= width:
+            return name
+        head = max(1, (width - 1) // 2)
+        return name[:head] + self._cut + name[len(name) - (width - 1 - head) :]
+
+    @property
+    def _cut(self) -> str:
+        return "…" if self.unicode else "~"
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ class Column:
 
 def name_column(title: str, name: Callable[[Any], str]) -> Column:
     """The first one of a section: as wide in all of them, so that what comes next stands in line."""
-    return Column(title, NAME_CELLS, lambda said, *_: (name(said), Tone.PLAIN))
+    return Column(title, NAME_CELLS, lambda said, width, pen: (pen.middle(name(said), width), Tone.PLAIN))
 
 
 def like(one: Told, word: str) -> Told:
@@ -128,13 +139,15 @@ def interval(found: tuple[float, float] | None) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """At most six characters: 420ms, 9.4s, 12m, 3h, 2d."""
+    """At most six characters: 420ms, 9.4s, 1m08s, 12m, 3h, 2d."""
     if seconds is None:
         return "-"
     if seconds < 1:
         return f"{seconds * 1000:.0f}ms"
     if seconds < 60:
         return f"{seconds:.1f}s"
+    if seconds < 600:
+        return f"{int(seconds // 60)}m{int(seconds % 60):02d}s"
     for size, unit in ((86400, "d"), (3600, "h")):
         if seconds >= 2 * size:
             return f"{int(seconds // size)}{unit}"

@@ -15,6 +15,7 @@ from fleet.control.actions.uses import Use
 from fleet.control.watch.statewords import HEALTH, INTENT, Told, Tone
 from fleet.tui.traffic_cells import (
     CRITICAL,
+    NAME_CELLS,
     NOTHING,
     OK,
     WARN,
@@ -136,14 +137,14 @@ UPSTREAM = (
     Column("TOKENS", 6, _tokens, right=True, spare=True),
 )
 REQUEST = (
-    name_column("IN FLIGHT", lambda one: one.id),
+    Column("IN FLIGHT", NAME_CELLS, lambda one, *_: (one.id, Tone.PLAIN)),  # its beginning is a name of it, too
     Column("PHASE", 13, lambda one, _, pen: pen.state(phase_of(one))),
     Column("KEY", 11, lambda one, *_: (one.key or "-", Tone.PLAIN)),
-    Column("ROUTE", 11, lambda one, *_: (one.route, Tone.PLAIN)),
+    Column("ROUTE", 11, lambda one, width, pen: (pen.middle(one.route, width), Tone.PLAIN)),
     Column("TIME", 6, lambda one, *_: (span(one.seconds), Tone.PLAIN), right=True),
     Column("IN", 5, lambda one, *_: (count(one.prompt_tokens), Tone.PLAIN), right=True),
     Column("OUT", 5, lambda one, *_: (count(one.output_chunks), Tone.PLAIN), right=True),
-    Column("UPSTREAM", 18, lambda one, *_: (where(one), Tone.PLAIN), spare=True, most=36),
+    Column("UPSTREAM", 18, lambda one, width, pen: (pen.middle(where(one), width), Tone.PLAIN), spare=True, most=36),
     Column("LANE", 5, lambda one, *_: ("batch" if one.lane is Lane.BATCH else "", Tone.DIM), spare=True),
 )
 TOOLS = (

@@ -168,7 +168,6 @@ BUDGET = (
     Column("MONTH END", 12, _end, right=True),
     Column("HELD", 7, lambda one, *_: (dollars(one.line.reserved_pico or None), Tone.DIM), right=True, spare=True),
     Column("TOKENS", 11, _tokens, right=True, spare=True),
-    Column("REQ", 6, lambda one, *_: (count(one.line.requests), Tone.PLAIN), right=True, spare=True),
 )
 GRAY = (
     name_column("GRAY", lambda pool: pool.route),

@@ -91,7 +91,7 @@ def test_what_is_old_is_dim_but_for_its_name_and_says_how_old() -> None:
     for one in rows_of(STALE_TRAFFIC, NOW):
         if one.name and one.section is not Section.NOTES:
             assert {cell.style for cell in painter.cells(one, 118)[2:]} == {Tone.DIM}
-    assert "as of 6m ago" in line(STALE_TRAFFIC)
+    assert "as of 6m40s ago" in line(STALE_TRAFFIC)
     assert "its figures here are from before" in "\n".join(said(STALE_TRAFFIC))
 
 

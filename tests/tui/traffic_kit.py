@@ -41,7 +41,7 @@ def budget(front: str = FRONT, **changes: object) -> BudgetReport:
     """A front in the third week of its month, all budgets well."""
     day = (16, 15, 17, 16, 18, 3, 2, 17, 16, 15, 19, 17, 3, 2, 16, 18, 17, 15, 16, 3, 2, 8)
     lines = (
-        BudgetLine(kind=BudgetKind.FLEET, name="", spent_pico=271 * USD, reserved_pico=2 * USD, tokens=311_000_000,
+        BudgetLine(kind=BudgetKind.FLEET, name="fleet", spent_pico=271 * USD, reserved_pico=2 * USD, tokens=311_000_000,
                    requests=48_211, cap_pico=1050 * USD),
         BudgetLine(kind=BudgetKind.TRACK, name="dollar", spent_pico=198 * USD, reserved_pico=2 * USD, tokens=21_000_000,
                    requests=1_204, cap_pico=800 * USD),
@@ -76,7 +76,7 @@ def budget(front: str = FRONT, **changes: object) -> BudgetReport:
 def full(front: str = FRONT) -> BudgetReport:
     """The dollar track had a week that was too dear, and its cap is near."""
     well = budget(front)
-    spent = {"dollar": 792, "web": 341, "": 870, "token": 78}
+    spent = {"dollar": 792, "web": 341, "fleet": 870, "token": 78}
     lines = tuple(
         BudgetLine(
             kind=line.kind, name=line.name, spent_pico=spent.get(line.name, line.spent_pico // USD) * USD,

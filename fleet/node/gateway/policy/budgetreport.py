@@ -6,7 +6,13 @@ from fleet.node.gateway.policy.desk import Desk
 from fleet.traffic.budget.calendar import Month
 from fleet.traffic.budget.dollar import DollarWord, dollar_state
 from fleet.traffic.budget.limits import Kind, Scope, Sum
-from fleet.vocabulary.contracts.policy_admin import BudgetKind, BudgetLine, BudgetReport, DollarState
+from fleet.vocabulary.contracts.policy_admin import (
+    BUDGETED_TRACKS,
+    BudgetKind,
+    BudgetLine,
+    BudgetReport,
+    DollarState,
+)
 from fleet.vocabulary.money import NotMoney, pico, shown
 
 _KINDS = {
@@ -43,7 +49,9 @@ def budget_report(desk: Desk) -> BudgetReport:
         budget_tz=rules.policy.budget_tz,
         share=rules.policy.budget_share,
         lines=tuple(_lines(desk, month)),
-        days_pico=book.daily_pico(month)[: calendar.day(now)],
+        today=calendar.day(now),
+        days_pico=book.daily_pico(month),
+        track_days_pico={track: book.daily_pico(month, (track,)) for track in BUDGETED_TRACKS},
         dollar=None if state is None else _STATES[state.word],
         dollar_until_seconds=None if state is None or state.until is None else state.until / 1000,
         dollar_reason=reason,

@@ -14,15 +14,14 @@ from fleet.cli.rankingsarchive import WeekName, fetch_, import_
 from fleet.control.inventory import Inventory, load_inventory
 from fleet.control.inventory.project import Project
 from fleet.errors import UsageError
-from fleet.practice.rankings.archive import diff_of_week, joined_week
+from fleet.practice.rankings.archive import joined_week
 from fleet.practice.rankings.store import FOLDER, weeks_in
 from fleet.practice.rankings.week import Week
 from fleet.vocabulary.clock import SystemClock
 
 if TYPE_CHECKING:
     from fleet.practice.rankings.diff import RankingDiff
-    from fleet.practice.rankings.finding import Finding
-    from fleet.practice.rankings.ours import Ours
+    from fleet.vocabulary.contracts.policy_admin import GrayReports
 
 _WEEK = click.argument("week", required=False, type=WeekName(), metavar="[WEEK]")
 
@@ -58,7 +57,7 @@ def show_(ctx: click.Context, week: Week | None, every: bool, as_json: bool) -> 
 
     console = Console()
     show(
-        ranking_screen(_diff(project, _inventory(ctx, project), week), unicode=unicode_of(console), every=every),
+        ranking_screen(_compared(project, _inventory(ctx, project), week), unicode=unicode_of(console), every=every),
         console,
     )
 
@@ -76,19 +75,13 @@ def diff_(ctx: click.Context, week: Week | None, dry_run: bool, fronts: bool, as
     A ticket: a move above 30 % in either week's top ten or of our routes' models, who entered or left the top ten, a
     model that vanished, expires or has another price. No route is changed: `fleet route apply` does that.
     """
-    from fleet.control.actions.ourroutes import ours_of
-    from fleet.control.actions.routefile import RouteFile
-    from fleet.practice.tickets import store
-    from fleet.practice.tickets.ticket import tickets_for
+    from fleet.control.actions.rankings import file_findings, gone_gray
 
     project = project_of(ctx)
     inventory = _inventory(ctx, project)
-    found = _diff(project, inventory, _chosen(project, week))
-    ours = ours_of(inventory)
-    gone = _gone_gray(ctx, playbook, ours) if fronts else ()
-    tickets = tickets_for((*found.findings, *gone), ours=ours)
-    folder, proposer = project.root / store.FOLDER, RouteFile(project=project)
-    filed = store.file_tickets(folder, tickets, proposer=proposer, keep=not dry_run)
+    found = _compared(project, inventory, _chosen(project, week))
+    gone = gone_gray(inventory, _gray_reports(ctx, playbook)) if fronts else ()
+    filed = file_findings(project, inventory, (*found.findings, *gone), keep=not dry_run)
     if as_json:
         from fleet.cli.rankingsview import diff_document
 
@@ -102,16 +95,15 @@ def diff_(ctx: click.Context, week: Week | None, dry_run: bool, fronts: bool, as
     show(diff_screen(found, filed, unicode=unicode_of(console), dry_run=dry_run), console)
 
 
-def _gone_gray(ctx: click.Context, playbook: str, ours: Ours) -> tuple[Finding, ...]:
-    """What the fronts say of gray models that are gone; fronts that are away are told on stderr."""
+def _gray_reports(ctx: click.Context, playbook: str) -> tuple[GrayReports, ...]:
+    """What the fronts say of their gray routes; those that are away are told on stderr."""
     from fleet.cli.doors import doors, tell_problems
     from fleet.control.actions.graypool import gray_reports
-    from fleet.practice.tickets.vanishedgray import vanished_gray
 
     with doors(ctx, playbook) as found:
         reports, errors = gray_reports(found.all, found.open)
     tell_problems(errors)
-    return vanished_gray(reports, ours=ours)
+    return reports
 
 
 def _chosen(project: Project, week: Week | None) -> Week:
@@ -128,10 +120,7 @@ def _inventory(ctx: click.Context, project: Project) -> Inventory:
     return load_inventory(project, overrides=overrides_of(ctx))
 
 
-def _diff(project: Project, inventory: Inventory, week: Week) -> RankingDiff:
-    from fleet.control.actions.ourroutes import ours_of
+def _compared(project: Project, inventory: Inventory, week: Week) -> RankingDiff:
+    from fleet.control.actions.rankings import compared
 
-    found = diff_of_week(project.root / FOLDER, week, ours=ours_of(inventory), today=SystemClock().now().date())
-    if found is None:
-        raise UsageError(f"{week} is not archived")
-    return found
+    return compared(project, inventory, week, today=SystemClock().now().date())

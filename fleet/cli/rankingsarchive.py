@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fleet.control.inventory import load_inventory
 from fleet.errors import FleetError, UsageError
 from fleet.practice.rankings.archive import Archived, archive
 from fleet.practice.rankings.ranking import Ranking
-from fleet.practice.rankings.store import FOLDER, Kept, WeekTaken, keep_models
+from fleet.practice.rankings.store import FOLDER, Kept
 from fleet.practice.rankings.week import NotAWeek, Week
 from fleet.vocabulary.clock import SystemClock
 
@@ -45,37 +46,22 @@ def fetch_(ctx: click.Context, upstream: str | None, as_json: bool) -> None:
 
     Two requests to OpenRouter. A week that is archived is never rewritten.
     """
-    from fleet.control.actions.ourroutes import rankings_upstream
-    from fleet.control.supply.secrets import SecretStore
-    from fleet.practice.rankings.fetch import fetch
-    from fleet.practice.rankings.web import HttpsApi
+    from fleet.control.actions.rankings import fetch_rankings
 
     project = project_of(ctx)
-    name, setting = rankings_upstream(load_inventory(project, overrides=overrides_of(ctx)), upstream)
-    if setting.key is None:
-        raise UsageError(
-            f"upstreams.{name} has no key", hint=f"key: file:secrets/{name}.key; any key may read rankings"
-        )
-    key = SecretStore(project)[setting.key]
-    found = fetch(HttpsApi(setting.base_url(name) or ""), key=key, clock=SystemClock())
+    inventory = load_inventory(project, overrides=overrides_of(ctx))
+    monday = fetch_rankings(project, inventory, clock=SystemClock(), upstream=upstream)
+    found = monday.fetched
     for odd in found.odd:
         narrate(f"left out: {odd}")
-    folder = project.root / FOLDER
-    newest = Week.named(found.rankings[-1].week)
-    if found.models is not None:
-        if keep_models(folder, newest, found.models) is Kept.NEW:
-            narrate(f"today's list of {len(found.models.models)} models is archived beside {newest}")
-    else:
+    if found.models is None:
         narrate(f"no list of models: {found.why}")
-    done, refused = [], []
-    for ranking in found.rankings:
-        try:
-            done.append(archive(folder, ranking, models=found.models))
-        except WeekTaken as taken:
-            refused.append(ranking.week)
-            narrate(f"{ranking.week}: OpenRouter tells it otherwise by now; the archived file stays")
-            narrate("\n".join(f"  {line}" for line in taken.differences[:3]))
-    _tell(done, found.rankings, as_json=as_json, refused=tuple(refused))
+    elif monday.models is Kept.NEW:
+        narrate(f"today's list of {len(found.models.models)} models is archived beside {monday.newest}")
+    for week, differences in monday.refused.items():
+        narrate(f"{week}: OpenRouter tells it otherwise by now; the archived file stays")
+        narrate("\n".join(f"  {line}" for line in differences[:3]))
+    _tell(monday.archived, found.rankings, as_json=as_json, refused=tuple(monday.refused))
 
 
 @click.command("import")
@@ -120,7 +106,7 @@ def import_(
     _tell(done, read.rankings, as_json=as_json)
 
 
-def _tell(done: list[Archived], read: tuple[Ranking, ...], *, as_json: bool, refused: tuple[str, ...] = ()) -> None:
+def _tell(done: Sequence[Archived], read: tuple[Ranking, ...], *, as_json: bool, refused: tuple[str, ...] = ()) -> None:
     by_week = {one.week: one for one in read}
     if as_json:
         documents = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -103,7 +104,7 @@ def _move_document(move: Move) -> dict[str, Any]:
         "rank_before": None if move.before is None else move.before.rank,
         "tokens": None if move.now is None else move.now.tokens,
         "tokens_before": None if move.before is None else move.before.tokens,
-        "wow_percent": None if wow is None else f"{float(wow):.4f}",
+        "wow_percent": None if wow is None else f"{Decimal(round(wow * 10_000)) / 10_000:f}",
         "wow_from": move.wow_from.value,
         "printed_percent": None if move.printed is None else f"{move.printed:f}",
         "served": [one.served for one in move.ours],

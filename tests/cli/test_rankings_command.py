@@ -188,3 +188,22 @@ def test_without_a_key_or_an_upstream_fetch_says_what_is_missing(place: Place) -
     assert "upstreams.openrouter has no key" in place.fails("rankings", "fetch")
     place.inventory.write_text("all: {hosts: {front-1: {}}}\n")
     assert "fleet rankings import FILE" in place.fails("rankings", "fetch")
+
+
+def test_an_apply_that_died_before_its_ticket_was_written_is_finished_by_the_next(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.bring("2026-W20", "2026-W21")
+    place.run("rankings", "diff")
+
+    def died(folder: Path, ticket: object) -> None:
+        raise FleetError("the power went")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("fleet.cli.routetickets.write_ticket", died)
+        assert "the power went" in place.fails("route", "apply", "--yes", "kimi-k2.6-dropout", exit_code=1)
+    changed = place.inventory.read_text()
+    assert changed == INVENTORY.replace("[kimi, flash]", "[flash, kimi]")
+    place.run("route", "apply", "kimi-k2.6-dropout")
+    assert place.inventory.read_text() == changed
+    assert "applied by" in place.run("route", "tickets", "--all").stdout

@@ -127,7 +127,7 @@ async def asked(http: aiohttp.ClientSession, one: Sort, teams: dict[str, str], c
     body: dict[str, Any] = {"model": one.model, "stream": True, "max_tokens": 400}
     if one.errs and chance.random() < 0.8:
         arguments = '{"at": ' if chance.random() < one.errs else '{"at": "here"}'
-        prompt = f"@@first={first}@@ @@tool=look args={arguments}@@ " + "word " * words
+        prompt = f"@@first={first}@@ @@tool=look {arguments}@@ " + "word " * words
         body["tools"] = [TOOL]
     body["messages"] = [{"role": "user", "content": prompt}]
     headers = {"Authorization": f"Bearer {teams[team]}"}

@@ -124,8 +124,8 @@ def write(path: Path, some: Sequence[Row]) -> Path:
 
 def two_weeks(path: Path) -> Path:
     """The ledger that most tests look at."""
-    before = rows(WEEK.previous, {FLASH: 1500, OPUS: 120, OWL: 140, QWEN: 420}, seed=1)
-    now = rows(WEEK, {FLASH: 1900, OPUS: 150, OWL: 190, QWEN: 380}, seed=2)
+    before = rows(WEEK.previous, {FLASH: 300, OPUS: 30, OWL: 30, QWEN: 80}, seed=1)
+    now = rows(WEEK, {FLASH: 380, OPUS: 36, OWL: 40, QWEN: 75}, seed=2)
     return write(path, [*before, *now])
 
 

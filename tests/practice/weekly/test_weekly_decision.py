@@ -93,7 +93,7 @@ def test_a_pool_that_is_off_says_so_before_anything_else(front: LedgerFront, sta
 
 
 def test_tool_calls_that_fail_two_points_more_often_are_told_with_a_command(tmp_path: Path) -> None:
-    some = [*rows(WEEK.previous, {FLASH: 800}), *rows(WEEK, {replace(FLASH, errs=0.2): 800}, seed=4)]
+    some = [*rows(WEEK.previous, {FLASH: 350}), *rows(WEEK, {replace(FLASH, errs=0.2): 350}, seed=4)]
     report = make(WEEK, LedgerFront(ledger=write(tmp_path / "ledger.sqlite", some)), now=NOW)
     assert verdict(report, "Tool calls").tone is Tone.BAD
     assert "fleet usage --by model,app --since 2026-W47 --until 2026-W48" in report.actions[-1].commands

@@ -9,6 +9,7 @@ import pytest
 
 from fleet.control.supply.uvtool import uv_path
 from tests.integration.conftest import Room
+from tests.integration.openclawstandin import archives_of, with_openclaw
 
 pytestmark = [pytest.mark.timeout(300)]
 
@@ -50,7 +51,8 @@ def test_a_laptop_without_anything_deploys_out_of_a_bundle(
 ) -> None:
     place = tmp_path_factory.mktemp("carried")
     bundle = place / "all.bundle"
-    said = own_room.fleet("bundle", "-o", str(bundle), "--weights").stdout
+    npm = with_openclaw(own_room)
+    said = replace(own_room, extra=npm).fleet("bundle", "-o", str(bundle), "--weights").stdout
     assert str(bundle) in said
     offline, log = alone(own_room, place)
     models = own_room.folder / "models"
@@ -64,6 +66,8 @@ def test_a_laptop_without_anything_deploys_out_of_a_bundle(
     assert "nothing to do" in offline.fleet("deploy", "--yes", "--bundle", str(bundle)).stderr
     assert "nothing to do" in own_room.fleet("deploy", "--yes").stderr  # the same state, had another way
     assert offline.fleet("ask", "hello?").stdout == "Hello from the scripted model.\n"
+    assert own_room.services("mac-1")["org.fleet-macs.openclaw"]["state"] == "running"
+    assert len(archives_of(own_room)) == 2
     cut = place / "cut.bundle"
     cut.write_bytes(bundle.read_bytes()[:100_000])
     answer = offline.fleet("deploy", "--yes", "--bundle", str(cut), expect=1)

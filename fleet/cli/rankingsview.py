@@ -46,8 +46,8 @@ def tickets_table(filed: Sequence[Outcome]) -> RenderableType:
         table.add_column(name, overflow="fold")
     for one in filed:
         word = one.ticket.state.value if one.ticket.state is not State.OPEN else one.filed.value
-        what = f"{one.ticket.last.subject.title}: {short(one.ticket.last)}"
-        table.add_row(one.ticket.id, Text(word, style=_FILED[one.filed]), what, consequence(one.ticket))
+        style = _FILED[one.filed]
+        table.add_row(one.ticket.id, Text(word, style=style), short(one.ticket.last), consequence(one.ticket))
     return table
 
 

@@ -47,8 +47,7 @@ def tickets_(ctx: click.Context, every: bool, as_json: bool) -> None:
         table.add_column(name, overflow="fold")
     for one in found:
         state = ("open" if one.state is State.OPEN else state_words(one),) if every else ()
-        what = f"{one.last.subject.title}: {short(one.last)}"
-        table.add_row(one.id, what, one.opened, *state, consequence(one))
+        table.add_row(one.id, short(one.last), one.opened, *state, consequence(one))
     show(table, Console())
 
 

@@ -71,7 +71,7 @@ def test_may_after_the_week_with_kimi_makes_three_tickets_and_none_for_owl_alpha
     assert place.tickets == ["deepseek-v4-flash-rise", "kimi-k2.6-dropout", "step-3.5-flash-entrant"]
     assert "▲ +65.7 %" in shown or "^ +65.7 %" in shown
     assert "Owl Alpha                1.15T    +29.1 %" in shown
-    assert "Kimi K2.6: was 6th, in no rank now" in shown
+    assert "kimi-k2.6-dropout       new  was 6th, in no rank now" in shown
     assert "Tokens are counted by each model's own tokenizer" in shown
     assert "Source: OpenRouter (openrouter.ai/rankings), as of 2026-05-24" in shown
     assert "the source prints +66 %, which agrees" in (place.folder / "tickets/deepseek-v4-flash-rise.md").read_text()

@@ -200,3 +200,27 @@ def test_of_two_models_of_one_name_the_vendor_decides_and_without_one_nobody() -
     other = Catalogue(read_at="now", models=(ListedModel(id="z-ai/glm-4.6"),))
     named = week("2026-W21", Ranked(rank=1, slug="GLM 4.6", vendor="Zhipu"), Ranked(rank=2, slug="4.6", vendor="GLM"))
     assert [one.id for one in join(named, (other,)).ranking.models] == ["z-ai/glm-4.6", ""]
+
+
+SLUGS = st.lists(st.sampled_from([f"v/m{at}" for at in range(14)]), unique=True, max_size=14)
+
+
+@given(SLUGS, SLUGS, st.data())
+def test_every_model_of_either_week_is_told_once_and_findings_do_not_depend_on_the_order(
+    before: list[str], after: list[str], data: st.DataObject
+) -> None:
+    def ranking(name: str, slugs: list[str]) -> Ranking:
+        counts = data.draw(st.lists(st.integers(0, 200), min_size=len(slugs), max_size=len(slugs)))
+        rows = [
+            Ranked(rank=at, slug=slug, tokens=count)
+            for at, (slug, count) in enumerate(zip(slugs, counts, strict=True), 1)
+        ]
+        return week(name, *rows)
+
+    old, new = ranking("2026-W20", before), ranking("2026-W21", after)
+    found = diff(old, new, ours=NOTHING, today=TODAY)
+    assert sorted(move.model.slug for move in found.moves) == sorted({*before, *after})
+    assert len({one.subject.key for one in found.findings}) == len(found.findings)
+    shuffled = msgspec.structs.replace(old, models=tuple(reversed(old.models)))
+    again = diff(shuffled, new, ours=NOTHING, today=TODAY)
+    assert {one.subject.key: one for one in again.findings} == {one.subject.key: one for one in found.findings}

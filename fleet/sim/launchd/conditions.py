@@ -10,7 +10,8 @@ class Conditions:
     """Frozen; a fault puts another one in its place.
 
     `throttle_scale` and `exit_scale` multiply launchd's own waits (throttle, back-off, StartInterval; SIGTERM to
-    SIGKILL), so that a rehearsal of minutes takes seconds. `pended`: why non-demand spawns are put off, or None.
+    SIGKILL), so that a rehearsal of minutes takes seconds. Jobs by the calendar go by this machine's clock, and
+    `clock_ahead_seconds`. `pended`: why non-demand spawns are put off, or None.
     `held`: services that launchd refuses to run (a label, or its last word or words: `sidecar`, `sidecar.chat`);
     `crashing`: those whose process ends as soon as it runs.
     The rest are variants between releases of macOS: the first signal of `kickstart -k` (FACTS section 1.2, disputed),
@@ -20,6 +21,7 @@ class Conditions:
 
     throttle_scale: float = 1.0
     exit_scale: float = 1.0
+    clock_ahead_seconds: float = 0.0
     pended: str | None = None
     held: frozenset[str] = frozenset()
     crashing: frozenset[str] = frozenset()

@@ -6,8 +6,10 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from fleet.sim.launchd.calendar import next_time
 from fleet.sim.launchd.conditions import Conditions
 from fleet.sim.launchd.ending import EX_CONFIG, Ending, grown_throttle_seconds, wants_restart
 from fleet.sim.launchd.spawn import Running, SpawnFailed, Starter, identity_of
@@ -64,6 +66,7 @@ class Job:
         self._reason: str | None = None
         self._respawn: asyncio.TimerHandle | None = None
         self._interval: asyncio.TimerHandle | None = None
+        self._calendar: asyncio.TimerHandle | None = None
         self._kill_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -72,6 +75,7 @@ class Job:
     async def load(self) -> None:
         """Begin the job's life: RunAtLoad and KeepAlive spawns are speculative, so they may be pended."""
         self._arm_interval()
+        self._arm_calendar()
         if self.spec.starts_at_load:
             await self._start_unasked("speculative")
 
@@ -116,8 +120,7 @@ class Job:
         """Bootout: SIGTERM now, SIGKILL at the exit timeout; the label stays until the process is dead."""
         self.removing = True
         self._cancel_respawn()
-        if self._interval:
-            self._interval.cancel()
+        self._disarm()
         if self._process:
             self._terminate()
         elif not self._spawning:
@@ -127,8 +130,7 @@ class Job:
         """The machine loses power: everything of the job dies at once."""
         self.removing = True
         self._cancel_respawn()
-        if self._interval:
-            self._interval.cancel()
+        self._disarm()
         if self._process:
             self._kill()
         elif not self._spawning:
@@ -323,6 +325,24 @@ class Job:
             return
         delay = self.spec.start_interval_seconds * self._host.conditions.throttle_scale
         self._interval = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _arm_calendar(self) -> None:
+        """StartCalendarInterval: not scaled, and a firing that finds the job running is lost, too."""
+        now = datetime.now() + timedelta(seconds=self._host.conditions.clock_ahead_seconds)  # noqa: DTZ005 (a Mac's own time)
+        due = next_time(self.spec.start_calendar, now)
+        if due is not None and not self.removing:
+            delay = (due - now).total_seconds()
+            self._calendar = asyncio.get_running_loop().call_later(delay, self._due)
+
+    def _due(self) -> None:
+        self._arm_calendar()
+        if self._respawn is None:
+            self._later(self._start_unasked, "calendar interval")
+
+    def _disarm(self) -> None:
+        for timer in (self._interval, self._calendar):
+            if timer:
+                timer.cancel()
 
     def _tick(self) -> None:
         self._arm_interval()

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fleet.sim.launchd.calendar import Entry, entries_of
+
 DEFAULT_THROTTLE_SECONDS = 10
 DEFAULT_EXIT_TIMEOUT_SECONDS = 5
 DEFAULT_OPEN_FILES = 256
@@ -50,6 +52,7 @@ class JobSpec:
     throttle_seconds: int = DEFAULT_THROTTLE_SECONDS
     exit_timeout_seconds: int = DEFAULT_EXIT_TIMEOUT_SECONDS
     start_interval_seconds: int | None = None
+    start_calendar: tuple[Entry, ...] = ()
     stdin: str | None = None
     stdout: str | None = None
     stderr: str | None = None
@@ -112,6 +115,7 @@ def parse_spec(data: dict[str, Any], path: str) -> JobSpec:
         throttle_seconds=throttle if throttle > 0 else DEFAULT_THROTTLE_SECONDS,  # 0 is refused and ignored
         exit_timeout_seconds=_typed(data, "ExitTimeOut", int, DEFAULT_EXIT_TIMEOUT_SECONDS),
         start_interval_seconds=_typed(data, "StartInterval", int, None),
+        start_calendar=entries_of(data.get("StartCalendarInterval")),
         stdin=_typed(data, "StandardInPath", str, None),
         stdout=_typed(data, "StandardOutPath", str, None),
         stderr=_typed(data, "StandardErrorPath", str, None),

@@ -74,7 +74,7 @@ def _short(change: RouteChange) -> str:
         case Do.DROP_ROUTE:
             return f"no route {change.route}"
         case Do.ADD_MODEL:
-            return "offer it, without traffic"
+            return "offer it by its own name"
         case Do.DROP_MODEL:
             return f"no {change.served}"
         case Do.PRICE:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from fleet.practice.rankings.amounts import shown_percent
-from fleet.practice.rankings.finding import Finding, Kind, WowFrom
+from fleet.practice.rankings.finding import Finding, Kind, PricePair, WowFrom
 from fleet.practice.rankings.listed import Lists, listed_findings
 from fleet.practice.rankings.ours import Ours
 from fleet.practice.rankings.pairing import Move, moves_of
@@ -59,7 +59,7 @@ def diff(
     if before is not None and before.week != str(week.previous):
         before = None
     moves = moves_of(before, after, ours)
-    context = _Context(week=week, before=before, after=after, ours=ours)
+    context = _Context(week=week, before=before, after=after, ours=ours, models=models)
     findings = [found for move in moves if (found := _ranked_finding(move, context)) is not None]
     lists = Lists(week=str(week), ours=ours, moves=moves, before=models_before, now=models, today=today)
     return RankingDiff(
@@ -79,6 +79,7 @@ class _Context:
     before: Ranking | None
     after: Ranking
     ours: Ours
+    models: Catalogue | None
 
 
 def moved(percent: Fraction | Decimal | None) -> bool:
@@ -99,6 +100,7 @@ def _ranked_finding(move: Move, context: _Context) -> Finding | None:
 
 def _finding(kind: Kind, move: Move, context: _Context) -> Finding:
     wow, printed = move.wow, move.printed
+    listed = context.models.find(move.model.id) if context.models is not None and move.model.id else None
     return Finding(
         kind=kind,
         week=str(context.week),
@@ -111,6 +113,7 @@ def _finding(kind: Kind, move: Move, context: _Context) -> Finding:
         wow_percent=None if wow is None else _decimal_text(wow),
         wow_from=move.wow_from,
         printed_percent=None if printed is None else f"{printed:f}",
+        price=None if listed is None else PricePair(prompt=listed.prompt, completion=listed.completion),
         notes=tuple(_evidence_notes(kind, move, context)),
         attribution=context.after.attribution,
     )

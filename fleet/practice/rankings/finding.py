@@ -48,8 +48,8 @@ class PricePair(msgspec.Struct, frozen=True, kw_only=True):
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One finding of a week, with its evidence. What is None was not told; ranks and tokens are the sources' own.
 
-    `wow_percent` and `printed_percent` are decimal text. `before_week` is "" where nothing was compared. `notes` are
-    sentences about how far the evidence goes.
+    `wow_percent` and `printed_percent` are decimal text, prices those of the list of models. `before_week` is "" where
+    nothing was compared. `notes` are sentences about how far the evidence goes.
     """
 
     kind: Kind

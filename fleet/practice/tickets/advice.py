@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from fleet.practice.rankings.finding import Finding, Kind
+from fleet.practice.rankings.finding import Finding, Kind, PricePair
 from fleet.practice.rankings.ours import CATALOGUED, OurModel, OurRoute, Ours
 from fleet.practice.tickets.change import Do, RouteChange
 from fleet.vocabulary.names import Track
@@ -72,16 +72,30 @@ def _new(finding: Finding, ours: Ours) -> Advice:
     name = subject.key
     if name in {one.served for one in ours.models} | {model for route in ours.routes for model in route.models}:
         return Advice(sentences=(f"The name {name} is taken by another model of ours: name {subject.id} yourself.",))
+    price = finding.price
+    if price is not None and price.prompt == price.completion == "0":
+        return Advice(
+            sentences=(
+                "No route of ours names it.",
+                "It is free of charge: such a model is tried in a gray pool only, with nothing sensitive.",
+            )
+        )
     change = RouteChange(do=Do.ADD_MODEL, upstream=upstream, served=name, asked=subject.id)
     pools = [route.name for route in ours.routes if route.track is Track.GRAY]
     then = f", then give it the gray pool {pools[0]}" if pools else ""
+    cost = "" if price is None or None in (price.prompt, price.completion) else _cost(price)
     return Advice(
         sentences=(
-            "No route of ours names it. Offered under a name of its own, it gets no traffic until a route names it.",
+            f"No route of ours names it.{cost} Offered under a name of its own, it is asked only by that name.",
             f"Measure it first: `fleet harness run`{then}.",
         ),
         changes=(change,),
     )
+
+
+def _cost(price: PricePair) -> str:
+    prompt, completion = _per_million(price.prompt or "0"), _per_million(price.completion or "0")
+    return f" It costs {prompt} USD in and {completion} out, per million tokens."
 
 
 def _less(finding: Finding, ours: Ours) -> Advice:

@@ -96,8 +96,17 @@ def test_an_entrant_without_an_id_proposes_nothing_and_says_why() -> None:
     assert "Its id is not known" in ticket.advice[1]
 
 
-def test_an_entrant_gets_a_name_of_its_own_and_no_traffic() -> None:
-    assert changes(finding(Kind.ENTRANT, "step-3.5-flash")) == [("add_model", "step-3.5-flash", ())]
+def test_an_entrant_gets_a_name_of_its_own() -> None:
+    price = PricePair(prompt="0.0000001", completion="0.0000003")
+    found = finding(Kind.ENTRANT, "step-3.5-flash", price=price)
+    assert changes(found) == [("add_model", "step-3.5-flash", ())]
+    assert "It costs 0.1 USD in and 0.3 out, per million tokens." in tickets_for([found], ours=OURS)[0].advice[0]
+
+
+def test_a_free_model_is_not_proposed_outside_a_gray_pool() -> None:
+    free = PricePair(prompt="0", completion="0")
+    assert changes(finding(Kind.ENTRANT, "ox-alpha", price=free)) == []
+    assert changes(finding(Kind.RISE, "ox-alpha", price=free)) == []
 
 
 def test_a_vanished_model_leaves_its_routes_and_its_api() -> None:

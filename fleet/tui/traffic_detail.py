@@ -73,12 +73,13 @@ def _note(one: Note, pen: Pen) -> Iterator[Line]:
 def _budget(one: Spent, pen: Pen) -> Iterator[Line]:
     line = one.line
     cap = "no cap" if line.cap_pico is None else f"cap {dollars(line.cap_pico)}"
-    tokens = "" if line.cap_tokens is None else f" of {count(line.cap_tokens)}"
-    yield _said(one.name, one.state, f"{cap}; {count(line.tokens)}{tokens} tokens", pen)
+    most = "" if line.cap_tokens is None else f" of {count(line.cap_tokens)}"
+    tokens = "" if line.kind is BudgetKind.TICKET else f"; {count(line.tokens)}{most} tokens"
+    yield _said(one.name, one.state, f"{cap}{tokens}", pen)
     held = f", and {dollars(line.reserved_pico)} held for what runs or is not settled" if line.reserved_pico else ""
     yield _plain(f"{dollars(line.spent_pico)} spent this month{held}")
     if one.month_end is not None:
-        over = ": beyond the cap, which is hard" if one.cap_ahead else ""
+        over = ": the cap comes first, and it is hard" if one.cap_ahead else ""
         yield _plain(
             f"by its {one.month_end.days} whole days it ends at {span_of(one.month_end)} (four of five months){over}"
         )

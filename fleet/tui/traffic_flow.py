@@ -133,7 +133,7 @@ UPSTREAM = (
     Column("P50", 5, partial(_quantile, measure=Measure.SECONDS, share=0.5), right=True),
     Column("P95", 5, partial(_quantile, measure=Measure.SECONDS, share=0.95), right=True),
     Column("TTFT", 5, partial(_quantile, measure=Measure.FIRST_TOKEN_SECONDS, share=0.5), right=True),
-    Column("P95", 5, partial(_quantile, measure=Measure.FIRST_TOKEN_SECONDS, share=0.95), right=True, spare=True),
+    Column("TTFT95", 6, partial(_quantile, measure=Measure.FIRST_TOKEN_SECONDS, share=0.95), right=True, spare=True),
     Column("TOKENS", 6, _tokens, right=True, spare=True),
 )
 REQUEST = (

@@ -156,6 +156,8 @@ def _cap(one: Spent, *_: object) -> tuple[str, Tone]:
 
 def _tokens(one: Spent, *_: object) -> tuple[str, Tone]:
     cap = one.line.cap_tokens
+    if one.line.kind is BudgetKind.TICKET:  # a front counts money by ticket, and nothing else
+        return NOTHING
     return count(one.line.tokens) + ("" if cap is None else f"/{count(cap)}"), Tone.PLAIN
 
 

@@ -8,10 +8,11 @@ import click
 import msgspec
 
 from fleet.cli.audited import write_down
-from fleet.cli.context import narrate, print_json
+from fleet.cli.context import narrate, print_json, project_of
 from fleet.cli.doors import doors, json_option, playbook_option, tell_problems, unicode_of, who
 from fleet.cli.grayview import gray_lines
 from fleet.control.actions.gateways import exit_code
+from fleet.control.actions.grayharness import with_harness
 from fleet.control.actions.graypool import Pool, fronts_among, gray_pools, turn_gray
 from fleet.errors import UsageError
 from fleet.vocabulary.contracts.policy_admin import GrayRequest
@@ -45,14 +46,18 @@ def status(ctx: click.Context, as_json: bool, playbook: str) -> None:
 @gray.command()
 @click.argument("route")
 @click.option("--ticket", default="", metavar="ID", help="Why it may be on again; needed after a rollback.")
-@click.option("--harness", default="", metavar="RUN", help="The run that it passed; needed after a rollback.")
+@click.option("--harness", default="", metavar="RUN", help="RUN or RUN:TARGET that it passed; needed after a rollback.")
 @json_option
 @playbook_option
 @click.pass_context
 def enable(ctx: click.Context, route: str, ticket: str, harness: str, as_json: bool, playbook: str) -> None:
-    """Turn the gray route ROUTE on again, at every front."""
-    asked = GrayRequest(route=route, on=True, by=who(), ticket=ticket, harness_run=harness)
-    _turn(ctx, asked, as_json=as_json, playbook=playbook)
+    """Turn the gray route ROUTE on again, at every front.
+
+    After a rollback this takes a ticket, and a run of the harness (`fleet harness run`) that began after it: every
+    prompt measured, 50 or more, and the model's tool calls as good as they were before.
+    """
+    asked = GrayRequest(route=route, on=True, by=who(), ticket=ticket)
+    _turn(ctx, asked, harness=harness, as_json=as_json, playbook=playbook)
 
 
 @gray.command()
@@ -71,9 +76,12 @@ def disable(ctx: click.Context, route: str, reason: str, as_json: bool, playbook
     _turn(ctx, GrayRequest(route=route, on=False, by=who(), reason=reason), as_json=as_json, playbook=playbook)
 
 
-def _turn(ctx: click.Context, asked: GrayRequest, *, as_json: bool, playbook: str) -> None:
+def _turn(ctx: click.Context, asked: GrayRequest, *, as_json: bool, playbook: str, harness: str = "") -> None:
     with doors(ctx, playbook) as found:
         fronts = fronts_among(found.all)
+        if harness:
+            pools, _ = gray_pools(found.all, found.open)
+            asked = with_harness(asked, harness, pools, inventory=found.inventory, project=project_of(ctx))
         pool, errors = turn_gray(found.all, found.open, asked)
     tell_problems(errors)
     write_down(ctx, "gray", [front.name for front in fronts], errors, text=f"{asked.route} on={asked.on}")

@@ -19,18 +19,25 @@ from fleet.vocabulary.contracts.ledger import Note
 
 HARNESS_PROMPTS = 50
 """So many a harness must have asked to arm a pool again."""
+HARNESS_CALLS = 10
+"""So many tool calls it must have scored."""
 
 _DAY_MILLISECONDS = 24 * 60 * 60 * 1000
 _RAMP_DAYS = 7
 
 
 class HarnessPass(msgspec.Struct, frozen=True, kw_only=True):
-    """What the harness found of a model: its tool calls succeeded in `successes` of `prompts`."""
+    """What the harness found of a model: of `scored` tool calls in `prompts` prompts `successes` were right.
+
+    Older notes have no `scored`: theirs are of `prompts`. `begun_milliseconds`: when it began to measure.
+    """
 
     model: str
     prompts: int
     successes: int
     run: str = ""
+    scored: int | None = None
+    begun_milliseconds: int | None = None
 
 
 class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,18 +102,24 @@ def rearm_problem(enabled: Enabled, notes: Iterable[Note], pool: str, *, ticket_
     """
     if not re.search(ticket_pattern, enabled.ticket):
         return f"a ticket is needed that matches {ticket_pattern}"
-    taken = _taken(_arming(notes, pool)[1])
-    if taken is None or taken.model not in enabled.models:
+    rolled_back = _arming(notes, pool)[1]
+    taken = _taken(rolled_back)
+    if rolled_back is None or taken is None or taken.model not in enabled.models:
         return ""
     harness = enabled.harness
     if harness is None or harness.model != taken.model:
         return f"{taken.model} was rolled back: it needs a harness run of {HARNESS_PROMPTS} prompts that passed"
     if harness.prompts < HARNESS_PROMPTS:
         return f"the harness asked {taken.model} {harness.prompts} prompts; {HARNESS_PROMPTS} are needed"
+    if harness.begun_milliseconds is not None and harness.begun_milliseconds < rolled_back.at_milliseconds:
+        return f"the harness run {harness.run} began before {taken.model} was rolled back: it proves nothing since"
+    if harness.scored is not None and harness.scored < HARNESS_CALLS:
+        return f"the harness scored {harness.scored} tool calls of {taken.model}; {HARNESS_CALLS} are needed"
     good = taken.scored_before - taken.failures_before
-    if harness.successes * taken.scored_before < good * harness.prompts:
+    scored = harness.prompts if harness.scored is None else harness.scored
+    if harness.successes * taken.scored_before < good * scored:
         return (
-            f"{taken.model} did {harness.successes} of {harness.prompts} in the harness; "
+            f"{taken.model} did {harness.successes} of {scored} in the harness; "
             f"its last good figure is {good} of {taken.scored_before}"
         )
     return ""

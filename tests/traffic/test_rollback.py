@@ -230,7 +230,7 @@ def test_a_rolled_back_pool_needs_a_ticket_and_a_harness_that_did_as_well_as_bef
     def problem(ticket: str = "OPS-7", models: tuple[str, ...] = ("new",), **harness: int) -> str:
         passed = HarnessPass(model="new", prompts=50, successes=0) if harness else None
         if passed is not None:
-            passed = HarnessPass(model="new", prompts=harness.get("prompts", 50), successes=harness["successes"])
+            passed = HarnessPass(**{"model": "new", "prompts": 50, "run": "r", **harness})
         enabled = Enabled(ticket=ticket, models=models, harness=passed)
         off = Note(id="off", kind="gray_disabled", subject="gray", at_milliseconds=NOW + 1)
         return rearm_problem(enabled, [a_rollback(), off], "gray", ticket_pattern=PATTERN)
@@ -241,6 +241,12 @@ def test_a_rolled_back_pool_needs_a_ticket_and_a_harness_that_did_as_well_as_bef
     assert "needs a harness run of 50 prompts" in problem()
     assert "asked new 49 prompts; 50 are needed" in problem(prompts=49, successes=49)
     assert "did 47 of 50 in the harness; its last good figure is 190 of 200" in problem(successes=47)
+    assert problem(successes=19, scored=20) == ""
+    assert "did 18 of 20 in the harness" in problem(successes=18, scored=20)
+    assert "scored 9 tool calls of new; 10 are needed" in problem(successes=9, scored=9)
+    at = a_rollback().at_milliseconds
+    assert "run r began before new was rolled back" in problem(successes=50, begun_milliseconds=at - 1)
+    assert problem(successes=50, begun_milliseconds=at) == ""
     assert rearm_problem(Enabled(ticket="OPS-7"), [], "gray", ticket_pattern=PATTERN) == ""
 
 

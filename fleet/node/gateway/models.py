@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from fleet.node.gateway.catalogue import ModelFacts
@@ -45,7 +46,8 @@ def model_entry(
 ) -> dict[str, Any]:
     """One model. `ready`: an upstream of it has proven itself and takes work, and the gateway is not `stopping`.
 
-    `context_length` is the shortest of its upstreams, `pricing` (USD per token) the first one's that would be asked.
+    `context_length` is the shortest of its upstreams, `pricing` (USD per token) the first one's that would be asked,
+    `most` the dearest of any of them (null: nobody says).
     `standing` and `unwell` are there when health takes work even from the best of them.
     """
     mine = [live[name] for name in route.upstreams if name in live]
@@ -77,6 +79,9 @@ def model_entry(
     contexts = [context for one in mine if (context := _context(one, facts(one))) is not None]
     if contexts:
         entry["context_length"] = min(contexts)
+    if any(one.spec.kind == "api" for one in mine):
+        most = _most([_dearest(one, facts) for one in mine])
+        fleet["most"] = None if most is None else _told(most)
     price = _price(serving or mine, facts)
     if price is not None:
         entry["pricing"] = {"prompt": price.prompt, "completion": price.completion}
@@ -108,6 +113,27 @@ def _price(upstreams: Sequence[LiveUpstream], facts: Facts) -> Price | None:
         return _FREE
     known = facts(first)
     return first.spec.price or (known.price if known is not None else None)
+
+
+def _dearest(upstream: LiveUpstream, facts: Facts) -> Price | None:
+    """What is reserved by: the dearest that its conditions allow."""
+    return upstream.spec.price_most or _price([upstream], facts)
+
+
+def _told(price: Price) -> dict[str, str]:
+    return {"prompt": price.prompt, "completion": price.completion, "request": price.request}
+
+
+def _most(prices: Sequence[Price | None]) -> Price | None:
+    """The dearest of them in each part; None where one is unknown."""
+    known = [price for price in prices if price is not None]
+    if len(known) < len(prices):
+        return None
+    return Price(
+        prompt=max((price.prompt for price in known), key=Decimal),
+        completion=max((price.completion for price in known), key=Decimal),
+        request=max((price.request for price in known), key=Decimal),
+    )
 
 
 def reasons(upstreams: Sequence[LiveUpstream]) -> str:

@@ -133,7 +133,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished", tag_fi
 
 
 class Absent(msgspec.Struct, frozen=True, kw_only=True, tag="absent", tag_field="line"):
-    """A target could not be asked any more, and why. A later result of it takes this back."""
+    """A target could not be asked any more, and why. It holds until somebody goes on with the run."""
 
     target: str
     why: str

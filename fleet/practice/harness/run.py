@@ -98,11 +98,10 @@ def run_of(head: RunHead, lines: Iterable[bytes]) -> Run:
         match told:
             case Begun():
                 ceiling = told.ceiling_pico
+                absent.clear()
             case Finished():
                 if not _measured(finished.get(told.key)):
                     finished[told.key] = told
-                if told.outcome is not Outcome.UNMEASURED:
-                    absent.pop(told.target, None)
             case Absent():
                 absent[told.target] = told.why
             case Asked():

@@ -127,15 +127,29 @@ class GrayReports(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = 1
 
 
+class HarnessFound(msgspec.Struct, frozen=True, kw_only=True):
+    """What a harness run found of a model: of `scored` tool calls in `prompts` prompts `successes` were right.
+
+    `begun_milliseconds`: when its first prompt was measured.
+    """
+
+    run: str
+    model: str
+    prompts: int
+    successes: int
+    scored: int
+    begun_milliseconds: int
+
+
 class GrayRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Turn a gray route off, or on again. After a rollback `ticket` and `harness_run` must be there to turn it on."""
+    """Turn a gray route off, or on again. After a rollback `ticket` and `harness` must be there to turn it on."""
 
     route: str
     on: bool
     by: str = ""
     reason: str = ""
     ticket: str = ""
-    harness_run: str = ""
+    harness: HarnessFound | None = None
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from fleet.vocabulary.contracts.policy_admin import (
     GrayReports,
     GrayRequest,
     GrayState,
+    HarnessFound,
     IncidentRequest,
     Incidents,
 )
@@ -167,7 +168,19 @@ async def test_a_pool_whose_tool_calls_get_worse_is_taken_back_and_stays_so(fron
     with pytest.raises(Refused) as caught:
         await door(running, "gray", GrayReports, GrayRequest(route="owl", on=True))
     assert (caught.value.error.status, "ticket" in caught.value.error.message) == (409, True)
-    armed = GrayRequest(route="owl", on=True, ticket="OPS-9", harness_run="2026-11-22=50/50")
+    found = HarnessFound(run="r", model="owl", prompts=50, successes=25, scored=25, begun_milliseconds=now - DAY)
+    for short, why in (
+        (found, "began before"),
+        (msgspec.structs.replace(found, begun_milliseconds=now + DAY, prompts=49), "49 prompts; 50 are needed"),
+        (msgspec.structs.replace(found, begun_milliseconds=now + DAY, model="other"), "needs a harness run"),
+        (msgspec.structs.replace(found, begun_milliseconds=now + DAY, successes=20), "did 20 of 25"),
+    ):
+        asked = GrayRequest(route="owl", on=True, ticket="OPS-9", harness=short)
+        with pytest.raises(Refused) as caught:
+            await door(running, "gray", GrayReports, asked)
+        assert why in caught.value.error.message
+    passed = msgspec.structs.replace(found, begun_milliseconds=now + DAY)
+    armed = GrayRequest(route="owl", on=True, ticket="OPS-9", harness=passed)
     (pool,) = (await door(running, "gray", GrayReports, armed)).routes
     assert pool.state is GrayState.ON
 

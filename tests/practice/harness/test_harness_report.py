@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from measured_kit import a_head, drawn
 
 from fleet.practice.harness.report import report_of_run
-from fleet.practice.harness.results import Absent, Asked, Ended, Finished, Line, Outcome, Settled
+from fleet.practice.harness.results import Absent, Asked, Begun, Ended, Finished, Line, Outcome, Settled
 from fleet.practice.harness.run import Run, run_of
 from fleet.practice.harness.spread import interval, quantile
 from fleet.traffic.gray.observed import wilson
@@ -38,8 +38,9 @@ def test_a_target_without_results_is_not_measured_and_says_why() -> None:
 
 
 def test_a_target_that_came_back_is_measured_after_all() -> None:
-    run = run_with(Absent(target="api", why="down", at_milliseconds=1), a_result("p00"))
-    assert dict(run.absent) == {}
+    gone = Absent(target="api", why="down", at_milliseconds=1)
+    assert dict(run_with(gone, a_result("p00")).absent) == {"api": "down"}, "that was in flight"
+    assert dict(run_with(gone, Begun(at_milliseconds=2), a_result("p00")).absent) == {}
 
 
 def test_one_unknown_cost_makes_the_cost_of_the_pass_unknown_and_never_less() -> None:

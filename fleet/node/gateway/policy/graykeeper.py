@@ -5,7 +5,6 @@ All of it follows from rows and notes of the ledger, so it is the same after a r
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -30,10 +29,9 @@ from fleet.traffic.rearm import (
 )
 from fleet.traffic.rollback import Judgement, Trials, Word
 from fleet.vocabulary.contracts.ledger import Note, Request
-from fleet.vocabulary.contracts.policy_admin import GrayReport, GrayRequest, GrayState
+from fleet.vocabulary.contracts.policy_admin import GrayReport, GrayRequest, GrayState, HarnessFound
 
 _MOST_SCORED = 50_000
-_HARNESS = re.compile(r"(?P<run>[^=]{1,120})=(?P<successes>\d{1,6})/(?P<prompts>\d{1,6})")
 _STATES = {
     NotGray.ROLLED_BACK: GrayState.ROLLED_BACK,
     NotGray.SUSPENDED: GrayState.SUSPENDED,
@@ -124,7 +122,7 @@ class GrayKeeper:
             note = Note(id=f"{DISABLED}/{asked.route}/{now}", kind=DISABLED, subject=asked.route, at_milliseconds=now)
             treasury.write(msgspec.structs.replace(note, by=asked.by, data=data))
             return
-        enabled = Enabled(ticket=asked.ticket, models=self.models(route), harness=self._harness(asked, route))
+        enabled = Enabled(ticket=asked.ticket, models=self.models(route), harness=_passed(asked.harness))
         if treasury.standing(asked.route).reason is NotGray.ROLLED_BACK:
             dollar = self._desk.rules.policy.dollar
             pattern = dollar.ticket_pattern if dollar is not None else r"\S"
@@ -234,17 +232,19 @@ class GrayKeeper:
         if row.tool_verdict is not None:
             self._scored.append(row)
 
-    def _harness(self, asked: GrayRequest, route: Route) -> HarnessPass | None:
-        """`RUN=48/50`: the run, and what it found."""
-        found = _HARNESS.fullmatch(asked.harness_run.strip())
-        if found is None:
-            return None
-        return HarnessPass(
-            model=self.models(route)[0],
-            prompts=int(found["prompts"]),
-            successes=int(found["successes"]),
-            run=found["run"],
-        )
+
+def _passed(found: HarnessFound | None) -> HarnessPass | None:
+    """What a harness found, as it is kept in a note."""
+    if found is None:
+        return None
+    return HarnessPass(
+        model=found.model,
+        prompts=found.prompts,
+        successes=found.successes,
+        run=found.run,
+        scored=found.scored,
+        begun_milliseconds=found.begun_milliseconds,
+    )
 
 
 def _with_verdict(report: GrayReport, judged: Judgement) -> GrayReport:

@@ -16,19 +16,18 @@ from fleet.control.desired.gatewayfile import STATE_DIR, gateway_config, gateway
 from fleet.control.desired.jobs import Job, render_job
 from fleet.control.desired.keys import api_key, key_ring, openclaw_keys, token_of, upstream_key_files
 from fleet.control.desired.manifests import Manifests
-from fleet.control.desired.needs import archive_paths
 from fleet.control.desired.openclaw import openclaw_of
 from fleet.control.desired.roster import Roster
 from fleet.control.desired.sealed import as_it_is
+from fleet.control.desired.services import ports_of
 from fleet.control.desired.states import ServiceSpec
 from fleet.control.desired.trees import Trees
 from fleet.control.desired.watchsecrets import watch_secrets
 from fleet.control.playbook.playbook import Task
-from fleet.control.playbook.shapes import given, whole
+from fleet.control.playbook.shapes import given
 from fleet.control.playbook.tasks import (
     AgentDaemon,
     CustomDaemon,
-    DaemonTask,
     GatewayDaemon,
     OpenClawDaemon,
     SidecarDaemon,
@@ -38,58 +37,9 @@ from fleet.errors import PlaybookError
 from fleet.traffic.keyring import KeyRing
 from fleet.vocabulary.contracts.codec import digest_of
 from fleet.vocabulary.contracts.desired import Daemon, Directory, Drain, Item, Tree
-from fleet.vocabulary.names import GatewayRole, Label, ModelName, NodeName, ServiceKind
+from fleet.vocabulary.names import GatewayRole, NodeName, ServiceKind
 from fleet.vocabulary.secret import Secret
 from fleet.vocabulary.units import parse_seconds
-
-
-def services_of(book: NodePlaybook, own: Roster) -> tuple[ServiceSpec, ...]:
-    """The daemons that are meant to run on a node, in the order of its tasks, each once."""
-    found: dict[str, ServiceSpec] = {}
-    for task in book.tasks:
-        if isinstance(task.action, DaemonTask):
-            service = _service(book, own, task)
-            found[service.name] = service
-    return tuple(found.values())
-
-
-def _service(book: NodePlaybook, own: Roster, task: Task) -> ServiceSpec:
-    layout, settings, node = book.layout, book.node.settings, book.node.name
-    match task.action:
-        case AgentDaemon():
-            name, kind, port = "agent", ServiceKind.AGENT.value, settings.agent_port
-            return ServiceSpec(
-                name=name, kind=kind, label=Label(layout.label(name)), node=node, port=port,
-                url=f"http://127.0.0.1:{port}", logs=(layout.log("agent.log"),),
-            )  # fmt: skip
-        case GatewayDaemon():
-            name, kind = "gateway", ServiceKind.GATEWAY.value
-            return ServiceSpec(
-                name=name, kind=kind, label=Label(layout.label(name)), node=node, port=settings.gateway_port,
-                url=own.gateway_local_url, logs=(layout.log("gateway.log"), layout.log("gateway.err.log")),
-            )  # fmt: skip
-        case SidecarDaemon():
-            wanted = book.fill(task).name
-            sidecar = next(sidecar for sidecar in own.sidecars if sidecar.name == wanted)
-            name, kind = sidecar.service, ServiceKind.SIDECAR.value
-            return ServiceSpec(
-                name=name, kind=kind, label=Label(layout.label(name)), node=node, port=sidecar.port, url=sidecar.url,
-                model=ModelName(sidecar.model), serves=sidecar.serves, logs=(layout.log(f"{name}.log"),),
-            )  # fmt: skip
-        case OpenClawDaemon():
-            name, door = ServiceKind.OPENCLAW.value, own.openclaw.port if own.openclaw else None
-            return ServiceSpec(
-                name=name, kind=name, label=Label(layout.label(name)), node=node, port=door,
-                url=f"http://127.0.0.1:{door}", logs=(layout.log(f"{name}.log"),),
-            )  # fmt: skip
-        case _:
-            custom: CustomDaemon = book.fill(task, interpreter="/", archives=archive_paths(book))
-            ports = _ports(task, custom)
-            return ServiceSpec(
-                name=custom.label, kind="custom", label=Label(layout.label(custom.label)), node=node,
-                port=ports[0] if ports else None, url=f"http://127.0.0.1:{ports[0]}" if ports else None,
-                logs=(layout.log(f"{custom.label}.log"),), kept=custom.keep_alive != "never",
-            )  # fmt: skip
 
 
 class NodeDaemons:
@@ -272,7 +222,7 @@ class NodeDaemons:
         )  # fmt: skip
         return self._daemon(
             task, action.label, job, given(action.template) or "launchd/daemon.plist.j2",
-            ports=_ports(task, action),
+            ports=ports_of(task, action),
             inputs={**(_digests(env, self._trees.app) if env else {}), **self._watched(task, action.restart_on)},
             reload=self._watched(task, action.reload_on),
         )  # fmt: skip
@@ -336,7 +286,3 @@ class NodeDaemons:
 
 def _digests(*trees: Tree) -> dict[str, str]:
     return {tree.key: tree.path.rpartition("/")[2] for tree in trees}
-
-
-def _ports(task: Task, custom: CustomDaemon) -> tuple[int, ...]:
-    return tuple(whole(port, place=task.place, what="ports", low=1, high=65535) for port in custom.ports)

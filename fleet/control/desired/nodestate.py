@@ -16,8 +16,9 @@ from fleet.control.desired.gates import gates_of
 from fleet.control.desired.jobs import render_job
 from fleet.control.desired.keeping import keep_of
 from fleet.control.desired.manifests import Manifests
-from fleet.control.desired.nodedaemons import NodeDaemons, services_of
+from fleet.control.desired.nodedaemons import NodeDaemons
 from fleet.control.desired.roster import Roster, last_gateway
+from fleet.control.desired.services import services_of
 from fleet.control.desired.states import Compiled
 from fleet.control.desired.supplies import Supplies
 from fleet.control.desired.trees import trees_of

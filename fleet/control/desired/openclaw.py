@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
 
 from fleet.clients.openclaw import (
     KEY_VARIABLE,
     TOKEN_VARIABLE,
-    Cost,
-    OfferedModel,
     OpenClawError,
     OpenClawGateway,
     environment_line,
@@ -23,6 +19,7 @@ from fleet.control.desired.daemonjobs import base_environment, placed
 from fleet.control.desired.gatewayfile import gateway_config
 from fleet.control.desired.jobs import Job, job_account, session_types
 from fleet.control.desired.manifests import Manifests
+from fleet.control.desired.openclawmodels import offered_models
 from fleet.control.desired.roster import Roster
 from fleet.control.desired.sealed import Sealed
 from fleet.control.desired.trees import Trees
@@ -31,16 +28,15 @@ from fleet.control.playbook.playbook import Task
 from fleet.control.playbook.shapes import given
 from fleet.control.playbook.tasks import OpenClawDaemon
 from fleet.errors import PlaybookError
-from fleet.traffic.config import GatewayConfig, Route, Upstream
+from fleet.traffic.config import GatewayConfig
 from fleet.vocabulary.contracts.desired import Command
 from fleet.vocabulary.layout import NodeLayout
-from fleet.vocabulary.names import GatewayRole, NodeName, Track
+from fleet.vocabulary.names import GatewayRole, NodeName
 from fleet.vocabulary.secret import Secret
 
 EXIT_SECONDS = 60
 """It lets running turns end after SIGTERM; what is not done by then is cut."""
 SETTLE_SECONDS = 90.0
-_MILLION = 1_000_000
 _TOOLS = ("/opt/homebrew/bin", "/opt/homebrew/sbin", "/usr/local/bin")
 """Where its agents look for programs, behind its own Node.js and before the system's."""
 
@@ -141,7 +137,7 @@ def _config(
         config = openclaw_config(
             OpenClawGateway(
                 base_url=f"{url}/v1",
-                models=tuple(_models(action, offered, task)),
+                models=tuple(offered_models(action, offered, task)),
                 workspace=f"{where.state}/workspace",
                 log_file=f"{where.state}/openclaw.log",
                 port=own.openclaw.port if own.openclaw else 0,
@@ -235,47 +231,3 @@ def _settled(action: OpenClawDaemon, layout: NodeLayout, trees: Trees, *, task: 
         undo=(*words, "give-back") if action.existing == "adopt" else (),
         timeout_seconds=SETTLE_SECONDS,
     )
-
-
-def _models(action: OpenClawDaemon, offered: GatewayConfig, task: Task) -> Iterator[OfferedModel]:
-    """The routes that it is offered: those of the task, in its order, else all that a chat may go to."""
-    upstreams = {upstream.name: upstream for upstream in offered.upstreams}
-    routes = {route.name: route for route in offered.routes}
-    for name in action.models:
-        if name not in routes:
-            hint = did_you_mean(name, routes) or f"there is: {', '.join(routes) or 'none'}"
-            raise PlaybookError(f"{task.name}: models: the front has no route {name!r}", place=task.place, hint=hint)
-    for name in action.models or [name for name, route in routes.items() if _chats(route, upstreams)]:
-        yield _offered(routes[name], upstreams, own=action.models.get(name, {}))
-
-
-def _chats(route: Route, upstreams: Mapping[str, Upstream]) -> bool:
-    works = [upstreams[name].works for name in route.upstreams]
-    return route.track is not Track.GRAY and any(work is None or "chat" in work for work in works)
-
-
-def _offered(route: Route, upstreams: Mapping[str, Upstream], *, own: Mapping[str, Any]) -> OfferedModel:
-    """A longer prompt than the first upstream takes goes to the next one that can: the longest context counts."""
-    chosen = [upstreams[name] for name in route.upstreams]
-    contexts = [one.context_tokens for one in chosen if one.context_tokens is not None]
-    return OfferedModel(
-        route=route.name,
-        context_tokens=max(contexts, default=None),
-        cost=_cost(chosen[0]) if chosen else None,
-        own=own,
-    )
-
-
-def _cost(upstream: Upstream) -> Cost | None:
-    """What the preferred upstream costs: nothing on machines of one's own; None where nobody said."""
-    if upstream.kind != "api":
-        return Cost(prompt=0.0, completion=0.0)
-    price = upstream.price
-    if price is None:
-        return None
-    cached = None if price.cached is None else _per_million(price.cached)
-    return Cost(prompt=_per_million(price.prompt), completion=_per_million(price.completion), cached=cached)
-
-
-def _per_million(usd_per_token: str) -> float:
-    return float(Decimal(usd_per_token) * _MILLION)

@@ -181,3 +181,9 @@ show-rankings: $(VENV)/.dev ## weekly 2: May 2026 after the week with Kimi K2.6 
 	@sh tests/show/rankings.sh
 
 .PHONY: show-rankings
+
+show-no-prompt-text: $(VENV)/.dev ## weekly 5: a planted phrase goes through a whole simulated fleet and back: it is in no file of it
+	@$(BIN)/python -m pytest -v tests/node/gateway/test_no_prompt_text.py
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v -s tests/integration/test_no_prompt_anywhere.py
+
+.PHONY: show-no-prompt-text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,16 +14,17 @@ from fleet.node.gateway.ledger.store import said
 from fleet.node.gateway.ledger.usage import TooManyLines, first_request, usage
 from fleet.node.gateway.reload import Current
 from fleet.traffic.openai_error import ApiError, Refused
-from fleet.vocabulary.contracts.usage import UsageQuery, UsageReport
+from fleet.vocabulary.contracts.usage import UsageLine, UsageQuery, UsageReport
 
 _MOST_NAMES = 6
 
 
 class UsageDoor:
-    """Opens its door on the admin application. The policy of the moment says where the ledger is."""
+    """Opens its door on the admin application. The policy of the moment says where the ledger is; `read` reads it."""
 
-    def __init__(self, current: Current) -> None:
+    def __init__(self, current: Current, *, read: Callable[..., tuple[UsageLine, ...]] = usage) -> None:
         self._current = current
+        self._usage = read
         self._turn = asyncio.Semaphore(1)
 
     def open(self, app: web.Application) -> None:
@@ -43,7 +45,7 @@ class UsageDoor:
         path = Path(policy.ledger_file)
 
         def read() -> bytes:
-            lines = usage(path, query, budget_tz=policy.budget_tz)
+            lines = self._usage(path, query, budget_tz=policy.budget_tz)
             report = UsageReport(node=config.node, lines=lines, oldest_milliseconds=first_request(path))
             return msgspec.json.encode(report)
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import io
 import json
 import secrets
 import signal
 import sys
+import tarfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ from fleet.node.gateway.ledger.usage import usage
 from fleet.sim.ports import free_port
 from fleet.sim.upstreams.mlx import SimulatedMlx
 from fleet.sim.upstreams.openrouter import SimulatedOpenRouter
+from fleet.testing.search import files_with
 from fleet.traffic.config import Listen
 from fleet.traffic.policy import Policy, Scanning
 from fleet.vocabulary.contracts.usage import Measure, UsageBy, UsageQuery
@@ -32,25 +35,6 @@ from fleet.vocabulary.names import Sensitivity
 BOSS = a_key("boss", scopes=("admin", "inference"))
 SECRET = "AKIA" + "ABCDEFGHIJKLMNOP"
 TOOL = {"name": "look", "parameters": {"type": "object", "properties": {"at": {"type": "string"}}}}
-
-
-def clothes(phrase: str) -> tuple[bytes, ...]:
-    """The phrase as it may look in a file; without its first and last bytes base64 is the same at every place."""
-    encoded = [base64.b64encode(b"x" * shift + phrase.encode())[4:-4] for shift in range(3)]
-    return (phrase.encode(), phrase.encode().hex().encode(), phrase.encode("utf-16-le"), *encoded)
-
-
-def found_in(folder: Path, phrase: str) -> list[Path]:
-    """The files below a folder that have the phrase, in their content or in their name."""
-
-    def whole(path: Path) -> Iterator[bytes]:
-        content = path.read_bytes()
-        yield content + bytes(path)
-        if content[:2] == b"\x1f\x8b":
-            yield gzip.decompress(content)
-
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    return [path for path in files if any(one in part for part in whole(path) for one in clothes(phrase))]
 
 
 def bodies(phrase: str) -> Iterator[tuple[str, dict[str, Any] | bytes]]:
@@ -159,12 +143,18 @@ async def test_what_is_said_through_a_front_is_in_no_file(tmp_path: Path) -> Non
     (line, *_) = usage(tmp_path / "state/ledger", UsageQuery(by=(UsageBy.MODEL,)))
     assert line.requests >= 10
     assert sum(line.verdicts.values()) >= 4
-    assert found_in(tmp_path, phrase) == []
-    assert found_in(tmp_path, SECRET) == []
+    assert files_with(tmp_path, phrase)[1] == []
+    assert files_with(tmp_path, SECRET)[1] == []
 
 
 def test_the_search_finds_it_in_all_its_clothes(tmp_path: Path) -> None:
     phrase = "violet-0123456789abcdef-otter"
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as packed:
+        inner = gzip.compress(phrase.encode())
+        member = tarfile.TarInfo("ledger.gz")
+        member.size = len(inner)
+        packed.addfile(member, io.BytesIO(inner))
     planted = {
         "plain": phrase.encode(),
         "json": json.dumps({"said": phrase}).encode(),
@@ -172,10 +162,13 @@ def test_the_search_finds_it_in_all_its_clothes(tmp_path: Path) -> None:
         "wide": phrase.encode("utf-16-le"),
         "packed": gzip.compress(phrase.encode()),
         "base64": base64.b64encode(b"ab" + phrase.encode() + b"c"),
+        "archive": archive.getvalue(),
         phrase: b"",
     }
     for name, content in planted.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "innocent").write_bytes(b"violet otter")
 
-    assert {path.name for path in found_in(tmp_path, phrase)} == set(planted)
+    count, found = files_with(tmp_path, phrase)
+
+    assert (count, {path.name for path in found}) == (len(planted) + 1, set(planted))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,20 +12,23 @@ import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from gateway_harness import write_config
+from gateway_harness import until, write_config
 from ledger_rows import request
 
 from fleet.node.gateway.admin import Handler
 from fleet.node.gateway.admin_usage import UsageDoor
 from fleet.node.gateway.ledger.store import LedgerFile
+from fleet.node.gateway.ledger.usage import usage
 from fleet.node.gateway.reload import Current
 from fleet.traffic.openai_error import Refused
 from fleet.traffic.policy import Policy
-from fleet.vocabulary.contracts.usage import Measure, UsageBy, UsageQuery, UsageReport
+from fleet.vocabulary.contracts.usage import Measure, UsageBy, UsageLine, UsageQuery, UsageReport
 
 
 @asynccontextmanager
-async def door(folder: Path, *, policy: bool = True) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+async def door(
+    folder: Path, *, policy: bool = True, read: Callable[..., tuple[UsageLine, ...]] = usage
+) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """The door alone; a refusal is its status and text."""
     terms = Policy(ledger_file=str(folder / "ledger.db"), budget_tz="Europe/Berlin")
     current = Current(write_config(folder, policy=terms if policy else None))
@@ -36,7 +41,7 @@ async def door(folder: Path, *, policy: bool = True) -> AsyncIterator[TestClient
             return web.Response(status=refused.error.status, text=refused.error.message)
 
     app = web.Application(middlewares=[plainly])
-    UsageDoor(current).open(app)
+    UsageDoor(current, read=read).open(app)
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -62,6 +67,29 @@ async def test_it_tells_lines_and_spreads_of_the_rows_that_are_on_the_disk(tmp_p
         {Measure.PROMPT_TOKENS: {0: 1}},
     )
     file.close()
+
+
+async def test_the_loop_goes_on_while_a_ledger_is_read_and_one_question_is_read_at_a_time(tmp_path: Path) -> None:
+    LedgerFile(tmp_path / "ledger.db").close()
+    may_end, reading, most = threading.Event(), list[int](), list[int]()
+
+    def slow(*_: object, **__: object) -> tuple[UsageLine, ...]:
+        reading.append(1)
+        most.append(len(reading))
+        assert may_end.wait(60)
+        reading.pop()
+        return ()
+
+    async with door(tmp_path, read=slow) as client:
+        asked = [asyncio.create_task(client.post("/admin/usage", data=b'{"by": []}')) for _ in range(3)]
+        await until(lambda: reading)
+        refused = await client.post("/admin/usage", data=b"nonsense")  # it is answered meanwhile
+        may_end.set()
+        answers = [await one for one in asked]
+
+    assert refused.status == 400
+    assert [answer.status for answer in answers] == [200] * 3
+    assert most == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

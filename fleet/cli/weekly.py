@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fleet.practice.weekly.report import Weekly
     from fleet.traffic.budget.calendar import Week
 
+_PARTIAL = 3
 _SIGNS = {"good": "ok", "watch": "watch", "bad": "BAD", "unknown": "?"}
 
 
@@ -49,7 +50,7 @@ def weekly(ctx: click.Context, named: str | None, out: Path | None, as_json: boo
         fronts = FleetFronts(found.all, found.open)
         code = _check(root, reports, week, fronts) if again else _make(root, reports, week, fronts, as_json=as_json)
     tell_problems(fronts.errors)
-    ctx.exit(code or exit_code(fronts.count, fronts.errors))
+    ctx.exit(exit_code(fronts.count, fronts.errors) if code is None else code)
 
 
 def _week(named: str | None) -> Week:
@@ -67,24 +68,25 @@ def _week(named: str | None) -> Week:
     return week
 
 
-def _make(root: Path, reports: Path, week: Week, fronts: FleetFronts, *, as_json: bool) -> int:
+def _make(root: Path, reports: Path, week: Week, fronts: FleetFronts, *, as_json: bool) -> int | None:
     from fleet.practice.weekly.make import make
     from fleet.practice.weekly.project import WeeklyProject
     from fleet.practice.weekly.store import as_json as written
     from fleet.practice.weekly.store import write_report
 
     report = make(week, fronts, now=datetime.now(UTC), project=WeeklyProject(root, today=datetime.now(UTC).date()))
-    if not report.fronts and fronts.errors:
-        return 0  # nobody answered: there is no report, and the exit code says so
+    if not report.fronts:
+        return None  # nobody answered: there is no report
+    code = _PARTIAL if fronts.errors else 0
     if as_json:
         click.echo(written(report), nl=False)
-        return 0
+        return code
     try:
         folder, new = write_report(reports, report)
     except OSError as error:
         raise FleetError(f"the report cannot be written: {error}") from error
     click.echo("\n".join([*_lines(report), "", f"{folder / 'report.html'}{'' if new else ' (nothing new)'}"]))
-    return 0
+    return code
 
 
 def _lines(report: Weekly) -> list[str]:
@@ -97,7 +99,7 @@ def _lines(report: Weekly) -> list[str]:
     return lines
 
 
-def _check(root: Path, reports: Path, week: Week, fronts: FleetFronts) -> int:
+def _check(root: Path, reports: Path, week: Week, fronts: FleetFronts) -> int | None:
     from fleet.practice.weekly.project import WeeklyProject
     from fleet.practice.weekly.recheck import recheck
     from fleet.practice.weekly.store import folder_of, read_report
@@ -106,7 +108,8 @@ def _check(root: Path, reports: Path, week: Week, fronts: FleetFronts) -> int:
     report = read_report(folder)
     if report is None:
         raise UsageError(f"{folder}: no report", hint=f"fleet weekly --week {week} makes it")
-    return _told(recheck(report, fronts, files=WeeklyProject(root, today=datetime.now(UTC).date()).files))
+    found = recheck(report, fronts, files=WeeklyProject(root, today=datetime.now(UTC).date()).files)
+    return None if len(fronts.errors) == fronts.count else _told(found) or (_PARTIAL if fronts.errors else 0)
 
 
 def _told(found: Recheck) -> int:

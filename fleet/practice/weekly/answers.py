@@ -45,8 +45,9 @@ class Answers:
 
     @property
     def fronts(self) -> tuple[str, ...]:
-        """Those that told everything that they were asked."""
-        return tuple(sorted(self._noted.there - set(self._noted.away)))
+        """Those that told all that was asked of their use."""
+        told = set().union(*(answer.reports for answer in self._usage.values()))
+        return tuple(sorted(told.difference(*(answer.away for answer in self._usage.values()))))
 
     def usage(self, query: UsageQuery) -> tuple[UsageReport, ...]:
         """What each front told."""
@@ -115,13 +116,11 @@ class Answers:
 
 
 class _Noted:
-    """Takes an answer apart: who was there, who was away."""
+    """Remembers who was away."""
 
     def __init__(self) -> None:
         self.away: dict[str, str] = {}
-        self.there: set[str] = set()
 
     def __call__(self, told: Told[Report]) -> Told[Report]:
         self.away.update(told.away)
-        self.there.update(told.reports)
         return told

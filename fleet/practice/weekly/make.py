@@ -55,7 +55,7 @@ def make(week: Week, fronts: Fronts, *, now: datetime, project: Project | None =
         whole=whole,
         fleet_version=__version__,
         fronts=answers.fronts,
-        away=tuple(sorted(answers.away)),
+        away=tuple(sorted(set(answers.away) - set(answers.fronts))),
         verdicts=tuple(verdict for part in parts for verdict in part.verdicts),
         sections=tuple(part.section for part in parts),
         actions=(*_for_the_away(answers, week), *_distinct(action for part in parts for action in part.actions)),
@@ -65,16 +65,19 @@ def make(week: Week, fronts: Fronts, *, now: datetime, project: Project | None =
 
 def _away(answers: Answers) -> tuple[Unmeasured, ...]:
     return tuple(
-        Unmeasured(what=f"front {name}: every figure lacks its part", why=why)
-        for name, why in sorted(answers.away.items())
+        Unmeasured(what=f"front {name}: {_part(name, answers)}", why=why) for name, why in sorted(answers.away.items())
     )
+
+
+def _part(name: str, answers: Answers) -> str:
+    return "what it says of its month and its pool" if name in answers.fronts else "every figure lacks its part"
 
 
 def _for_the_away(answers: Answers, week: Week) -> tuple[Action, ...]:
     return tuple(
         Action(
             what=f"Bring {name} back and make this report again",
-            why="Without it every sum is too small.",
+            why="It did not tell all that was asked, so sums are too small.",
             commands=(f"fleet doctor --on {quote(name)}", f"fleet weekly --week {week}"),
         )
         for name in sorted(answers.away)

@@ -30,7 +30,7 @@ def shown(value: Value, unit: Unit) -> str:
         case Unit.TOKENS:
             return short(float(value))
         case Unit.SECONDS:
-            return f"{_digits(float(value))} s"
+            return _time(float(value))
         case Unit.RANK:
             return f"#{int(float(value))}"
         case Unit.RATIO:
@@ -113,7 +113,7 @@ def _money(text: str) -> str:
     return f"{exact:.4f}" if abs(exact) >= Decimal("0.0001") else f"{exact:.1e}"
 
 
-def _digits(seconds: float) -> str:
-    if seconds >= 100:
-        return f"{seconds:,.0f}"
-    return f"{seconds:.3g}" if seconds >= 0.001 else f"{seconds:.0e}"
+def _time(seconds: float) -> str:
+    if 0 < seconds < 0.1:
+        return f"{seconds * 1000:.3g} ms"
+    return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.3g} s"

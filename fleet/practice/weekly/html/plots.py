@@ -30,7 +30,7 @@ def key(plot: Plot) -> Sequence[tuple[str, str]]:
             return (*((f"c-{head}", head) for head in used), *((("c-past", "the week before"),) if past else ()))
         case Shape.BURN:
             found = {figure.label: figure for figure in plot.limits}
-            cap = (("c-cap", f"cap {of(found['cap'])}"),) if "cap" in found else ()
+            cap = (("c-cap", f"cap {of(found['cap'])}{_above(plot)}"),) if "cap" in found else ()
             end = (("c-come", "at this pace"),) if "ends at" in found else ()
             return (("c-spent", "spent, added up"), *end, *cap)
         case Shape.SPAN:
@@ -71,14 +71,14 @@ def _days(plot: Plot) -> str:
 
 def _burn(plot: Plot) -> str:
     canvas = Canvas(232.0)
-    limits = {figure.label: number(figure.value) for figure in plot.limits}
+    limits = _limits(plot)
     spent, running = [], 0.0
     for line in plot.lines:
         running += _at(line, 0)
         spent.append(running if line.figures else None)
     end, cap = limits.get("ends at"), limits.get("cap")
-    most = max([running, limits.get("at most") or 0.0, end or 0.0])
-    if cap is not None and cap <= most * _FAR:
+    most = _most(plot)
+    if cap is not None and not _above(plot):
         most = max(most, cap)
     y = _grid(canvas, most * 1.04, top=18, foot=196, unit=Unit.USD)
     wide = (100 - _GUTTER) / max(len(plot.lines), 1)
@@ -104,6 +104,22 @@ def _burn(plot: Plot) -> str:
     if cap is not None and cap <= most:
         canvas.line(0, y(cap), 100, y(cap), "l-cap")
     return canvas.drawn(says=f"{plot.caption}. {plot.says}")
+
+
+def _limits(plot: Plot) -> Mapping[str, float | None]:
+    return {figure.label: number(figure.value) for figure in plot.limits}
+
+
+def _most(plot: Plot) -> float:
+    """How high the month comes, by all that is known."""
+    limits = _limits(plot)
+    return max(sum(_at(line, 0) for line in plot.lines), limits.get("at most") or 0.0, limits.get("ends at") or 0.0)
+
+
+def _above(plot: Plot) -> str:
+    """What is said of a cap that is not drawn, since all else would be flat."""
+    cap = _limits(plot).get("cap")
+    return ", far above" if cap is not None and cap > _most(plot) * _FAR else ""
 
 
 def _span(plot: Plot) -> str:

@@ -66,7 +66,12 @@ def fetch_(ctx: click.Context, upstream: str | None, as_json: bool) -> None:
 
 @click.command("import")
 @click.argument("file", metavar="FILE|-")
-@click.option("--week", type=WeekName(), metavar="WEEK", help="Which week a table is of, like 2026-W21.")
+@click.option(
+    "--week",
+    type=WeekName(),
+    metavar="WEEK",
+    help="Which week it is of, like 2026-W21, where it does not say so itself.",
+)
 @click.option("--as-of", metavar="DAY", help="When its source said so; else the week's last day.")
 @click.option("--format", "kind", type=click.Choice(["json", "csv", "markdown"]), help="Else by the file's name.")
 @click.option("--with-gaps", is_flag=True, help="Archive it although cells were not understood: they stay unknown.")
@@ -89,12 +94,16 @@ def import_(
     from fleet.practice.rankings.reading import read_text
 
     text = _text(file)
-    read = read_text(text, kind=kind or _kind(file, text), week=week, as_of=_day(as_of, week))
+    today = SystemClock().now().date()
+    kind = kind or _kind(file, text)
+    read = read_text(text, kind=kind, week=week, as_of=_day(as_of, today), today=today.isoformat())
     for odd in read.odd:
         narrate(f"{file}: {odd}")
+    if read.says is not None:
+        narrate(f"{file}: it says that it is of {read.says}; {week} is what you said, and counts")
     if not read.rankings:
-        week_hint = "--week 2026-W21 says which week it is of" if "week" in read.none else ""
-        raise UsageError(f"{file}: {read.none}", hint=week_hint)
+        hint = "--week 2026-W21 says which week it is of" if week is None and "week" in read.none else ""
+        raise UsageError(f"{file}: {read.none}", hint=hint)
     if read.odd and not with_gaps:
         raise FleetError(
             f"{file}: {len(read.odd)} {'cell was' if len(read.odd) == 1 else 'cells were'} not understood",
@@ -152,11 +161,10 @@ def _kind(file: str, text: str) -> str:
     return "json" if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") else "markdown" if "|" in text else "csv"
 
 
-def _day(text: str | None, week: Week | None) -> str:
-    """What is said, else the last day of the week: a table of a week tells what was at its end. Raises UsageError."""
-    today = SystemClock().now().date()
+def _day(text: str | None, today: date) -> str:
+    """What is said, "" when nothing is. Raises UsageError."""
     if text is None:
-        return min(today, week.sunday if week is not None else today).isoformat()
+        return ""
     try:
         day = date.fromisoformat(text[:10])
     except ValueError:

@@ -167,7 +167,8 @@ def test_a_ticket_without_a_change_says_why(place: Place) -> None:
 def test_every_bad_input_is_one_helpful_message(place: Place, tmp_path: Path) -> None:
     table = str(FOLDER / "2026-W21.md")
     assert "no week is archived" in place.fails("rankings", "show")
-    assert "it does not say its week" in place.fails("rankings", "import", table)
+    (tmp_path / "bare.csv").write_text("rank,model\n1,A\n")
+    assert "it does not say its week" in place.fails("rankings", "import", str(tmp_path / "bare.csv"))
     assert "no such file" in place.fails("rankings", "import", "nothing.md", "--week", "2026-W21")
     odd = tmp_path / "odd.md"
     odd.write_text((FOLDER / "2026-W21.md").read_text().replace("806B", "lots"))
@@ -178,9 +179,16 @@ def test_every_bad_input_is_one_helpful_message(place: Place, tmp_path: Path) ->
     refused = place.fails("rankings", "import", table, "--week", "2026-W21", exit_code=1)
     assert "MiniMax M2.7: rank 8, no tokens in the archive, rank 8, 806,000,000,000 tokens in the new one" in refused
     assert "archived: 2026-W21" in place.fails("rankings", "show", "2026-W20")
-    assert "in the future" in place.fails("rankings", "import", table, "--week", "2026-W20", "--as-of", "2999-01-01")
+    assert "in the future" in place.fails("rankings", "import", table, "--as-of", "2999-01-01")
     assert "no routing ticket" in place.fails("route", "propose", "../../etc/passwd")
     place.run("rankings", "show", "2026-W99", exit_code=2)
+
+
+def test_a_page_says_its_week_and_who_says_another_is_told(place: Place) -> None:
+    table = str(FOLDER / "2026-W21.md")
+    assert "2026-W21  10 models, archived" in place.run("rankings", "import", table).stdout
+    said = place.run("rankings", "import", table, "--week", "2026-W22").stderr
+    assert "it says that it is of 2026-W21; 2026-W22 is what you said, and counts" in said
 
 
 def test_without_a_key_or_an_upstream_fetch_says_what_is_missing(place: Place) -> None:

@@ -12,7 +12,8 @@ import msgspec
 
 from fleet.practice.rankings.amounts import NotAnAmount, percent_in, tokens_in
 from fleet.practice.rankings.ranking import Ranked, Ranking
-from fleet.practice.rankings.table import Row, csv_rows, markdown_rows
+from fleet.practice.rankings.saidweek import said_week
+from fleet.practice.rankings.table import Row, above_table, csv_rows, markdown_rows
 from fleet.practice.rankings.week import NotAWeek, Week
 
 OTHER = "other"
@@ -33,11 +34,12 @@ class Odd:
 
 @dataclass(frozen=True, kw_only=True)
 class Read:
-    """What a text says of weeks. `none`: why it says nothing at all."""
+    """What a text says of weeks. `none`: why it says nothing at all. `says`: another week than the one asked for."""
 
     rankings: tuple[Ranking, ...] = ()
     odd: tuple[Odd, ...] = ()
     none: str = ""
+    says: Week | None = None
 
 
 @dataclass(kw_only=True)
@@ -53,14 +55,20 @@ def attribution(as_of: str) -> str:
     return f"Source: OpenRouter (openrouter.ai/rankings), as of {as_of}"
 
 
-def read_text(text: str, *, kind: str, week: Week | None, as_of: str) -> Read:
-    """`kind` is `json`, `csv` or `markdown`. A table is of `week`; JSON with dates says its weeks itself."""
+def read_text(text: str, *, kind: str, week: Week | None, as_of: str = "", today: str = "") -> Read:
+    """`kind` is `json`, `csv` or `markdown`. A dataset says its weeks itself. A list or table is of `week`; where that is
+    None, of what JSON says or the heading above the table.
+
+    Where nobody says when it was said (`as_of`), a table tells what was at the end of its week, a dataset what is
+    `today`.
+    """
     if kind == "json":
-        return _read_json(text, week=week, as_of=as_of)
+        return _read_json(text, week=week, as_of=as_of, today=today)
     rows = markdown_rows(text) if kind == "markdown" else csv_rows(text)
     if rows is None:
         return Read(none="no table with a column `model` and one of `rank`, `tokens`")
-    return _of_rows(((f"line {row.line}", row) for row in rows), week=week, as_of=as_of)
+    said = said_week(above_table(text, rows)) if kind == "markdown" else None
+    return _of_rows(((f"line {row.line}", row) for row in rows), week=week, said=said, as_of=as_of)
 
 
 def read_dataset(answer: Any, *, as_of: str) -> Read:
@@ -118,20 +126,20 @@ def _of_counts(week: Week, counted: dict[str, int], *, as_of: str) -> Ranking:
     )
 
 
-def _read_json(text: str, *, week: Week | None, as_of: str) -> Read:
+def _read_json(text: str, *, week: Week | None, as_of: str, today: str) -> Read:
     try:
         value: Any = msgspec.json.decode(text.lstrip("\ufeff"))
     except (msgspec.DecodeError, RecursionError, ValueError) as problem:
         return Read(none=f"no JSON: {problem}")
     if isinstance(value, dict) and isinstance(value.get("data"), list) and any(_dated(row) for row in value["data"]):
-        found = read_dataset(value, as_of=as_of)
+        found = read_dataset(value, as_of=as_of or today)
         wanted = tuple(one for one in found.rankings if week is None or one.week == str(week))
         none = found.none or ("" if wanted else f"nothing of {week} in it")
         return Read(rankings=wanted, odd=found.odd, none=none)
     rows = value if isinstance(value, list) else next((one for one in _lists(value)), None)
     if rows is None:
         return Read(none="no list of models")
-    return _of_rows(_json_rows(rows), week=_said_week(value) or week, as_of=_said_as_of(value) or as_of)
+    return _of_rows(_json_rows(rows), week=week, said=_said_week(value), as_of=as_of or _said_as_of(value))
 
 
 def _json_rows(rows: Iterable[Any]) -> Iterator[tuple[str, Row]]:
@@ -150,9 +158,12 @@ def _json_rows(rows: Iterable[Any]) -> Iterator[tuple[str, Row]]:
         yield f"[{at}]", Row(line=at, cells={name: str(value).strip() for name, value in said.items()})
 
 
-def _of_rows(rows: Iterable[tuple[str, Row]], *, week: Week | None, as_of: str) -> Read:
+def _of_rows(rows: Iterable[tuple[str, Row]], *, week: Week | None, said: Week | None, as_of: str) -> Read:
+    contrary = said if week is not None and said != week else None
+    week = week or said
     if week is None:
         return Read(none="it does not say its week")
+    as_of = as_of or week.sunday.isoformat()
     notes, seen, ranks = _Notes(), set[str](), set[int]()
     models: list[Ranked] = []
     total = None
@@ -182,7 +193,8 @@ def _of_rows(rows: Iterable[tuple[str, Row]], *, week: Week | None, as_of: str) 
         models=tuple(sorted(models, key=lambda one: one.rank)),
         total_tokens=total,
     )
-    return Read(rankings=(ranking,) if models else (), odd=tuple(notes.odd), none="" if models else "no model in it")
+    none = "" if models else "no model in it"
+    return Read(rankings=(ranking,) if models else (), odd=tuple(notes.odd), none=none, says=contrary)
 
 
 def _amount(where: str, text: str, notes: _Notes) -> int | None:

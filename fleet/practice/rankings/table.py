@@ -40,6 +40,13 @@ def markdown_rows(text: str) -> list[Row] | None:
     return None
 
 
+def above_table(text: str, rows: Sequence[Row]) -> str:
+    """What a page says above the table that these rows are of, from its last heading on."""
+    lines = text.splitlines()[: rows[0].line - 3] if rows else []
+    start = max((at for at, line in enumerate(lines) if line.startswith("#")), default=0)
+    return "\n".join(lines[start:])
+
+
 def csv_rows(text: str) -> list[Row] | None:
     """The rows of a spreadsheet's export, with comma, semicolon or tab. None: its head names no model column."""
     first = text.lstrip("\ufeff\r\n").partition("\n")[0]

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from fleet.practice.rankings.amounts import NotAnAmount, percent_in, shown_percent, shown_tokens, tokens_in
 from fleet.practice.rankings.reading import read_dataset, read_text
+from fleet.practice.rankings.saidweek import said_week
 from fleet.practice.rankings.week import NotAWeek, Week, last_completed
-from tests.practice.maytable import W21, ranking_of
+from tests.practice.maytable import W21, ranking_of, text_of
 
 
 def test_the_table_of_may_is_read_to_the_token() -> None:
@@ -162,3 +163,29 @@ def test_changes_read_well() -> None:
     assert [shown_percent(Decimal(text)) for text in ("66", "-3", "19.89", "0", "1240.4")] == [
         "+66 %", "-3 %", "+19.9 %", "+0 %", "+1240 %",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "week"),
+    [
+        ("## Week of 18-24 May 2026 (platform total 28.9T)", Week(2026, 21)),
+        ("Week of 29 June - 5 July 2026", Week(2026, 27)),
+        ("28 Dec 2026 \u2013 3 Jan 2027", Week(2026, 53)),
+        ("Rankings of 2026-W21, as of 24 May", Week(2026, 21)),
+        ("18-24 May 2026 against 11-17 May 2026", None),
+        ("19-25 May 2026", None),
+        ("18-24 Mai 2026, 2026-W77, 31-6 February 2026", None),
+        ("", None),
+    ],
+)
+def test_a_page_may_say_its_week(text: str, week: Week | None) -> None:
+    assert said_week(text) == week
+
+
+def test_the_week_is_read_from_the_heading_above_the_table_only() -> None:
+    page = "# 2026-W01\n\ntext\n\n" + text_of(W21)
+    read = read_text(page, kind="markdown", week=None)
+    assert (read.rankings[0].week, read.rankings[0].as_of) == ("2026-W21", "2026-05-24")
+    assert (
+        read_text(page, kind="markdown", week=Week(2026, 1)).none == "it says that it is of 2026-W21, not of 2026-W01"
+    )

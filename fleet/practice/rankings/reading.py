@@ -56,8 +56,8 @@ def attribution(as_of: str) -> str:
 
 
 def read_text(text: str, *, kind: str, week: Week | None, as_of: str = "", today: str = "") -> Read:
-    """`kind` is `json`, `csv` or `markdown`. A dataset says its weeks itself. A list or table is of `week`; where that is
-    None, of what JSON says or the heading above the table.
+    """`kind` is `json`, `csv` or `markdown`. A dataset says its weeks itself. A list or table is of `week`; where that
+    is None, of what JSON says or the heading above the table.
 
     Where nobody says when it was said (`as_of`), a table tells what was at the end of its week, a dataset what is
     `today`.

@@ -44,6 +44,9 @@ show-agents: $(VENV)/.dev ## relay 1: OpenClaw, opencode, Claude Code and Codex 
 show-client-config: $(VENV)/.dev ## loop: what `fleet client config` prints, given to opencode, Claude Code, Codex and llm as it is (1.8 GB)
 	@bash tests/clients/agents/configured.sh
 
+show-laptop: $(VENV)/.dev ## loop: a model on this machine, stopped by battery and memory pressure, back when well, down whatever happened
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v tests/control/actions/laptop
+
 show-complaints: $(VENV)/.dev ## relay 2: what users complain about at other gateways, each with its test (COMPLAINTS.md)
 	@$(BIN)/python -m pytest -q tests/node/gateway
 
@@ -187,3 +190,8 @@ show-no-prompt-text: $(VENV)/.dev ## weekly 5: a planted phrase goes through a w
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -v -s tests/integration/test_no_prompt_anywhere.py
 
 .PHONY: show-no-prompt-text
+
+pictures-top: $(VENV)/.dev ## top 3: the pictures of docs/top.md, drawn by the screen itself (docs/top-*.svg)
+	@$(BIN)/python tests/tui/pictures.py
+
+.PHONY: pictures-top

@@ -100,7 +100,7 @@ class Overview(Painter[TopRow]):
     def _columns_of(self, width: int) -> tuple[Column, ...]:
         wide, normal = width >= 140, width >= 100
         every = (
-            Column("NODE", 20 if wide else 14, "node", lambda one, _: (one.row.node, Tone.PLAIN)),
+            Column("NODE", 16 if wide else 14, "node", lambda one, _: (one.row.node, Tone.PLAIN)),
             Column("STATE", 10, "state", self._state),
             Column("MODEL", 26 if wide else 18 if normal else 12, "model", _model),
             Column("TOK/S", 6, "pace", _pace, right=True),
@@ -111,7 +111,7 @@ class Overview(Painter[TopRow]):
             Column("SWAP", 6, "swap", _swap, least=90, right=True),
             Column("PRESS", 5, "press", lambda one, _: _level(one.row.pressure_level, _PRESSURE)),
             Column("THERM", 5, "therm", lambda one, _: _level(one.row.thermal_level, _THERMAL)),
-            Column("UP", 4, "up", _up, least=150, right=True),
+            Column("UP", 4, "up", _up, least=170, right=True),
             Column("AGE", 4, "age", lambda one, _: (_span(one.row.age_seconds), Tone.DIM), right=True),
         )
         shown = tuple(column for column in every if width >= column.least)

@@ -16,9 +16,9 @@ from fleet.practice.harness.report import HarnessReport, Share, TargetReport
 from fleet.vocabulary.money import PICO_PER_USD, shown
 from fleet.vocabulary.units import count_text, seconds_text
 
-_COLUMNS = ("target", "tier", "passed", "(95 %)", "tools", "P50", "P95", "first", "tokens", "USD a run")
-_WIDE_ONLY = "tokens"
-_WIDE_CELLS = 96
+_COLUMNS = ("target", "tier", "passed", "(95 %)", "tools", "P50", "P95", "1st token", "tokens", "USD a run")
+_DISPENSABLE = ("tokens", "1st token", "tier")
+"""What is left out where a terminal is too narrow, the first one first."""
 _WORDS = {
     Word.PROMOTE: ("▲", "^", "promote", "bold green"),
     Word.HOLD: ("●", "=", "hold", "bold"),
@@ -41,7 +41,7 @@ def report_view(report: HarnessReport, *, unicode: bool, width: int) -> Renderab
     parts: list[RenderableType] = [Text(_head(report), style="bold")]
     found = [target for target in report.targets if target.measured]
     if found:
-        parts += [Text(""), _targets(found, wide=width >= _WIDE_CELLS)]
+        parts += [Text(""), _targets(found, width=width)]
         if len({part.category for target in found for part in target.categories}) > 1:
             parts += [Text(""), _categories(found)]
     notes = list(_notes(report, unicode=unicode))
@@ -74,7 +74,11 @@ def verdict_view(verdict: Verdict, *, unicode: bool) -> RenderableType:
     parts: list[RenderableType] = [head, *(Text(f"  {reason}") for reason in verdict.reasons)]
     if verdict.differences:
         parts += [Text(""), _differences(verdict)]
-        parts += [Text(f"{_WHATS[one.what]}: {one.why}", style="dim") for one in verdict.differences if one.why]
+        parts += [
+            Text(f"{_WHATS[one.what]}: {one.why}", style="dim")
+            for one in verdict.differences
+            if one.why and one.side not in (Side.BETTER, Side.WORSE)
+        ]
     terms = verdict.terms
     said = (
         f"What counts: {100 * terms.share_margin:.0f} points of answers or tool calls, "
@@ -94,16 +98,26 @@ def _head(report: HarnessReport) -> str:
     return f"{report.run}: {report.suite}, {report.prompts} prompts{repeats}, begun {at}"
 
 
-def _targets(found: list[TargetReport], *, wide: bool) -> Table:
+def _targets(found: list[TargetReport], *, width: int) -> Table:
+    rows = [_cells(target) for target in found]
+    columns = _fitting([_COLUMNS, *rows], width)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    shown_columns = [at for at, name in enumerate(_COLUMNS) if wide or name != _WIDE_ONLY]
-    for at in shown_columns:
+    for at in columns:
         name = _COLUMNS[at]
         table.add_column(name, justify="left" if name in ("target", "tier", "(95 %)") else "right", no_wrap=True)
-    for target in found:
-        cells = _cells(target)
-        table.add_row(*(cells[at] for at in shown_columns))
+    for cells in rows:
+        table.add_row(*(cells[at] for at in columns))
     return table
+
+
+def _fitting(rows: list[tuple[str, ...]], width: int) -> list[int]:
+    """The columns that fit, by their index."""
+    columns = list(range(len(_COLUMNS)))
+    for name in _DISPENSABLE:
+        if sum(2 + max(len(row[at]) for row in rows) for at in columns) - 2 <= width:
+            break
+        columns.remove(_COLUMNS.index(name))
+    return columns
 
 
 def _cells(target: TargetReport) -> tuple[str, ...]:

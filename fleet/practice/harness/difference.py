@@ -57,6 +57,7 @@ def shares(what: str, pairs: Sequence[Pair], least: int, terms: Terms) -> Differ
     wins, losses = sum(delta > 0 for delta in deltas), sum(delta < 0 for delta in deltas)
     sure = sign_test(wins, losses) <= 1 - terms.confidence and abs(change) >= terms.share_margin - 1e-9
     side = Side.BETTER if sure and low > 0 else Side.WORSE if sure and high < 0 else Side.SAME
+    unsure = side is Side.SAME and (low > 0 or high < 0)
     return Difference(
         what=what,
         side=side,
@@ -68,6 +69,7 @@ def shares(what: str, pairs: Sequence[Pair], least: int, terms: Terms) -> Differ
         high=high,
         wins=wins,
         losses=losses,
+        why=f"{wins} prompts better, {losses} worse: too few to be sure" if unsure else "",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from simulated_api import simulated_openrouter
 from test_harness_run import FIFTY, go
 
 from fleet.control.supply.cache import Cache
@@ -31,7 +31,7 @@ from fleet.practice.harness.targets import TargetSpec, target_spec
 from fleet.practice.harness.urldoor import UrlDoor
 from fleet.sim.models.shelf import NAMES, RECIPE, shelve
 from fleet.sim.ports import free_port
-from fleet.sim.upstreams.openrouter import KEY, SimulatedOpenRouter
+from fleet.sim.upstreams.openrouter import KEY
 from fleet.traffic.tools.offered import Schemas
 from fleet.vocabulary.money import PICO_PER_USD
 from fleet.vocabulary.names import Tier
@@ -81,22 +81,6 @@ def _healthy(port: int) -> bool:
         return False
 
 
-@contextmanager
-def openrouter() -> Iterator[SimulatedOpenRouter]:
-    """One in a thread of its own."""
-    loop, server = asyncio.new_event_loop(), SimulatedOpenRouter()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(server.start(), loop).result(PATIENCE_SECONDS)
-    try:
-        yield server
-    finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(PATIENCE_SECONDS)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(PATIENCE_SECONDS)
-        loop.close()
-
-
 def open_door(spec: TargetSpec) -> Door:
     return UrlDoor(spec.where, key=Secret(KEY) if spec.key else None)
 
@@ -132,7 +116,7 @@ def test_fifty_prompts_at_three_models_interrupted_and_resumed_and_never_above_t
     tmp_path: Path, suite: Suite
 ) -> None:
     folder, ceiling = tmp_path / "run", PICO_PER_USD // 50
-    with serving("scripted", tmp_path) as scripted, openrouter() as api:
+    with serving("scripted", tmp_path) as scripted, simulated_openrouter() as api:
         base, stop, seen = f"http://127.0.0.1:{api.port}/api/v1", threading.Event(), list[object]()
         doors = planned(
             folder,

@@ -184,7 +184,7 @@ def test_a_run_that_is_killed_loses_nothing_and_repeats_only_what_was_in_flight(
     assert report.spent_pico == sum(one.pico for one in run.settled.values()) + held[0].pico
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     st.integers(0, 3000), st.integers(1, 4), st.lists(st.sampled_from([None, None, 503, "cut", "shut"]), max_size=8),
     st.booleans(),

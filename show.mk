@@ -195,3 +195,11 @@ pictures-top: $(VENV)/.dev ## top 3: the pictures of docs/top.md, drawn by the s
 	@$(BIN)/python tests/tui/pictures.py
 
 .PHONY: pictures-top
+
+show-harness: $(VENV)/.dev ## weekly 3: fifty prompts at three models, cut and resumed under a ceiling; 1,000 A/A comparisons; promote, hold, demote
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v --timeout 900 tests/practice/harness tests/control/actions/test_gray_harness.py
+
+soak-harness: $(VENV)/.dev ## weekly 3: the whole suite at a real scripted model and two simulated APIs, and eight prompts at SmolLM2
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v --timeout 900 tests/practice/harness/test_harness_real_models.py
+
+.PHONY: show-harness soak-harness

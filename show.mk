@@ -169,7 +169,7 @@ show-weekly: $(VENV)/.dev ## practice 1: two simulated weeks of real load become
 .PHONY: show-weekly
 
 show-openclaw: $(VENV)/.dev ## weekly 4: OpenClaw from its lock on a simulated Mac by fleet deploy, a turn through front and sidecar, a failed upgrade (wants npm's packages)
-	@FLEET_SHOW=1 $(BIN)/python -m pytest -v -s --timeout 1800 tests/integration/test_openclaw_whole.py
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v -s --timeout 1800 tests/integration/test_openclaw_upgrade.py tests/integration/test_openclaw_whole.py
 
 .PHONY: show-openclaw
 

@@ -45,10 +45,7 @@ folder.mkdir(parents=True)
 
 def with_openclaw(room: Room, *, node: str = "mac-1") -> dict[str, str]:
     """Give the room's site.yml the OpenClaw of the shipped playbook, with stand-ins. The npm to be called with."""
-    runtime = room.folder / "node.tar.gz"
-    with tarfile.open(runtime, "w:gz") as tar:
-        _add(tar, "node-v0/bin/node", _NODE.format(python=sys.executable), mode=0o755)
-        _add(tar, "node-v0/lib/gateway.py", _GATEWAY)
+    runtime = runtime_archive(room)
     for name, text in (("package.json", {"version": "1"}), ("package-lock.json", {"packages": {}})):
         path = room.folder / "locks/openclaw" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +67,15 @@ def with_openclaw(room: Room, *, node: str = "mac-1") -> dict[str, str]:
     npm = room.folder / "npm.py"
     npm.write_text(_NPM)
     return {"FLEET_NPM": f"{sys.executable} {npm}"}
+
+
+def runtime_archive(room: Room, *, gateway: str = _GATEWAY, name: str = "node.tar.gz") -> Path:
+    """A Node.js that runs `gateway`, whatever program it is told to."""
+    path = room.folder / name
+    with tarfile.open(path, "w:gz") as tar:
+        _add(tar, "node-v0/bin/node", _NODE.format(python=sys.executable), mode=0o755)
+        _add(tar, "node-v0/lib/gateway.py", gateway)
+    return path
 
 
 def _add(tar: tarfile.TarFile, name: str, text: str, *, mode: int = 0o644) -> None:

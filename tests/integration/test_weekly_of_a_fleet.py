@@ -175,6 +175,8 @@ def test_two_weeks_of_load_become_a_report_whose_every_figure_is_found_again(roo
     a_week_passes(room, days=back)
 
     week = str(last_whole_week(int(datetime.now(UTC).timestamp() * 1000)))
+    told(room.fleet("rankings", "fetch").stdout)
+    told(room.fleet("rankings", "diff", week, expect=None).stdout)
     said = room.fleet("weekly", "--playbook", "weekly.yml").stdout
     told(said)
     folder = room.folder / "reports" / week
@@ -185,7 +187,7 @@ def test_two_weeks_of_load_become_a_report_whose_every_figure_is_found_again(roo
     assert report.fronts == ("mac-1",)
     assert figures["usage.all.requests"].value == sum(one.count for one in NOW)
     assert figures["usage.all.requests"].before == sum(one.count for one in BEFORE)
-    assert {"Dollar track", "Gray pool gray-pool", "Tool calls"} == {one.subject for one in report.verdicts}
+    assert {"Dollar track", "Gray pool gray-pool", "Tool calls", "Rankings"} == {one.subject for one in report.verdicts}
     share = figures["gray.gray-pool.gray_part"].value
     assert isinstance(share, float)
     assert 0.02 < share <= 0.10

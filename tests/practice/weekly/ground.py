@@ -159,7 +159,11 @@ class LedgerFront:
 
 
 def budget_report(
-    *, state: DollarState | None = DollarState.NORMAL, reason: str = "", days: tuple[int, ...] | None = None
+    *,
+    state: DollarState | None = DollarState.NORMAL,
+    reason: str = "",
+    days: tuple[int, ...] | None = None,
+    cap_usd: int = 50,
 ) -> BudgetReport:
     """November so far, as of Monday the 23rd."""
     daily = days or (*(int(one * PICO_PER_USD) for one in _DAYS), *(0,) * (30 - len(_DAYS)))
@@ -178,7 +182,7 @@ def budget_report(
             BudgetLine(kind=BudgetKind.FLEET, name="fleet", spent_pico=spent, tokens=20_000_000, requests=4800,
                        cap_pico=60 * PICO_PER_USD),
             BudgetLine(kind=BudgetKind.TRACK, name="dollar", spent_pico=sum(dollar), reserved_pico=PICO_PER_USD // 4,
-                       tokens=2_000_000, requests=270, cap_pico=50 * PICO_PER_USD),
+                       tokens=2_000_000, requests=270, cap_pico=cap_usd * PICO_PER_USD),
             BudgetLine(kind=BudgetKind.TRACK, name="token", spent_pico=spent - sum(dollar), tokens=9_000_000,
                        requests=3400, cap_pico=10 * PICO_PER_USD),
             BudgetLine(kind=BudgetKind.TRACK, name="gray", tokens=900_000, requests=330),

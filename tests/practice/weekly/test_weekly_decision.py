@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fleet.practice.weekly.make import make
@@ -101,3 +102,12 @@ def test_tool_calls_that_fail_two_points_more_often_are_told_with_a_command(tmp_
 
 def _days(usd: float) -> tuple[int, ...]:
     return (*(int(usd * PICO_PER_USD),) * 22, 0, *(0,) * 7)
+
+
+def test_a_dear_week_that_is_over_was_no_overrun_and_one_that_goes_on_may_become_one(front: LedgerFront) -> None:
+    few = _days(0.1)
+    report = make(WEEK, replace(front, budget_report=budget_report(days=few, cap_usd=8)), now=NOW)
+    assert "more than that, and too little for a downgrade" in verdict(report, "Dollar track").why
+    running = msgspec.structs.replace(budget_report(days=few, cap_usd=8), at_seconds=WEEK.starts / 1000 + 5)
+    report = make(WEEK, replace(front, budget_report=running), now=NOW)
+    assert "A week that overruns is followed by one that folds." in verdict(report, "Dollar track").why

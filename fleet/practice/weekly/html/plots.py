@@ -10,6 +10,8 @@ from fleet.practice.weekly.report import Line, Plot, Shape
 from fleet.practice.weekly.words import of, percent, short, shown
 
 _ROW = 46.0
+_MOST_BESIDE, _MOST_ALONE = 26, 44
+"""Letters of a name that a phone has room for, with and without words beside it; the table has all of them."""
 _GUTTER = 8.0
 """Per cent of the width for the numbers of the lines across."""
 _FAR = 3.0
@@ -153,7 +155,7 @@ def _parts(plot: Plot) -> str:
     most = max([_at(line, at) for line in plot.lines for at in (0, 1)] or [0.0]) or 1.0
     for place, line in enumerate(plot.lines):
         top = place * _ROW
-        canvas.words(0, top + 13, line.name, "t-name")
+        canvas.words(0, top + 13, _cut(line.name, _MOST_ALONE), "t-name")
         for at, look in ((0, "c-token"), (1, "c-dollar")):
             value, y = _at(line, at), top + 18 + 12 * at
             width = value / most * 82
@@ -191,7 +193,8 @@ def _rows(
         middle = place * _ROW + 31
         canvas.line(1, middle, 97, middle, "l-row")
         said = row(canvas, lambda value: 1 + value * scale, middle, line)
-        canvas.words(0, place * _ROW + 15, f"{line.name} ({line.tag})" if line.tag else line.name, "t-name")
+        name = f"{line.name} ({line.tag})" if line.tag else line.name
+        canvas.words(0, place * _ROW + 15, _cut(name, _MOST_BESIDE), "t-name")
         canvas.words(100, place * _ROW + 15, said, "t-value", anchor="end")
     return canvas.drawn(says=f"{plot.caption}. {plot.says}")
 
@@ -214,6 +217,10 @@ def _mark(value: float, unit: Unit) -> str:
     if unit is Unit.SECONDS:
         return f"{value:g} s"
     return short(value) if value >= 1000 else f"{value:g}"
+
+
+def _cut(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _usd(value: float) -> str:

@@ -68,7 +68,9 @@ def _open(asker: Asker, month: Budget) -> Decision:
     if line is not None and line.cap_pico and line.spent_pico + line.reserved_pico > _NEAR_PART * line.cap_pico:
         return _watched(asker, f"{used}. Over 80 % of the cap of {month.month} is used.")
     if spent is not None and allotted and spent > allotted:
-        return _watched(asker, f"{used}. A week that is too dear is followed by one that folds.")
+        if month.at_seconds * 1000 < asker.week.ends:
+            return _watched(asker, f"{used}. A week that overruns is followed by one that folds.")
+        return _watched(asker, f"{used}: more than that, and too little for a downgrade.")
     return Decision(verdict=_verdict("keep", Tone.GOOD, f"{used}. No downgrade."))
 
 

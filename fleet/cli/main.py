@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "secret": ("fleet.cli.secret:secret", "Look at secrets without seeing them, and change them."),
     "key": ("fleet.cli.key:key", "Say who may ask the fronts, for what, and how much."),
     "client": ("fleet.cli.client:client", "Let the programs on this machine ask the fleet."),
+    "laptop": ("fleet.cli.laptop:laptop", "Serve a model on this machine, guarded."),
     "repo": ("fleet.cli.repo:repo", "Tag repositories: how far what is read there may go."),
     "drift": ("fleet.cli.drift:drift", "Show what on nodes is not as it was deployed."),
     "history": ("fleet.cli.history:history", "Show the releases that nodes keep."),

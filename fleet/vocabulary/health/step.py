@@ -13,7 +13,7 @@ import msgspec
 
 from fleet.vocabulary.health.check import LONGEST_HOLD_DOWN_SECONDS, Check, Reading, rank
 from fleet.vocabulary.health.history import with_sample
-from fleet.vocabulary.health.readings import Named, readings_of
+from fleet.vocabulary.health.readings import READ, Named, readings_of
 from fleet.vocabulary.health.sample import Sample, Silence
 from fleet.vocabulary.health.state import REST, Fault, Latch, NodeState, Track, Transition
 from fleet.vocabulary.health.table import CHECKS
@@ -34,7 +34,16 @@ def step(state: NodeState, seen: Sample | Silence, now_seconds: float) -> tuple[
     else:
         named = [*_of_silence(seen, now if silent_from is None else silent_from, now)]
     before = {(track.check, track.subject): track for track in state.tracks}
-    tracks = {(check, subject): _updated(before, check, subject, reading, now) for check, subject, reading in named}
+    tracks: dict[tuple[str, str], Track] = {}
+    for check, subject, reading in named:
+        key = (check, subject)
+        track = before.get(key)
+        if reading is READ and (track is None or _is_plain(track)):
+            continue  # a collector that works has no track: there are many of them, and they nearly always work
+        if track is None:
+            since = state.history.sample_at_seconds if check == "collector" else None
+            track = Track(check, subject, known_at_seconds=since)
+        tracks[key] = _updated(track, reading, now)
     left = {key: track for key, track in before.items() if key not in tracks}
     if isinstance(seen, Sample):
         gone = [_closed(state.node, track, now) for track in left.values() if track.told is not Health.OK]
@@ -90,16 +99,12 @@ def _of_silence(silence: Silence, silent_from: float, now: float) -> Iterator[Na
     yield "node_unreachable", "", Reading(value=now - silent_from, text=text, since_seconds=silent_from)
 
 
-def _updated(
-    before: Mapping[tuple[str, str], Track], check_id: str, subject: str, reading: Reading, now: float
-) -> Track:
-    check = CHECKS[check_id]
-    track = before.get((check_id, subject)) or Track(check_id, subject)
+def _updated(track: Track, reading: Reading, now: float) -> Track:
+    check = CHECKS[track.check]
     if reading.value is None:
         return _unread(check, track, reading, now)
-    calm = track.warn is REST and track.critical is REST
-    if _is_at_rest(track) and check.is_good(reading.value) and (calm or not _may_flap(check, track, now)):
-        return Track(check_id, subject, known_at_seconds=now)
+    if _is_at_rest(track) and check.is_good(reading.value) and (_is_calm(track) or not _may_flap(check, track, now)):
+        return Track(track.check, track.subject, known_at_seconds=now)
     known_at = track.known_at_seconds
     is_first = known_at is None or not 0 <= now - known_at <= PAUSE_SECONDS
     raw_critical = check.critical is not None and check.critical.is_bad(reading.value, before=track.critical.raw)
@@ -121,6 +126,16 @@ def _updated(
         unknown_since_seconds=None,
         text=reading.text if bad else track.text if level is not Health.OK else "",
     )
+
+
+def _is_calm(track: Track) -> bool:
+    """Whether nothing was wrong lately, told by a look at two objects."""
+    return track.warn is REST and track.critical is REST
+
+
+def _is_plain(track: Track) -> bool:
+    """Whether it says no more than none would."""
+    return _is_calm(track) and track.level is Health.OK and track.told is Health.OK
 
 
 def _is_at_rest(track: Track) -> bool:

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.vocabulary.contracts.snapshot import Memory, ServiceReading, SidecarReading, Snapshot, Swap, Thermal
+from fleet.vocabulary.contracts.snapshot import (
+    CollectorReading,
+    Memory,
+    ServiceReading,
+    SidecarReading,
+    Snapshot,
+    Swap,
+    Thermal,
+)
 from fleet.vocabulary.health.check import Band, Check, worst
 from fleet.vocabulary.health.sample import Sample, Silence
 from fleet.vocabulary.health.state import NodeState, Transition
@@ -74,6 +82,28 @@ def test_a_first_look_is_taken_as_it_is() -> None:
     (fault,) = faults(state)
     assert (fault.text, fault.since_seconds) == ("swapping out 310 MiB/s", START)
     assert fault.do == ("fleet drain mini-1; then give its model less context, or move one away")
+
+
+def reading_swap(at: float, *, ok: bool) -> Sample:
+    return a_sample(
+        at, collectors=(CollectorReading(name="swap", ok=ok, seconds=0.1, problem=None if ok else "EPERM"),)
+    )
+
+
+def test_a_collector_that_works_is_not_booked_and_one_that_fails_shows_in_its_time() -> None:
+    check = CHECKS["collector"]
+    fails, works = START + 5, START + 5 + check.visible_after_seconds + 5
+    ends = works + check.hold_down_seconds
+    state, _ = run([(START, reading_swap(START, ok=True))])
+    assert "collector" not in {track.check for track in state.tracks}
+    state, _ = run([(at, reading_swap(at, ok=False)) for at in (fails, fails + check.visible_after_seconds - 1)], state)
+    assert shown(state) == {}
+    state, told = run([(works - 5, reading_swap(works - 5, ok=False))], state)
+    assert [(one.check, one.subject, one.since_seconds) for one in told] == [("collector", "swap", fails)]
+    state, told = run([(at, reading_swap(at, ok=True)) for at in (works, ends)], state)
+    assert (shown(state), [one.after for one in told]) == ({}, [Health.OK])
+    state, _ = run([(at, reading_swap(at, ok=True)) for at in (ends + 2000, ends + 2005)], state)
+    assert "collector" not in {track.check for track in state.tracks}
 
 
 def test_a_fault_shows_when_it_lasted_and_says_when_it_began() -> None:

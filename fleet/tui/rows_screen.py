@@ -20,7 +20,7 @@ class RowsScreen(FleetScreen):
     """Filters while it is typed; escape takes filter and marks away."""
 
     CSS = """
-    #head { height: 1; padding: 0 1; }
+    #head { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     #lines { height: 1fr; }
     #detail-text { height: 8; border-top: solid $surface-lighten-2; padding: 0 1; }
     #filter { display: none; height: 1; border: none; padding: 0 1; }

@@ -18,8 +18,8 @@ from fleet.control.watch.runwords import OUTCOMES, event_words, far_words, meanw
 from fleet.control.watch.statewords import Told, Tone
 from fleet.tui.lines import Cell, Painter
 from fleet.tui.spark import bar
-from fleet.tui.words import fit, holds
-from fleet.vocabulary.contracts.events import RunEvent
+from fleet.tui.words import advice, cropped, fit, folded, holds
+from fleet.vocabulary.contracts.events import Phase, RunEvent
 from fleet.vocabulary.names import NodeName
 
 COUNTED = MappingProxyType(
@@ -33,8 +33,10 @@ COUNTED = MappingProxyType(
 _NODE, _STATE, _TOOK, _BAR = 16, 13, 8, 10
 ROOMY = 100
 _LAST_EVENTS = 12
+_MOST_WHAT = 3
 _WAITS = Told("·", ".", "waits", Tone.DIM)
 _NOT_STARTED = Told("·", ".", "not started", Tone.DIM)
+_LOOKING = (Phase.CONNECT, Phase.CHECK)
 _UNDER_WAY = Told("◌", "~", "under way", Tone.WARN)
 
 
@@ -129,8 +131,13 @@ def counted(lines: Iterable[NodeLine]) -> list[tuple[Told, int]]:
     return [(told, numbers[standing]) for standing, told in COUNTED.items() if numbers[standing]]
 
 
-def node_story(story: Story, line: NodeLine | None, run: RunRow, *, height: int, unicode: bool) -> list[list[Cell]]:
-    """What one node says: why it failed with the last lines of what failed, what to do; else what it did last."""
+def node_story(
+    story: Story, line: NodeLine | None, run: RunRow, *, width: int, height: int, unicode: bool
+) -> list[list[Cell]]:
+    """What one node says: why it failed with the last lines of what failed, what to do; else what it did last.
+
+    Of what does not fit the beginning goes: neither the last lines nor what to do.
+    """
     if line is None:
         return []
     row = story.board.rows.get(line.node, Row(name=line.node))
@@ -144,17 +151,16 @@ def node_story(story: Story, line: NodeLine | None, run: RunRow, *, height: int,
         last = [_event_line(event) for event in story.tails.get(line.node, ())]
         said = run.record.why.get(NodeName(line.node), "")
         body = last or ([[Cell(f"  {said}", Tone.PLAIN.value)]] if said else [])
-        return [head, *body[-(height - 1) :]]
-    advice = [[Cell("      do:   ", Tone.DIM.value), Cell(one, "bold")] for one in why.hint.splitlines()]
-    what = [_event_line(why)]
-    detail = [[Cell(f"  {one}", Tone.DIM.value)] for one in why.detail.splitlines()]
-    room = max(0, height - 1 - len(what) - len(advice))
+        return [cropped(cells, width) for cells in [head, *body[-(height - 1) :]]]
+    do = advice(why.hint, width)
+    *before, words = _event_line(why)
+    what = folded(before, words, width)[:_MOST_WHAT]
+    detail = [cropped([Cell(f"  {one}", Tone.DIM.value)], width) for one in why.detail.splitlines()]
+    room = max(0, height - 1 - len(what) - len(do))
     if len(detail) > room:
         cut = len(detail) - room + 1
-        detail = (
-            [[Cell(f"  ({cut} lines before these)", Tone.DIM.value)], *detail[cut:]] if room > 1 else detail[-room:]
-        )
-    return [head, *what, *detail, *advice][:height]
+        detail = [[Cell(f"  ({cut} lines before these)", Tone.DIM.value)], *detail[cut:]] if room > 1 else []
+    return [cropped(head, width), *what, *detail, *do][:height]
 
 
 def without_secrets(event: RunEvent) -> RunEvent:
@@ -193,6 +199,8 @@ def _line(row: Row, run: RunRow, now: float, *, roomy: bool) -> NodeLine:
     if not live:
         words = "it finishes by itself" if name in run.record.walk.away else event_words(event)
         return NodeLine(row.name, _UNDER_WAY, "", None, words, Tone.PLAIN, Standing.WORKS)
+    if event.phase in _LOOKING and event.status == "ok":
+        return NodeLine(row.name, _WAITS, "", None, "for its turn", Tone.DIM, Standing.WAITS)
     flow, words = row.flow, event_words(event)
     state = Told("▶", ">", str(event.phase), Tone.CRITICAL if row.trouble else Tone.INTENT)
     took = took_text(max(0.0, row.seconds(now)))

@@ -87,7 +87,8 @@ class RunScreen(RowsScreen):
     def show_detail(self) -> None:
         """See RowsScreen."""
         height = self._detail_lines()
-        lines = node_story(self._story, self.lines.row, self._run, height=height, unicode=self._unicode)
+        width = max(1, self.size.width - 2)
+        lines = node_story(self._story, self.lines.row, self._run, width=width, height=height, unicode=self._unicode)
         self._say("detail-text", self._text(lines))
 
     def on_resize(self) -> None:

@@ -11,7 +11,7 @@ from fleet.control.watch.runwords import OUTCOMES
 from fleet.control.watch.statewords import Told, Tone
 from fleet.tui.fleet_screen import Aim
 from fleet.tui.lines import Cell, Painter
-from fleet.tui.words import fit, holds
+from fleet.tui.words import advice, cropped, fit, holds
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.units import seconds_text
 
@@ -84,7 +84,7 @@ def shown(rows: Iterable[RunRow], sought: str) -> list[RunRow]:
     return [row for row in rows if holds(_said(row), sought)]
 
 
-def run_lines(row: RunRow | None, *, last: bool, height: int, unicode: bool) -> list[list[Cell]]:
+def run_lines(row: RunRow | None, *, last: bool, width: int, height: int, unicode: bool) -> list[list[Cell]]:
     """What one run says: who, what, which nodes are not as they should be and why, what to do. `last`: of all."""
     if row is None:
         return []
@@ -97,15 +97,15 @@ def run_lines(row: RunRow | None, *, last: bool, height: int, unicode: bool) -> 
         ],
         [Cell(f"  {row.run_id}  by {record.operator}  fleet {record.fleet_version}", Tone.DIM.value)],
     ]
-    advice = _advice(row, last=last)
-    room = max(0, height - len(lines) - len(advice))
+    do = advice(_advice(row, last=last), width)
+    room = max(0, height - len(lines) - len(do))
     sick = [_ended(row, node, unicode=unicode) for node in row.sick]
     others = [_together(row, outcome, unicode=unicode) for outcome in ("changed", "unchanged")]
     middle = [*sick, *(line for line in others if line)]
     if len(middle) > room:
         more = len(middle) - room + 1
         middle = [*middle[: max(0, room - 1)], [Cell(f"  and {more} more: enter shows all", Tone.DIM.value)]]
-    return [*lines, *middle, *advice][:height]
+    return [*(cropped(cells, width) for cells in [*lines, *middle]), *do][:height]
 
 
 def aim_of(row: RunRow | None, known: tuple[RunRow, ...], verb: str) -> Aim:
@@ -141,13 +141,12 @@ def _together(row: RunRow, word: str, *, unicode: bool) -> list[Cell]:
     return [Cell("  "), Cell(state.text(unicode=unicode), state.tone.value), Cell(f"  {named}", Tone.PLAIN.value)]
 
 
-def _advice(row: RunRow, *, last: bool) -> list[list[Cell]]:
-    words = {
+def _advice(row: RunRow, *, last: bool) -> str:
+    return {
         GOING_ON: "enter follows it",
         LEFT: f"{going_on_words(row.record)} goes on with it",
         "not well": "fleet deploy --failed" if last else "a later run may have mended it: enter shows its nodes",
-    }.get(row.word)
-    return [[Cell("      do:   ", Tone.DIM.value), Cell(words, "bold")]] if words else []
+    }.get(row.word, "")
 
 
 def _said(row: RunRow) -> str:

@@ -78,7 +78,8 @@ class RunsScreen(RowsScreen):
         """See RowsScreen."""
         row, known = self.lines.row, self._known or ()
         last = bool(known) and row is not None and row.run_id == known[0].run_id
-        lines = run_lines(row, last=last, height=_DETAIL_LINES, unicode=self._unicode)
+        width = max(1, self.size.width - 2)
+        lines = run_lines(row, last=last, width=width, height=_DETAIL_LINES, unicode=self._unicode)
         self._say("detail-text", self._text(lines))
         about = None if row is None else (row.run_id, row.word)
         if about != self._about:

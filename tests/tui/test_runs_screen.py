@@ -178,7 +178,7 @@ def test_a_run_whose_journal_is_gone_is_told_by_its_record(tmp_path: Path) -> No
     row = room.list.rows()[0]
     lines = node_lines(story_of(row), row, NOW.timestamp(), roomy=False)
     assert [(line.node, line.state.word) for line in lines[:2]] == [("mini-03", "reverted"), ("mini-04", "skipped")]
-    said = node_story(story_of(row), lines[0], row, height=5, unicode=True)
+    said = node_story(story_of(row), lines[0], row, width=80, height=5, unicode=True)
     assert "its gate did not pass" in str(said)
 
 
@@ -243,8 +243,8 @@ def test_whatever_happens_every_node_has_one_line_that_fits(
     painter = RunNodes(unicode=unicode)
     for line in lines:
         assert len("".join(cell.text for cell in painter.cells(line, width))) <= max(width, 56)
-        assert len(node_story(story, line, row, height=7, unicode=unicode)) <= 7
+        assert len(node_story(story, line, row, width=width, height=7, unicode=unicode)) <= 7
     assert len("".join(cell.text for cell in Runs(unicode=unicode).cells(row, width))) <= max(width, 60)
-    assert len(run_lines(row, last=live, height=7, unicode=unicode)) <= 7
+    assert len(run_lines(row, last=live, width=width, height=7, unicode=unicode)) <= 7
     again = node_lines(story, row, NOW.timestamp(), roomy=width >= 100, known=lines)
     assert all(one is other for one, other in zip(lines, again, strict=True))

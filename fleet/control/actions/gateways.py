@@ -57,6 +57,7 @@ LONG_SECONDS = 600.0
 _USAGE_SECONDS = 60.0
 _PROBE_SECONDS = 3.0
 _LONGEST_WORDS = 300
+_NO_SUCH_DOOR = ": not found"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,7 +346,10 @@ def _refusal(answer: http.HttpAnswer, node: str) -> NodeError:
         message = str(msgspec.json.decode(answer.body)["error"]["message"])
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         message = f"its gateway answered HTTP {answer.status}"
+    if answer.status == 404 and message.endswith((_NO_SUCH_DOOR, "HTTP 404")):
+        message = f"its gateway is of an older release, which has no such door ({message})"
     hints = {
+        404: f"fleet deploy --on {node}" if "older release" in message else "",
         401: f"it does not know fleet_key: fleet deploy --on {node} brings it there",
         403: f"the key that it has for us is of an older release: fleet deploy --on {node}",
     }

@@ -61,6 +61,8 @@ class LedgerDoors:
 
         try:
             report = await asyncio.to_thread(read)
+        except OverflowError:
+            raise _refused(400, "`since` and `until` are milliseconds of UTC, of at most 63 bits") from None
         except sqlite3.Error as error:
             raise _refused(503, f"the ledger cannot be read: {said(error)}") from None
         return web.Response(body=msgspec.json.encode(report), content_type="application/json")

@@ -52,6 +52,8 @@ class UsageDoor:
         try:
             async with self._turn:
                 body = await asyncio.to_thread(read)
+        except OverflowError:
+            raise _refused(400, "`since` and `until` are milliseconds of UTC, of at most 63 bits") from None
         except TooManyLines as error:
             raise _refused(400, str(error)) from None
         except sqlite3.Error as error:

@@ -366,3 +366,11 @@ async def test_a_node_without_a_gateway_is_a_question_of_the_command_line(fleet:
     said = await fleet.run("drain", "mini-9")
     assert said.code == 2
     assert "no node is called 'mini-9'" in said.err
+
+
+async def test_a_front_of_an_older_release_that_has_no_such_door_says_what_brings_it(fleet: Fleet) -> None:
+    said = await fleet.run("usage", "--by", "model", "--json")  # these gateways were started without that door
+
+    assert (said.code, said.out) == (1, "")
+    assert "front-1: its gateway is of an older release, which has no such door" in said.err
+    assert "hint: fleet deploy --on front-1" in said.err

@@ -32,7 +32,7 @@ async def door(
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """The doors alone; a refusal is its status and text."""
     terms = Policy(ledger_file=str(folder / "ledger.db"), budget_tz="Europe/Berlin")
-    current = Current(write_config(folder, **({"policy": terms} if policy else {})))
+    current = Current(write_config(folder, policy=terms if policy else None))
 
     @web.middleware
     async def plainly(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -93,6 +93,14 @@ async def test_whoever_asks_wrongly_is_told(tmp_path: Path, query: object, statu
 
     assert (answered, says in body.decode()) == (status, True)
     assert str(tmp_path) not in body.decode()
+
+
+async def test_a_time_that_no_ledger_can_have_is_refused(tmp_path: Path) -> None:
+    LedgerFile(tmp_path / "ledger.db").close()
+
+    status, body = await ask(tmp_path, {"by": ["day"], "since_milliseconds": 2**63})
+
+    assert (status, b"at most 63 bits" in body) == (400, True)
 
 
 async def test_a_gateway_without_a_policy_has_no_ledger(tmp_path: Path) -> None:

@@ -111,5 +111,14 @@ async def test_whoever_asks_wrongly_is_told(tmp_path: Path, query: object, statu
     assert str(tmp_path) not in body.decode()
 
 
+async def test_a_time_that_no_ledger_can_have_is_refused(tmp_path: Path) -> None:
+    LedgerFile(tmp_path / "ledger.db").close()
+
+    for name in ("since_milliseconds", "until_milliseconds"):
+        status, body = await ask(tmp_path, {"by": ["day"], name: 2**63})
+        assert (status, b"at most 63 bits" in body) == (400, True)
+    assert (await ask(tmp_path, {"by": ["day"], "since_milliseconds": -(2**63)}))[0] == 200
+
+
 async def test_a_gateway_without_a_policy_tells_no_usage(tmp_path: Path) -> None:
     assert await ask(tmp_path, {"by": ["key"]}, policy=False) == (404, b"this gateway has no policy, and so no ledger")

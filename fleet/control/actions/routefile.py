@@ -101,6 +101,7 @@ class RouteFile:
         for change in changes:
             source = parse_yaml(text, name=name)
             inventory = build_inventory(source, path=self.project.inventory)
+            _require_unneeded(change, inventory)
             try:
                 text = edited(text, tuple(_edits(change, inventory, source)), name=name)
             except CannotEdit as problem:
@@ -110,6 +111,15 @@ class RouteFile:
         except (InventoryError, UsageError) as problem:
             raise FleetError(f"the inventory would not be valid: {problem.title}") from None
         return text
+
+
+def _require_unneeded(change: RouteChange, inventory: Inventory) -> None:
+    """What goes must not be the default route: no front would start with it. Raises FleetError."""
+    gone = {Do.DROP_ROUTE: change.route, Do.DROP_MODEL: change.served}.get(change.do)
+    for node in inventory.nodes.values():
+        if gone is not None and node.settings.default_route == gone:
+            place = node.place_of("default_route")
+            raise FleetError(f"{place}: default_route is {gone}; name another one first")
 
 
 def _edits(change: RouteChange, inventory: Inventory, source: Positioned) -> Iterator[PartEdit]:

@@ -168,3 +168,10 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(project: Project, monkeypa
 def test_a_change_that_cannot_be_made_says_why(project: Project, change: RouteChange, why: str) -> None:
     with pytest.raises(FleetError, match=why):
         RouteFile(project=project).propose((change,))
+
+
+def test_the_default_route_is_not_taken_away(project: Project) -> None:
+    project.inventory.write_text(TEXT + "    default_route: unproven\n")
+    found = ticket(project, Kind.VANISHED, "owl-alpha", "owl")
+    with pytest.raises(FleetError, match=r"fleet\.yml:\d+:\d+: default_route is unproven; name another one first"):
+        RouteFile(project=project).propose(found.changes)

@@ -139,3 +139,25 @@ def test_any_order_in_any_style_says_what_was_meant(names: list[str], data: st.D
         for name, remark in zip(names, remarks, strict=True):
             if text in (block, tall) and name in wanted and remark:
                 assert any(name in line and "# why" in line for line in found.splitlines())
+
+
+@settings(max_examples=80, deadline=None)
+@given(NAMES, st.data())
+def test_a_key_goes_or_comes_in_any_style_and_the_comments_of_the_others_stay(
+    names: list[str], data: st.DataObject
+) -> None:
+    values = data.draw(st.lists(st.sampled_from(["1", "'x'", "[p, q]", "{k: v}"]), min_size=6, max_size=6))
+    pairs = [f"{name}: {value}" for name, value in zip(names, values, strict=False)]
+    block = "r:  # top\n" + "".join(f"  {pair}  # of {pair[:2]}\n" for pair in pairs) + "z: 1\n"
+    nested = "r:\n" + "".join(f"  {name}:\n    k: v  # of {name}\n" for name in names) + "z: 1\n"
+    tall = "r: {\n" + "".join(f"  {pair},  # of {pair[:2]}\n" for pair in pairs) + "}\nz: 1\n"
+    last = "r: {\n" + ",\n".join(f"  {pair}" for pair in pairs) + "\n}\nz: 1\n"
+    for text in (block, nested, tall, last, f"r: {{{', '.join(pairs)}}}  # all\nz: 1\n"):
+        gone = data.draw(st.sampled_from(names))
+        less = edited(text, [Drop(("r", gone))], name="f")
+        more = edited(text, [Put(("r",), "new", "v/n:free")], name="f")
+        assert list(parse_yaml(less, name="f").value["r"]) == [name for name in names if name != gone]
+        assert parse_yaml(more, name="f").value["r"]["new"] == "v/n:free"
+        assert more.count("#") == text.count("#")
+        for name in names:
+            assert (f"# of {name}" in less) == (f"# of {name}" in text and name != gone)

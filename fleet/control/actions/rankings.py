@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
 
 from fleet.control.actions.ourroutes import ours_of, rankings_upstream
@@ -12,11 +11,12 @@ from fleet.control.inventory import Inventory
 from fleet.control.inventory.project import Project
 from fleet.control.supply.secrets import SecretStore
 from fleet.errors import UsageError
-from fleet.practice.rankings.archive import Archived, archive, diff_of_week
+from fleet.practice.rankings.archive import diff_of_week
 from fleet.practice.rankings.diff import RankingDiff
-from fleet.practice.rankings.fetch import Fetched, fetch
+from fleet.practice.rankings.fetch import fetch
 from fleet.practice.rankings.finding import Finding
-from fleet.practice.rankings.store import FOLDER, Kept, WeekTaken, keep_models
+from fleet.practice.rankings.monday import Monday, archive_fetched
+from fleet.practice.rankings.store import FOLDER
 from fleet.practice.rankings.web import HttpsApi
 from fleet.practice.rankings.week import Week
 from fleet.practice.tickets import store
@@ -25,20 +25,6 @@ from fleet.practice.tickets.ticket import tickets_for
 from fleet.practice.tickets.vanishedgray import vanished_gray
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.policy_admin import GrayReports
-
-
-@dataclass(frozen=True, kw_only=True)
-class Monday:
-    """What a fetch brought. `refused`: weeks that OpenRouter tells otherwise by now, with what differs.
-
-    `newest` is the last week that is over; `models` says whether its list of models was archived now.
-    """
-
-    fetched: Fetched
-    newest: Week
-    archived: tuple[Archived, ...]
-    models: Kept | None
-    refused: Mapping[str, tuple[str, ...]]
 
 
 def fetch_rankings(project: Project, inventory: Inventory, *, clock: Clock, upstream: str | None = None) -> Monday:
@@ -51,17 +37,7 @@ def fetch_rankings(project: Project, inventory: Inventory, *, clock: Clock, upst
         hint = f"key: file:secrets/{name}.key; any key of an account may read rankings"
         raise UsageError(f"upstreams.{name} has no key", hint=hint)
     key = SecretStore(project)[setting.key]
-    found = fetch(HttpsApi(setting.base_url(name) or ""), key=key, clock=clock)
-    folder, newest = project.root / FOLDER, Week.named(found.rankings[-1].week)
-    models = None if found.models is None else keep_models(folder, newest, found.models)
-    archived: list[Archived] = []
-    refused: dict[str, tuple[str, ...]] = {}
-    for ranking in found.rankings:
-        try:
-            archived.append(archive(folder, ranking, models=found.models))
-        except WeekTaken as taken:
-            refused[ranking.week] = taken.differences
-    return Monday(fetched=found, newest=newest, archived=tuple(archived), models=models, refused=refused)
+    return archive_fetched(project.root / FOLDER, fetch(HttpsApi(setting.base_url(name) or ""), key=key, clock=clock))
 
 
 def compared(project: Project, inventory: Inventory, week: Week, *, today: date) -> RankingDiff:

@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from fleet.practice.rankings.archive import archive, diff_of_week
+from fleet.practice.rankings.archive import diff_of_week
 from fleet.practice.rankings.fetch import Answer, NotFetched, Unreached, fetch, retry_after_seconds
+from fleet.practice.rankings.monday import archive_fetched, fetch_on_front
 from fleet.practice.rankings.ours import Ours
-from fleet.practice.rankings.store import Kept, keep_models, weeks_in
+from fleet.practice.rankings.store import Kept, weeks_in
 from fleet.practice.rankings.web import HttpsApi
 from fleet.practice.rankings.week import Week
 from fleet.sim.upstreams.openrouter import KEY, MODELS, WORLD, SimulatedOpenRouter
 from fleet.testing.clock import FakeClock
+from fleet.traffic.config import GatewayConfig, Listen, Upstream
+from fleet.vocabulary.names import GatewayRole
 from fleet.vocabulary.secret import Secret
 
 MONDAY = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
@@ -133,12 +136,11 @@ async def test_the_simulated_openrouter_fills_an_archive(tmp_path: Path) -> None
         with pytest.raises(NotFetched, match="refuses the key"):
             await asyncio.to_thread(fetch, HttpsApi(openrouter.url), key=Secret("other"), clock=clock)
     assert clock.elapsed == 1007
-    assert found.models is not None
-    keep_models(tmp_path, Week(2026, 47), found.models)
-    done = [archive(tmp_path, ranking, models=found.models) for ranking in found.rankings]
-    assert [(str(one.week), one.kept) for one in done] == [("2026-W46", Kept.NEW), ("2026-W47", Kept.NEW)]
+    monday = archive_fetched(tmp_path, found)
+    assert (str(monday.newest), monday.models) == ("2026-W47", Kept.NEW)
+    assert [(str(one.week), one.kept) for one in monday.archived] == [("2026-W46", Kept.NEW), ("2026-W47", Kept.NEW)]
     assert weeks_in(tmp_path) == (Week(2026, 46), Week(2026, 47))
-    assert {name for one in done for name in one.unknown} == {"sim/gone-alpha-2026-11-01"}
+    assert {name for one in monday.archived for name in one.unknown} == {"sim/gone-alpha-2026-11-01"}
     compared = diff_of_week(tmp_path, Week(2026, 47), ours=Ours(), today=date(2026, 11, 23))
     assert compared is not None
     assert compared.before_week == Week(2026, 46)
@@ -179,3 +181,37 @@ def test_a_key_follows_no_redirect() -> None:
     assert (answer.status, seen) == (302, [("/v1/models", "Bearer k")])
     with pytest.raises(Unreached):
         HttpsApi(f"http://127.0.0.1:{port}").get("/v1/models", {}, key=None)
+
+
+def test_a_week_that_openrouter_corrects_later_stays_and_is_told(tmp_path: Path) -> None:
+    first = fetch(Scripted(*GOOD), key=Secret("k"), clock=FakeClock(at=MONDAY))
+    archive_fetched(tmp_path, first)
+    corrected = Answer(status=200, body=GOOD[0].body.replace(b'"5"', b'"6"', 1))
+    again = archive_fetched(tmp_path, fetch(Scripted(corrected, GOOD[1]), key=Secret("k"), clock=FakeClock(at=MONDAY)))
+    assert [(str(one.week), one.kept) for one in again.archived] == [("2026-W47", Kept.SAME)]
+    assert again.models is Kept.SAME
+    assert again.refused == {
+        "2026-W46": ("a/x-2026-01-01: rank 1, 5 tokens in the archive, rank 1, 6 tokens in the new one",)
+    }
+
+
+async def test_a_front_asks_with_its_own_key(tmp_path: Path) -> None:
+    def config(**more: object) -> GatewayConfig:
+        upstream = Upstream(
+            name="openrouter/x", kind="api", url=url, engine="openrouter", serves="x", model="x", **more
+        )  # type: ignore[arg-type]
+        listen = Listen(host="127.0.0.1", port=1)
+        return GatewayConfig(
+            node="front-1", role=GatewayRole.FRONT, listen=listen, keys_file="k", upstreams=(upstream,)
+        )
+
+    key = tmp_path / "openrouter.key"
+    key.write_text(f"{KEY}\n")
+    async with SimulatedOpenRouter(today=date(2026, 11, 23)) as openrouter:
+        url = openrouter.url
+        found = await asyncio.to_thread(fetch_on_front, config(key_file=str(key)), clock=FakeClock(at=MONDAY))
+        assert len(found.rankings) == 2
+        with pytest.raises(NotFetched, match="no upstream of engine openrouter with a key"):
+            fetch_on_front(config(), clock=FakeClock(at=MONDAY))
+        with pytest.raises(NotFetched, match="the key of openrouter/x cannot be read: No such file"):
+            fetch_on_front(config(key_file=str(tmp_path / "none")), clock=FakeClock(at=MONDAY))

@@ -52,7 +52,10 @@ _MACOS_COMMANDS = {
     "socketfilterfw": "/usr/libexec/ApplicationFirewall/socketfilterfw",
 }
 
-_OWN_FOLDERS = ("sbin", "sync", "python", "envs", "apps", "models", "files", "blobs", "releases", "state", "runs")
+_OWN_FOLDERS = (
+    *("sbin", "sync", "python", "envs", "apps", "models", "archives"),
+    *("files", "blobs", "releases", "state", "runs"),
+)
 FOLDERS = (*_OWN_FOLDERS, "etc", "var", "log")
 """Everything that fleet puts directly below the root (adopt.sh makes them)."""
 _SYSTEM = ("/System", "/bin", "/sbin", "/dev", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec", "/usr/share")

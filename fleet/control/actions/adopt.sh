@@ -151,9 +151,9 @@ echo FLEET-ADOPT/1
 case $(id -un) in "$ADMIN") ;; *) fail "runs as $(id -un), not as $ADMIN" ;; esac
 id -u "$OWNER" >/dev/null 2>&1 || fail "there is no account $OWNER: say \`owner:\` in the inventory"
 # A root is fleet's alone: folders below it change their owner, and uninstall removes them.
-foreign=$(ls -A "$ROOT" 2>/dev/null | grep -Evx 'sbin|sync|python|envs|apps|models|files|blobs|releases|state|runs|etc|var|log|[.]adopt[.].*|[.]DS_Store|.*[.]removed' | head -n 1)
+foreign=$(ls -A "$ROOT" 2>/dev/null | grep -Evx 'sbin|sync|python|envs|apps|models|archives|files|blobs|releases|state|runs|etc|var|log|[.]adopt[.].*|[.]DS_Store|.*[.]removed' | head -n 1)
 [ -z "$foreign" ] || [ -f "$ROOT/state/layout.json" ] || fail "$ROOT holds $foreign, which is not fleet's: choose another \`root:\` in the inventory"
-for name in '' /sbin /sync /python /envs /apps /models /etc /releases /state /runs; do
+for name in '' /sbin /sync /python /envs /apps /models /archives /etc /releases /state /runs; do
     folder "$ROOT$name" 0755 "$ADMIN" "$ADMIN_GROUP"
 done
 for name in files blobs; do

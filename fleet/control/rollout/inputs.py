@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_FOLDERS = ("inventory", "playbooks", "templates", "locks", "models", "_data", "keys.json")
+_FOLDERS = ("inventory", "playbooks", "templates", "locks", "models", "archives", "_data", "keys.json")
 _SKIPPED = frozenset({"__pycache__", "runs", "cache"})
 _DEEPEST = 16
 _TICK_NS = 50_000_000

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from fleet.node.sync.prune import prune
 from fleet.node.sync.safety import check_state
 from fleet.node.sync.stage import Stage
 from fleet.vocabulary.contracts.desired import Keep, Tree
+from fleet.vocabulary.layout import FOLDERS
 
 
 def a_release(node: Node, version: str, *, program: str = "/bin/sh") -> Release:
@@ -80,6 +83,15 @@ def test_a_crash_while_it_is_unpacked_leaves_no_half_of_it(tmp_path: Path) -> No
     assert path_of(release).with_name(f"{path_of(release).name}.new").exists()
     assert node.deploy(release) == "committed"
     assert (path_of(release) / "lib/deep/x").read_bytes() == b"x"
+
+
+def test_its_folder_is_fleets_own_from_adopt_to_uninstall(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    assert node.layout.reserves(node.layout.archive("0" * 64) + "/bin/tool")
+    adopt = resources.files("fleet.control.actions").joinpath("adopt.sh").read_text()
+    (known,) = re.findall(r"grep -Evx '([^']*)'", adopt)
+    assert set(FOLDERS) <= set(known.split("|"))
+    assert f"/{Path(node.layout.archive('0')).parent.name} " in adopt
 
 
 def test_it_may_lie_nowhere_else(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ NOT_READ = {
     "launchctl/errors.yaml": "for the simulated launchctl: what it refuses with",
     "launchctl/limit.txt": "for people",
     "launchctl/log-lines.txt": "for the simulated unified log",
+    "openclaw/": "what a schema of OpenClaw says, which tests/clients holds its configuration to",
     "ledger/": "a front's ledger of an older schema, for its migration",
     "macmon/": "macmon is no part of a node; for who adds it",
     "system/stub-and-sudo-messages.txt": "doctor asks for exit codes; for the simulation",

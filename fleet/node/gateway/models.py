@@ -47,7 +47,7 @@ def model_entry(
     """One model. `ready`: an upstream of it has proven itself and takes work, and the gateway is not `stopping`.
 
     `context_length` is the shortest of its upstreams, `pricing` (USD per token) the first one's that would be asked,
-    `most` the dearest of any of them (null: nobody says).
+    `most` the dearest of any of them (null: nobody says), `own` are those that cost nothing.
     `standing` and `unwell` are there when health takes work even from the best of them.
     """
     mine = [live[name] for name in route.upstreams if name in live]
@@ -81,6 +81,7 @@ def model_entry(
         entry["context_length"] = min(contexts)
     if any(one.spec.kind == "api" for one in mine):
         most = _most([_dearest(one, facts) for one in mine])
+        fleet["own"] = [one.name for one in mine if one.spec.kind != "api"]
         fleet["most"] = None if most is None else _told(most)
     price = _price(serving or mine, facts)
     if price is not None:

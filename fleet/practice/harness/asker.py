@@ -157,7 +157,7 @@ class Asker:
             return reported, CostSource.PROVIDER
         if not answer.sent:
             return 0, CostSource.UNSENT
-        if self.target.price == FREE:
+        if self.target.price == FREE or (answer.whole and answer.upstream in self.target.own):
             return 0, CostSource.ESTIMATED
         if answer.whole and self.target.price is not None:
             return cost_of_usage(Rates.of(self.target.price), answer.usage), CostSource.ESTIMATED

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fleet.errors import FleetError, ProtocolError, Unreachable, UsageError
 from fleet.practice.harness.door import Door
-from fleet.practice.harness.price import FREE, is_listed, listed_price
+from fleet.practice.harness.price import FREE, is_listed, listed_price, own_upstreams
 from fleet.practice.harness.results import TargetHead
 from fleet.practice.harness.targets import FRONT, TargetSpec
 from fleet.vocabulary.names import Tier
@@ -34,6 +34,7 @@ def prepared(specs: Sequence[TargetSpec], open_door: Callable[[TargetSpec], Door
         if any(target.name == spec.name for target in targets):
             raise UsageError(f"two targets are called {spec.name}", hint="give each its own name")
         price, tier = spec.price, spec.tier
+        own: tuple[str, ...] = ()
         try:
             door = open_door(spec)
             listed = _listed(door, spec)
@@ -46,11 +47,14 @@ def prepared(specs: Sequence[TargetSpec], open_door: Callable[[TargetSpec], Door
                 absent[spec.name] = f"there is no model {spec.model} there"
             else:
                 doors[spec.name] = door
+                own = () if listed is None else own_upstreams(listed, spec.model)
                 price = price or (None if listed is None else listed_price(listed, spec.model))
         if tier is None and price is not None:
             tier = Tier.FLEET if price == FREE else Tier.API
         targets.append(
-            TargetHead(name=spec.name, model=spec.model, where=spec.where, key=spec.key, tier=tier, price=price)
+            TargetHead(
+                name=spec.name, model=spec.model, where=spec.where, key=spec.key, tier=tier, price=price, own=own
+            )
         )
     return Prepared(targets=tuple(targets), doors=doors, absent=absent)
 

@@ -28,6 +28,13 @@ def listed_price(models: bytes, model: str) -> Price | None:
     return _price(entry.get("pricing"))
 
 
+def own_upstreams(models: bytes, model: str) -> tuple[str, ...]:
+    """The upstreams of a route that cost nothing, where a front says so: what they answer is not billed."""
+    fleet = _entry(models, model).get("fleet")
+    own = fleet.get("own") if isinstance(fleet, dict) else None
+    return tuple(name for name in own if isinstance(name, str)) if isinstance(own, list) else ()
+
+
 def is_listed(models: bytes, model: str) -> bool:
     """Whether the list has the model."""
     return bool(_entry(models, model))

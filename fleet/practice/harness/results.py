@@ -36,7 +36,7 @@ class PromptHead(msgspec.Struct, frozen=True, kw_only=True):
 
 class TargetHead(msgspec.Struct, frozen=True, kw_only=True):
     """Who is measured: `model` is what is asked for, `where` the door (`front`, or a base URL), `key` the reference of
-    its key. `price` None = unknown. An own machine is free.
+    its key. `price` None = unknown. An own machine is free, and so is what the upstreams in `own` answer.
     """
 
     name: str
@@ -45,6 +45,7 @@ class TargetHead(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     tier: Tier | None = None
     price: Price | None = None
+    own: tuple[str, ...] = ()
 
 
 class RunHead(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,9 @@ fleet="$here/.venv/bin/fleet"
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 mkdir "$place/inventory"
-cp "$here/inventory/example.yml" "$place/inventory/fleet.yml"
+sed 's/models: \[qwen3-30b-a3b-4bit, flash\]/models: [qwen3-30b-a3b-4bit, kimi, flash]/' "$here/inventory/example.yml" |
+    awk '{ print } /owl: openrouter.owl-alpha/ { sub(/owl:.*/, "kimi: moonshotai/kimi-k2.6"); print }' \
+        >"$place/inventory/fleet.yml"
 cd "$place"
 run() {
     printf '\n$ fleet %s\n' "$*"
@@ -21,7 +23,13 @@ echo
 echo "== with the week before"
 run rankings import "$samples/2026-W20.md" --week 2026-W20
 run rankings diff
-run rankings diff
 echo
 cat tickets/deepseek-v4-flash-rise.md
-run route tickets
+echo
+echo "== the same again changes nothing; one is applied, once"
+run rankings diff
+run route propose kimi-k2.6-dropout
+run route apply --yes kimi-k2.6-dropout
+run route apply --yes kimi-k2.6-dropout
+run route apply --yes deepseek-v4-flash-rise
+run route tickets --all

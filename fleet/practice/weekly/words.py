@@ -12,6 +12,9 @@ UNKNOWN = "–"
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u202a-\u202e\u2066-\u2069]")
 _STEPS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 _CHANGE_SAID = 0.005
+_BUCKET = 0.045
+"""Times come from buckets that are 4 % wide: one bucket more or less says nothing."""
+_NEWS = 0.05
 _MUCH = 10
 _COUNTS = (Unit.REQUESTS, Unit.CALLS, Unit.COUNT)
 _FEW = 20
@@ -71,30 +74,30 @@ def about(share: float) -> str:
 
 def compared(figure: Figure) -> str:
     """`▲ 12 %` against the week before; "" where there is nothing to compare, `new` where there was nothing."""
+    if figure.unit is Unit.RANK and figure.asked_before is not None:
+        return _moved(figure)
     if figure.asked_before is None or figure.value is None or figure.unit is Unit.WORD:
         return ""
-    if figure.unit is Unit.RANK:
-        return (
-            "new"
-            if figure.before is None
-            else f"was {figure.before}"
-            if figure.before != figure.value
-            else "= as before"
-        )
     risen = change(figure)
     if risen is None:
         return "new" if figure.before is not None and figure.value not in (0, "0", 0.0) else ""
-    if abs(risen) < _CHANGE_SAID:
+    if abs(risen) < (_BUCKET if figure.unit is Unit.SECONDS else _CHANGE_SAID):
         return "= as before"
     if risen > _MUCH:
         return f"▲ {risen + 1:,.0f} times"
     return f"{'▲' if risen > 0 else '▼'} {about(abs(risen))}"
 
 
+def _moved(figure: Figure) -> str:
+    if figure.before is None:
+        return "new"
+    return "= as before" if figure.before == figure.value else f"was {figure.before}"
+
+
 def tone_of(figure: Figure) -> Tone | None:
     """Whether a change is good or bad news; None when it is neither."""
     risen = change(figure)
-    if risen is None or abs(risen) < _CHANGE_SAID or figure.better is Better.NEITHER or figure.asked_before is None:
+    if risen is None or abs(risen) < _NEWS or figure.better is Better.NEITHER or figure.asked_before is None:
         return None
     if figure.unit in _COUNTS and max(number(figure.value) or 0.0, number(figure.before) or 0.0) < _FEW:
         return None

@@ -5,19 +5,21 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from shlex import quote
+from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.practice.weekly.figures import Unit
+from fleet.practice.weekly.figures import Better, Figure, FileAsked, Unit
 from fleet.practice.weekly.html.page import as_html
+from fleet.practice.weekly.html.plots import drawn
 from fleet.practice.weekly.html.svg import ticks
 from fleet.practice.weekly.make import make
 from fleet.practice.weekly.markdown import as_markdown, escaped
-from fleet.practice.weekly.report import Plot, Weekly
-from fleet.practice.weekly.words import percent, shown
+from fleet.practice.weekly.report import Line, Plot, Shape, Tone, Weekly
+from fleet.practice.weekly.words import compared, percent, shown, tone_of
 from tests.practice.weekly.ground import FLASH, NOW, WEEK, LedgerFront, rows, the_front, write
 
 _VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -120,6 +122,52 @@ def test_the_marks_of_an_axis_are_few_and_reach_the_largest_value(most: float) -
     assert found[0] == 0
     assert found[-1] >= most * (1 - 1e-9)
     assert 2 <= len(found) <= 6
+
+
+_VALUES = st.none() | st.floats(min_value=0, max_value=1e9) | st.integers(min_value=0, max_value=10**15)
+
+
+@given(shape=st.sampled_from(Shape), rows=st.lists(st.lists(_VALUES, min_size=5, max_size=5), max_size=9), cap=_VALUES)
+def test_a_plot_of_whatever_figures_is_well_formed(
+    shape: Shape, rows: list[list[int | float | None]], cap: int | float | None
+) -> None:
+    def figure(value: int | float | None, label: str = "x") -> Figure:
+        asked = FileAsked(file="a", where="b")
+        return Figure(id="a", label=label, unit=Unit.RATIO, value=value, before=value, asked=asked, asked_before=asked)
+
+    lines = tuple(Line(name=f"<{at}>", figures=tuple(map(figure, row))) for at, row in enumerate(rows))
+    heads, limits = ("a", "b", "c", "d", "e"), (figure(cap, "cap"), figure(cap, "ends at"))
+    plot = Plot(id="p", caption="c", says="s", shape=shape, heads=heads, lines=lines, limits=limits)
+    found = drawn(plot)
+    assert ET.fromstring(found).tag.endswith("svg")
+    assert "nan" not in found
+    assert "inf" not in found
+
+
+@pytest.mark.parametrize(
+    ("unit", "now", "before", "words", "tone"),
+    [
+        (Unit.SECONDS, 1.04, 1.0, "= as before", None),
+        (Unit.SECONDS, 1.5, 1.0, "▲ 50 %", Tone.BAD),
+        (Unit.SECONDS, 0.5, 1.0, "▼ 50 %", Tone.GOOD),
+        (Unit.REQUESTS, 7, 5, "▲ 40 %", None),
+        (Unit.REQUESTS, 70, 50, "▲ 40 %", Tone.BAD),
+        (Unit.REQUESTS, 7, 0, "new", None),
+        (Unit.REQUESTS, 0, 0, "", None),
+        (Unit.REQUESTS, 5, None, "", None),
+        (Unit.USD, "50", "2", "▲ 25 times", Tone.BAD),
+        (Unit.RANK, 5, 8, "was 8", None),
+        (Unit.RANK, None, 6, "was 6", None),
+        (Unit.RANK, 5, None, "new", None),
+    ],
+)
+def test_a_figure_is_held_against_the_week_before(
+    unit: Unit, now: float | str | None, before: float | str | None, words: str, tone: Tone | None
+) -> None:
+    asked = FileAsked(file="a", where="b")
+    better = Better.NEITHER if unit is Unit.RANK else Better.LESS
+    one = Figure(id="a", label="a", unit=unit, value=now, before=before, asked=asked, asked_before=asked, better=better)
+    assert (compared(one), tone_of(one)) == (words, tone)
 
 
 def test_markdown_says_verdicts_first_and_every_figure_with_its_unit(report: Weekly) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.practice.rankings.store import keep_week
 from fleet.practice.weekly.html.page import as_html
 from fleet.practice.weekly.make import make
 from fleet.practice.weekly.markdown import as_markdown
@@ -11,6 +12,7 @@ from fleet.practice.weekly.project import WeeklyProject
 from fleet.practice.weekly.recheck import recheck
 from fleet.practice.weekly.report import Weekly
 from fleet.traffic.budget.calendar import DAY_MILLISECONDS
+from tests.practice.maytable import W21, ranking_of
 from tests.practice.weekly.filed import MAY, MAY_NOW, a_run, rankings_and_tickets
 from tests.practice.weekly.ground import FLASH, LedgerFront, rows, write
 
@@ -40,13 +42,23 @@ def test_the_top_ten_is_beside_the_week_before_with_its_attribution(tmp_path: Pa
     assert "openrouter" in as_html(report).lower()
 
 
+def test_a_ranking_without_the_week_before_compares_nothing(tmp_path: Path, front: LedgerFront) -> None:
+    keep_week(tmp_path / "rankings", ranking_of(W21))
+    report, _ = made(tmp_path, front)
+    figures = [figure for figure in report.figures() if figure.id.startswith("rankings.")]
+    assert len(figures) == 20
+    assert {figure.asked_before for figure in figures} == {None}
+    section = next(section for section in report.sections if section.id == "rankings")
+    assert "The week before is not archived" in section.lead
+
+
 def test_open_tickets_are_a_verdict_and_something_to_do(tmp_path: Path, front: LedgerFront) -> None:
     rankings_and_tickets(tmp_path)
     report, _ = made(tmp_path, front)
     verdict = next(one for one in report.verdicts if one.subject == "Rankings")
     assert verdict.word.endswith("tickets")
     commands = [command for action in report.actions for command in action.commands]
-    assert any(command.startswith("fleet route ") and "deepseek-v4-flash-rise" in command for command in commands)
+    assert "fleet route tickets" in commands
 
 
 def test_the_harness_is_told_by_target_and_against_its_first(tmp_path: Path, front: LedgerFront) -> None:

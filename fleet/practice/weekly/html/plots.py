@@ -50,7 +50,7 @@ def _days(plot: Plot) -> str:
     sums = [sum(_at(line, at) for at in range(len(plot.heads))) for line in plot.lines]
     before = [sum(number(figure.before) or 0.0 for figure in line.figures) for line in plot.lines]
     y = _grid(canvas, max([*sums, *before, 0.0]), top=18, foot=196, unit=Unit.USD)
-    wide = (100 - _GUTTER) / len(plot.lines)
+    wide = (100 - _GUTTER) / max(len(plot.lines), 1)
     for place, line in enumerate(plot.lines):
         left = _GUTTER + place * wide
         if before[place]:

@@ -68,15 +68,15 @@ def _top(answers: Answers, found: RankingDiff, week: Week) -> Table:
         caption="The top ten, in tokens of each model's own tokenizer",
         of="model",
         heads=("rank", "tokens"),
-        lines=tuple(_line(answers, move, week) for move in [*moves, *gone]),
+        lines=tuple(_line(answers, move, week, compared=found.before_week is not None) for move in [*moves, *gone]),
     )
 
 
-def _line(answers: Answers, move: Move, week: Week) -> Line:
+def _line(answers: Answers, move: Move, week: Week, *, compared: bool) -> Line:
     def figure(label: str, unit: Unit, what: str) -> Figure:
         now = _asked(week, move.now or move.model, what)
         before = _asked(week.previous, move.before or move.model, what)
-        return answers.figure(f"rankings.{move.key}.{what}", label, unit, now, before=before)
+        return answers.figure(f"rankings.{move.key}.{what}", label, unit, now, before=before if compared else None)
 
     tag = move.model.vendor if move.in_top else f"{move.model.vendor}, left the top ten".removeprefix(", ")
     figures = (figure("rank", Unit.RANK, "rank"), figure("tokens", Unit.TOKENS, "tokens"))
@@ -96,10 +96,7 @@ def _tickets(opened: Sequence[Ticket]) -> tuple[Block, ...]:
 def _decide(opened: Sequence[Ticket]) -> tuple[Action, ...]:
     if not opened:
         return ()
-    commands = [
-        *(f"fleet route propose {one.id}" for one in opened if one.proposal is not None),
-        *(f"fleet route close {one.id} --why TEXT" for one in opened if one.proposal is None),
-    ]
+    proposed = [f"fleet route propose {one.id}" for one in opened if one.proposal is not None]
     what = f"Decide about {_count(len(opened), 'routing ticket')}"
-    why = "What a proposal would change is shown first; fleet route apply changes the file."
-    return (Action(what=what, why=why, commands=tuple(commands)),)
+    why = "fleet route apply changes the routes as a ticket proposes, fleet route close says why they stay."
+    return (Action(what=what, why=why, commands=("fleet route tickets", *proposed)),)

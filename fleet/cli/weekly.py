@@ -70,9 +70,9 @@ def _week(named: str | None) -> Week:
 
 def _make(root: Path, reports: Path, week: Week, fronts: FleetFronts, *, as_json: bool) -> int | None:
     from fleet.practice.weekly.make import make
-    from fleet.practice.weekly.project import WeeklyProject
     from fleet.practice.weekly.store import as_json as written
     from fleet.practice.weekly.store import write_report
+    from fleet.practice.weeklyfiles.project import WeeklyProject
 
     report = make(week, fronts, now=datetime.now(UTC), project=WeeklyProject(root, today=datetime.now(UTC).date()))
     if not report.fronts:
@@ -100,9 +100,9 @@ def _lines(report: Weekly) -> list[str]:
 
 
 def _check(root: Path, reports: Path, week: Week, fronts: FleetFronts) -> int | None:
-    from fleet.practice.weekly.project import WeeklyProject
     from fleet.practice.weekly.recheck import recheck
     from fleet.practice.weekly.store import folder_of, read_report
+    from fleet.practice.weeklyfiles.project import WeeklyProject
 
     folder = folder_of(reports, str(week))
     report = read_report(folder)

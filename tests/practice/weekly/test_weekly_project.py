@@ -8,9 +8,9 @@ from fleet.practice.rankings.store import keep_week
 from fleet.practice.weekly.html.page import as_html
 from fleet.practice.weekly.make import make
 from fleet.practice.weekly.markdown import as_markdown
-from fleet.practice.weekly.project import WeeklyProject
 from fleet.practice.weekly.recheck import recheck
 from fleet.practice.weekly.report import Weekly
+from fleet.practice.weeklyfiles.project import WeeklyProject
 from fleet.traffic.budget.calendar import DAY_MILLISECONDS
 from tests.practice.maytable import W21, ranking_of
 from tests.practice.weekly.filed import MAY, MAY_NOW, a_run, rankings_and_tickets

@@ -81,6 +81,11 @@ def test_the_days_of_a_week_add_up_to_it(report: Weekly) -> None:
     assert sum(pico(str(day.before)) for day in days) == pico(str(whole.before))
 
 
+def test_what_escalations_cost_is_told_by_ticket(report: Weekly) -> None:
+    assert named(report, "money.ticket.SEC-12.requests").value == 36
+    assert named(report, "money.ticket.SEC-12.spent").value == named(report, "money.week.dollar").value
+
+
 def test_ids_of_figures_are_different_and_the_same_every_week(front: LedgerFront, report: Weekly) -> None:
     ids = [figure.id for figure in report.figures()]
     assert len(set(ids)) == len(ids)

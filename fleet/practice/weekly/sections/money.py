@@ -16,6 +16,7 @@ from fleet.vocabulary.contracts.usage import UsageBy, UsageQuery
 from fleet.vocabulary.names import Track
 
 _FLEET = "fleet"
+_MOST_LINES = 15
 _ENDS = (
     ("ends at", BudgetRead.MONTH_END),
     ("at least", BudgetRead.MONTH_END_LOW),
@@ -38,6 +39,7 @@ def money_part(asker: Asker) -> Part:
         if any(month.days_pico):
             blocks.append(_burn(asker, month))
         blocks.append(_caps(asker, month))
+        blocks.extend(_tickets(asker))
         notes = _notes(month)
         if notes:
             blocks.append(Note(items=notes))
@@ -192,6 +194,28 @@ def _caps(asker: Asker, month: Budget) -> Table:
         heads=("spent", "held", "cap", "of the cap", "month ends near"),
         lines=tuple(lines),
     )
+
+
+def _tickets(asker: Asker) -> list[Table]:
+    """What the week's escalations cost, the dearest first: each carries a ticket."""
+    heads = (("requests", Read.REQUESTS), ("tokens", Read.TOKENS), ("USD", Read.SPENT))
+    lines = [
+        Line(
+            name=names[0],
+            figures=tuple(
+                asker.usage(f"money.ticket.{names[0]}.{read}", head, read, UsageBy.TICKET, lines=(names,))
+                for head, read in heads
+            ),
+        )
+        for names in asker.names(UsageBy.TICKET)
+        if names[0]
+    ]
+    lines.sort(key=lambda line: -(number(line.figures[-1].value) or 0.0))
+    caption = "What carried a ticket in the week"
+    table = Table(
+        caption=caption, of="ticket", heads=tuple(head for head, _ in heads), lines=tuple(lines[:_MOST_LINES])
+    )
+    return [table] if lines else []
 
 
 def _shown(month: Budget) -> list[tuple[BudgetKind, str]]:

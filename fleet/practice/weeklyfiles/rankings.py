@@ -13,9 +13,9 @@ from fleet.practice.tickets.ticket import State, Ticket
 from fleet.practice.tickets.wording import headline, short
 from fleet.practice.weekly.answers import Answers
 from fleet.practice.weekly.figures import Figure, FileAsked, Unit
-from fleet.practice.weekly.files import RANKINGS, ProjectFiles
 from fleet.practice.weekly.report import Action, Block, Line, Note, Section, Table, Tone, Unmeasured, Verdict
 from fleet.practice.weekly.sections.part import Part
+from fleet.practice.weeklyfiles.files import RANKINGS, ProjectFiles
 from fleet.traffic.budget.calendar import Week
 
 _TITLE = "Rankings"

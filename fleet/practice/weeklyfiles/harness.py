@@ -11,10 +11,10 @@ from fleet.practice.harness.compare import Word
 from fleet.practice.harness.report import HarnessReport, TargetReport
 from fleet.practice.weekly.answers import Answers
 from fleet.practice.weekly.figures import Better, Figure, FileAsked, Unit
-from fleet.practice.weekly.files import HARNESS
 from fleet.practice.weekly.report import Action, Line, Note, Plot, Section, Shape, Table, Tone, Unmeasured, Verdict
 from fleet.practice.weekly.sections.part import Part
 from fleet.practice.weekly.words import of
+from fleet.practice.weeklyfiles.files import HARNESS
 from fleet.traffic.budget.calendar import DAY_MILLISECONDS, Week
 
 _TITLE = "Harness"

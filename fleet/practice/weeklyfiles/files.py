@@ -63,7 +63,7 @@ def _of_ranked(ranked: Ranked, what: str) -> Value:
 
 
 def _of_target(target: TargetReport, what: str) -> Value:
-    """See `sections/harness.py` for what is asked."""
+    """See harness.py for what is asked."""
     match what:
         case "passed":
             return _rounded(target.passed.share)

@@ -15,11 +15,11 @@ from fleet.practice.tickets.store import read_tickets
 from fleet.practice.tickets.ticket import Ticket
 from fleet.practice.weekly.answers import Answers
 from fleet.practice.weekly.figures import FileAsked, Value
-from fleet.practice.weekly.files import HARNESS, ProjectFiles
 from fleet.practice.weekly.report import Section, Unmeasured
-from fleet.practice.weekly.sections.harness import harness_part, in_week
 from fleet.practice.weekly.sections.part import Part
-from fleet.practice.weekly.sections.rankings import rankings_part
+from fleet.practice.weeklyfiles.files import HARNESS, ProjectFiles
+from fleet.practice.weeklyfiles.harness import harness_part, in_week
+from fleet.practice.weeklyfiles.rankings import rankings_part
 from fleet.traffic.budget.calendar import Week
 
 _TICKETS = "tickets"

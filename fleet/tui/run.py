@@ -126,9 +126,12 @@ def node_lines(
 
 
 def counted(lines: Iterable[NodeLine]) -> list[tuple[Told, int]]:
-    """How many nodes do how, the worst first."""
-    numbers = Counter(line.standing for line in lines)
-    return [(told, numbers[standing]) for standing, told in COUNTED.items() if numbers[standing]]
+    """How many nodes do how, the worst first: those that ended by how, the others by what they do."""
+    ended = {told.word for told in OUTCOMES.values()}
+    numbers: Counter[tuple[Standing, Told]] = Counter()
+    for line in lines:
+        numbers[line.standing, line.state if line.state.word in ended else COUNTED[line.standing]] += 1
+    return [(told, count) for (_, told), count in sorted(numbers.items(), key=lambda one: one[0][0])]
 
 
 def node_story(

@@ -94,7 +94,7 @@ async def test_a_live_run_is_followed_and_its_end_is_seen(tmp_path: Path) -> Non
         app.tick()
         await settled(app, pilot)
         assert "■ not well" in text(app, "head")
-        assert "1 failed  4 done" in text(app, "head")
+        assert "1 reverted  4 changed" in text(app, "head")
 
 
 async def test_a_secret_that_a_service_logged_is_not_on_the_screen(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ TIMES = (UsageBy.HOUR, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
 SUMS = (
     *("requests", "failed", "untold", "gray", "eligible", "streamed", "prompt_tokens", "completion_tokens"),
     *("cached_tokens", "reasoning_tokens", "reasoned", "with_tools", "sessions", "busy_seconds", "spent_pico"),
-    "reserved_pico",
+    *("reserved_pico", "broken"),
 )
 
 

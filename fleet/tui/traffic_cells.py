@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from fleet.control.watch.statewords import HEALTH, Told, Tone
@@ -152,3 +153,9 @@ def span(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{int(seconds // size)}{unit}"
     return f"{int(seconds // 60)}m"
+
+
+def ago(age: timedelta) -> str:
+    """A time that has passed, in steps of 5 s: one second more alone is no change."""
+    seconds = age.total_seconds() // 5 * 5
+    return f"{seconds:.0f}s" if seconds < 60 else span(seconds)

@@ -134,10 +134,11 @@ def _upstream(one: Upstream, pen: Pen) -> Iterator[Line]:
     for why in now.unwell:
         yield _plain(why)
     if one.hour is not None:
-        told = f", {one.hour.untold} of them told no tokens" if one.hour.untold else ""
+        line = one.hour.line
+        told = f", {line.untold} of them told no tokens" if line.untold else ""
         yield _plain(
-            f"last hour: {one.hour.requests:,} requests, {one.hour.failed:,} failed;"
-            f" {count(one.hour.prompt_tokens)} tokens in, {count(one.hour.completion_tokens)} out{told}"
+            f"last hour: {line.requests:,} requests, {line.broken:,} failed, {line.failed - line.broken:,} left or"
+            f" refused; {count(line.prompt_tokens)} tokens in, {count(line.completion_tokens)} out{told}"
         )
     else:
         yield _plain("last hour: not known")
@@ -160,9 +161,8 @@ def _request(one: Request, pen: Pen) -> Iterator[Line]:
 
 
 def _tools(one: Use, pen: Pen) -> Iterator[Line]:
-    yield _said(
-        one.name, None, f"{one.scored:,} tool calls with an outcome that counts, of {one.requests:,} requests", pen
-    )
+    calls = f"{one.scored:,} tool calls with an outcome that counts, of {one.line.requests:,} requests"
+    yield _said(one.line.names[0], None, calls, pen)
     failed = ", ".join(f"{verdict} {number}" for verdict, number in one.failures.items()) or "none"
     yield _plain(f"failed: {failed}")
 

@@ -65,9 +65,9 @@ class Upstream:
     @property
     def failing(self) -> bool:
         """Whether so much failed that it is no accident."""
-        if self.hour is None or self.hour.requests < _FAILING_FROM:
+        if self.hour is None or self.hour.line.requests < _FAILING_FROM:
             return False
-        return (self.hour.failed_ratio or 0.0) >= _FAILING_RATIO
+        return (self.hour.broken_ratio or 0.0) >= _FAILING_RATIO
 
     @property
     def state(self) -> Told:
@@ -103,11 +103,11 @@ def _flight(one: Upstream, *_: object) -> tuple[str, Tone]:
 
 
 def _hour(one: Upstream, *_: object) -> tuple[str, Tone]:
-    return NOTHING if one.hour is None else (count(one.hour.requests), Tone.PLAIN)
+    return NOTHING if one.hour is None else (count(one.hour.line.requests), Tone.PLAIN)
 
 
 def _failed(one: Upstream, *_: object) -> tuple[str, Tone]:
-    ratio = one.hour.failed_ratio if one.hour else None
+    ratio = one.hour.broken_ratio if one.hour else None
     return percent(ratio), Tone.DIM if ratio is None else Tone.WARN if one.failing else Tone.PLAIN
 
 
@@ -148,7 +148,7 @@ REQUEST = (
     Column("LANE", 5, lambda one, *_: ("batch" if one.lane is Lane.BATCH else "", Tone.DIM), spare=True),
 )
 TOOLS = (
-    name_column("TOOLS 24h", lambda one: one.name),
+    name_column("TOOLS 24h", lambda one: one.line.names[0]),
     Column("SCORED", 13, lambda one, *_: (f"{one.scored:,}", Tone.PLAIN)),
     Column("FAILED", 8, lambda one, *_: (percent(one.tool_errors), Tone.PLAIN), right=True),
     Column("95 %", 11, lambda one, *_: (interval(one.tool_errors_between), Tone.DIM), right=True),

@@ -9,7 +9,7 @@ from fleet.control.actions.graypool import Pool
 from fleet.control.actions.traffic import Part, Traffic
 from fleet.control.watch.statewords import AWAY, Tone
 from fleet.tui.lines import Cell
-from fleet.tui.traffic_cells import Pen, dollars, percent, span, span_of
+from fleet.tui.traffic_cells import Pen, ago, dollars, percent, span_of
 from fleet.tui.traffic_money import Spent, cap_of, gray_state, tracks_of
 from fleet.tui.traffic_rows import Section, is_old
 from fleet.vocabulary.contracts.policy_admin import BudgetKind
@@ -118,7 +118,7 @@ def _away(found: Traffic, now: datetime, pen: Pen, *, named: bool) -> list[Cell]
         return []
     off = AWAY[Freshness.OFFLINE]
     if len(part.away) == len(found.fronts) and part.at is not None and part.told:
-        said = f"as of {span((now - part.at).total_seconds())} ago"
+        said = f"as of {ago(now - part.at)} ago"
     elif not named:
         said = "away"
     else:

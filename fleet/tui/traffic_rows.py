@@ -13,6 +13,7 @@ from fleet.control.actions.uses import Use
 from fleet.tui.traffic_flow import Upstream, open_now, where
 from fleet.tui.traffic_money import budgets_of, tracks_of
 from fleet.tui.traffic_notes import notes_of
+from fleet.vocabulary.contracts.usage import UsageLine
 from fleet.vocabulary.names import NodeName
 
 FLOW_OLD = timedelta(seconds=30)
@@ -90,7 +91,7 @@ def _sections(found: Traffic) -> Iterator[tuple[Section, Sequence[tuple[str, Any
         yield Section.TRACKS, [(one.name, one) for one in tracks_of(budget)]
     yield Section.GRAY, [(pool.route, pool) for pool in sums.pools]
     hour = sums.hour
-    unused = None if hour is None else Use(name="", spreads={}, verdicts={})
+    unused = None if hour is None else Use(UsageLine(names=("",)))
     yield (
         Section.UPSTREAMS,
         [(one.name, Upstream(one, hour.get(one.name, unused) if hour is not None else None)) for one in flow.upstreams],

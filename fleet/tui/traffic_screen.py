@@ -18,13 +18,12 @@ from fleet.tui.fleet_screen import Aim
 from fleet.tui.keys_footer import KeysFooter
 from fleet.tui.rows_screen import RowsScreen
 from fleet.tui.traffic import TrafficLines, TrafficPainter
-from fleet.tui.traffic_cells import Pen
+from fleet.tui.traffic_cells import Pen, ago
 from fleet.tui.traffic_detail import traffic_lines
 from fleet.tui.traffic_rows import Section, TrafficRow, is_old, node_of, rows_of
 from fleet.tui.traffic_source import TrafficSource
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.names import NodeName
-from fleet.vocabulary.units import seconds_text
 
 _DETAIL_LINES = 5
 _ABOUT = MappingProxyType(
@@ -145,11 +144,11 @@ class TrafficScreen(RowsScreen):
             head.append("no policy: money and gray are not counted  ", style="dim")
         if self.sought:
             head.append(f"shown: {self.sought}  ", style="reverse")
-        for section, part in ((Section.TRACKS, found.sums), (Section.REQUESTS, found.flow)):
-            if part.at is not None and is_old(part, section, now):
-                word = "sums" if section is Section.TRACKS else "requests"
-                age = seconds_text((now - part.at).total_seconds())
-                head.append(f"{word} as of {age} ago  ", style=self._style("warn"))
+        flow, sums = found.flow, found.sums
+        if flow.at is not None and is_old(flow, Section.REQUESTS, now):
+            head.append(f"as of {ago(now - flow.at)} ago  ", style=self._style("warn"))
+        elif sums.at is not None and is_old(sums, Section.TRACKS, now):
+            head.append(f"sums as of {ago(now - sums.at)} ago  ", style=self._style("warn"))
         if found.flow.at is not None:
             head.append(f"{found.flow.at:%H:%M:%S} UTC", style="dim")
         return head

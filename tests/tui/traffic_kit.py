@@ -159,7 +159,7 @@ def used(name: str, requests: int, *, failed: int = 0, seconds: float = 8.0, fir
     """An hour of one upstream; the slowest of twenty takes four times as long."""
     spread = [seconds] * 18 + [seconds * 4] * 2
     return UsageLine(
-        names=(name,), requests=requests, failed=failed, prompt_tokens=requests * 3_100,
+        names=(name,), requests=requests, failed=failed + 2, broken=failed, prompt_tokens=requests * 3_100,
         completion_tokens=requests * 410,
         spreads={
             Measure.SECONDS: counted(spread),

@@ -73,6 +73,8 @@ class UsageLine(msgspec.Struct, frozen=True, kw_only=True):
     attempt's own upstream, model and track; `spent_pico` is settled and corrected. What only its request knows
     (`route`, `surface`, `reasoning`) is asked of the request's row; a request that is not over has none yet, "".
     `reserved_pico` is held for what is not settled. `untold`: requests that ended well whose answer told no tokens.
+    `broken`: of the `failed` those that no upstream answered, or whose answer broke; the others were refused, or ended
+    by their client or by us.
     `reasoned`: those with reasoning tokens. `with_tools`: those that offered tools; `verdicts` what became of them.
     `sessions`: distinct ones on this front. `busy_seconds`: the sum of the requests' times.
     """
@@ -80,6 +82,7 @@ class UsageLine(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
     requests: int = 0
     failed: int = 0
+    broken: int = 0
     untold: int = 0
     gray: int = 0
     eligible: int = 0

@@ -116,7 +116,7 @@ def test_all_fronts_are_added_up_and_an_edge_is_not_asked() -> None:
     assert found.sums.budget is not None
     assert found.sums.budget.lines[0].spent_pico == 123
     assert found.sums.hour is not None
-    assert found.sums.hour["api/m"].requests == 10
+    assert found.sums.hour["api/m"].line.requests == 10
     assert found.flow.at == found.sums.at == NOW
 
 
@@ -209,7 +209,8 @@ def test_uses_of_many_fronts_are_the_uses_of_one_with_all_their_lines(fronts: li
     many = [UsageReport(node=str(number), lines=tuple(lines)) for number, lines in enumerate(fronts)]
     every = tuple(line for lines in fronts for line in lines)
     assert uses_of(many) == uses_of([UsageReport(node="one", lines=every)])
-    assert sum(one.requests for one in uses_of(many).values()) == sum(line.requests for line in every if line.names[0])
+    named = [line for line in every if line.names[0]]
+    assert sum(one.line.requests for one in uses_of(many).values()) == sum(line.requests for line in named)
     for one in uses_of(many).values():
         assert sum(one.failures.values()) <= one.scored
         assert (one.tool_errors is None) == (one.scored == 0)

@@ -26,6 +26,7 @@ _EVER = 2**62
 _REQUESTS = {
     "requests": "count(*)",
     "failed": "sum(t.outcome <> 'ok')",
+    "broken": "sum(t.outcome IN ('failed', 'truncated'))",
     "untold": "sum(t.outcome = 'ok' AND t.prompt_tokens IS NULL AND t.completion_tokens IS NULL)",
     "gray": "sum(t.gray)",
     "eligible": "sum(t.eligible)",

@@ -1,7 +1,7 @@
 """Plays agents and a front behind one sshd: `python -m bench.top.played NODES PORTS.json MODE-FILE`.
 
 Up to 50 nodes each have a port for their agent; of more, only the front's admin door is there, as `fleet top` asks
-it. While the mode file says `A`, every answer is the next state, and with `I` all is as it was.
+it (`?brief=1`). While the mode file says `A`, every answer is the next state, and with `I` all is as it was.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ async def main(nodes: int, ports: Path, mode: Path) -> None:
     """Play until killed. The ports are written down once all are open."""
     every = list(states(nodes, moving=MOVING))
     if nodes > DIRECT_NODES:
-        doors = [Played([msgspec.json.encode(words(state)) for state in every], mode)]
+        doors = [Played([msgspec.json.encode(words(state).brief()) for state in every], mode)]
     else:
         doors = [Played([msgspec.json.encode(state[number]) for state in every], mode) for number in range(nodes)]
     servers = [await asyncio.start_server(partial(door.serve), "127.0.0.1", 0) for door in doors]

@@ -31,6 +31,7 @@ from fleet.vocabulary.contracts.gateway_admin import (
 from fleet.vocabulary.health.table import STALE_AFTER_SECONDS
 from fleet.vocabulary.names import Intent, NodeName
 
+_NODES = "/admin/nodes?brief=1"
 DIRECT_NODES = 50
 """Up to so many nodes each has an SSH link of its own."""
 AGAIN_SECONDS = 30.0
@@ -111,7 +112,7 @@ class ThroughFront:
         kept = front.name in self._sessions
         try:
             before = self._clock.now()
-            words = msgspec.json.decode(self._get(front, "/admin/nodes"), type=NodeWords)
+            words = msgspec.json.decode(self._get(front, _NODES), type=NodeWords)
             at = before + (self._clock.now() - before) / 2
         except FleetError:
             if not kept:

@@ -172,10 +172,11 @@ class AdminDoor:
         self._intents.follow()
         return _json(RouteReports(node=self._node, config_sha256=loaded.sha256, routes=self._reports()))
 
-    async def _nodes(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp's signature)
+    async def _nodes(self, request: web.Request) -> web.Response:
         if self._words is None or self._current.loaded.config.role is not GatewayRole.FRONT:
             raise _refused(404, f"{self._node} is no front: only fronts know the other nodes", code="not_a_front")
-        return _json(self._words())
+        words = self._words()
+        return _json(words.brief() if request.query.get("brief") == "1" else words)
 
     async def _explain(self, request: web.Request) -> web.Response:
         asked = await _read(request, ExplainRequest, longest_bytes=_PROMPT_BYTES)

@@ -4,7 +4,7 @@ GET `/admin/requests` -> LiveRequests · POST `/admin/requests/ID/kill` (KillReq
 GET `/admin/routes` -> RouteReports · POST `/admin/explain` (ExplainRequest) -> Explanation ·
 GET `/admin/intent` -> NodeIntent · POST `/admin/intent` (IntentRequest) -> NodeIntent ·
 GET `/admin/door` -> DoorReport · POST `/admin/door` (DoorRequest) -> DoorReport ·
-GET `/admin/pace` -> PaceReport · GET `/admin/nodes` -> NodeWords (a front only).
+GET `/admin/pace` -> PaceReport · GET `/admin/nodes` -> NodeWords (a front only; `?brief=1`: see there).
 The node's agent, and a deploy on the node itself, have a key with the scope `care`: pace, intent, door, nothing else.
 An error is `{"error": {"message", "type", "code"}}` with a 4xx or 5xx status.
 """
@@ -249,3 +249,14 @@ class NodeWords(msgspec.Struct, frozen=True, kw_only=True):
     at_seconds: float
     nodes: tuple[NodeWord, ...] = ()
     schema: int = 1
+
+    def brief(self) -> NodeWords:
+        """The same without the collectors that work: more than half of it, and nobody looks at them."""
+        return msgspec.structs.replace(self, nodes=tuple(map(_brief, self.nodes)))
+
+
+def _brief(word: NodeWord) -> NodeWord:
+    if word.snapshot is None:
+        return word
+    failed = tuple(one for one in word.snapshot.collectors if not one.ok)
+    return msgspec.structs.replace(word, snapshot=msgspec.structs.replace(word.snapshot, collectors=failed))

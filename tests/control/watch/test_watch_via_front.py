@@ -92,7 +92,7 @@ def test_one_link_to_a_front_tells_of_all_nodes_and_the_silent_are_asked_directl
     assert silent.heard is not None
     assert found[NodeName("mini-3")].via == ""
     assert link.connects == ["front-1"]
-    assert asked[0].startswith(b"GET /admin/nodes ")
+    assert asked[0].startswith(b"GET /admin/nodes?brief=1 ")
     assert b"Bearer the key" in asked[0]
 
 

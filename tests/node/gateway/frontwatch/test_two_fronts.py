@@ -151,6 +151,10 @@ async def test_a_front_shows_all_nodes_to_its_operator_and_to_prometheus(
 
         async with http.get(f"{admin_url}/admin/nodes", headers=shown) as answer:
             words = msgspec.json.decode(await answer.read(), type=NodeWords)
+        async with http.get(f"{admin_url}/admin/nodes?brief=1", headers=shown) as answer:
+            brief = msgspec.json.decode(await answer.read(), type=NodeWords)
+        assert [one.node for one in brief.nodes] == [one.node for one in words.nodes]
+        assert all(not one.ok for word in brief.nodes if word.snapshot for one in word.snapshot.collectors)
         by_node = {one.node: one for one in words.nodes}
         assert words.node == "front-1"
         assert by_node["mini-1"].snapshot is not None

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from conftest import FAST, Lab
 
 from fleet.sim.launchd.calendar import entries_of, next_time
+from tests.sim.conftest import FAST, Lab
 
 
 def at(text: str) -> datetime:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 from gateway_harness import hashed, write_config
+from test_ledger_of_a_front import front
 
 from fleet.node.gateway.auth import CARE
 from fleet.practice.weekly.__main__ import main
@@ -21,7 +22,6 @@ from fleet.traffic.config import Listen
 from fleet.traffic.keyring import KeyRing
 from fleet.traffic.policy import Policy
 from fleet.vocabulary.names import GatewayRole
-from tests.node.gateway.ledger.test_ledger_of_a_front import front
 from tests.practice.weekly.ground import FLASH, OPUS, rows, write
 
 _TOKEN = "agent-token-0123456789"

@@ -87,17 +87,27 @@ async def test_kill_is_about_the_request_under_the_cursor_and_runs_the_very_comm
         await pilot.pause()
         assert done.ran == [("kill", "01KAF3QB7M2")]
         assert fronts.asked_soon == 1
-
-
-async def test_gray_is_turned_off_and_on_from_anywhere_while_there_is_one_route() -> None:
-    app, _ = top(MIXED, actions=Done(), traffic=Fronts(HEALTHY_TRAFFIC))
-    async with app.run_test(size=SIZE) as pilot:
+        flow = MIXED_TRAFFIC.flow
+        fronts.newest = replace(MIXED_TRAFFIC, flow=replace(flow, requests=flow.requests[1:]))
         app.tick()
-        await pilot.press("t")
+        await pilot.pause()
+        assert under_cursor(app) == (Section.REQUESTS, "01KAF3QB7M2"), "an older one ended: the cursor stays"
         for key, word in (("O", "disable"), ("I", "enable")):
             await pilot.press(key)
-            assert text(app, "command") == f"$ fleet gray {word} owl-pool"
+            assert text(app, "command") == f"$ fleet gray {word} owl-pool", "there is no other gray route"
             await pilot.press("n")
+
+
+async def test_read_only_ends_no_request_and_enter_opens_the_node_that_one_runs_on() -> None:
+    app, _ = top(MIXED, traffic=Fronts(MIXED_TRAFFIC))
+    async with app.run_test(size=SIZE) as pilot:
+        app.tick()
+        await pilot.press("t", "tab", "tab", "tab", "tab", "K")
+        assert isinstance(app.screen, TrafficScreen)
+        assert not [one for one in app.screen.active_bindings.values() if one.binding.action.startswith("act(")]
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, NodeScreen)
 
 
 async def test_without_something_under_the_cursor_the_box_asks() -> None:
@@ -110,38 +120,7 @@ async def test_without_something_under_the_cursor_the_box_asks() -> None:
         assert app.actions.ran == [("kill", "01X")]
 
 
-async def test_read_only_ends_no_request() -> None:
-    app, _ = top(MIXED, traffic=Fronts(MIXED_TRAFFIC))
-    async with app.run_test(size=SIZE) as pilot:
-        app.tick()
-        await pilot.press("t", "tab", "tab", "tab", "tab", "K")
-        assert isinstance(app.screen, TrafficScreen)
-        assert not [one for one in app.screen.active_bindings.values() if one.binding.action.startswith("act(")]
-
-
-async def test_enter_opens_the_node_that_a_request_runs_on() -> None:
-    app, _ = top(MIXED, traffic=Fronts(HEALTHY_TRAFFIC))
-    async with app.run_test(size=SIZE) as pilot:
-        app.tick()
-        await pilot.press("t", "tab", "tab", "tab", "enter")
-        await pilot.pause()
-        assert isinstance(app.screen, NodeScreen)
-
-
-async def test_the_cursor_stays_on_its_request_when_an_older_one_ends() -> None:
-    fronts = Fronts(HEALTHY_TRAFFIC)
-    app, _ = top(MIXED, traffic=fronts)
-    async with app.run_test(size=SIZE) as pilot:
-        app.tick()
-        await pilot.press("t", "tab", "tab", "tab", "down")
-        flow = HEALTHY_TRAFFIC.flow
-        fronts.newest = replace(HEALTHY_TRAFFIC, flow=replace(flow, requests=flow.requests[1:]))
-        app.tick()
-        await pilot.pause()
-        assert under_cursor(app) == (Section.REQUESTS, "01KAF3QB7M2")
-
-
-async def test_the_first_screen_has_its_line_once_a_front_has_said_something() -> None:
+async def test_the_first_screen_has_its_line_once_a_front_has_said_something_and_no_key_without_one() -> None:
     fronts = Fronts(None)
     app, _ = top(MIXED, traffic=fronts)
     async with app.run_test(size=SIZE) as pilot:
@@ -153,15 +132,9 @@ async def test_the_first_screen_has_its_line_once_a_front_has_said_something() -
         await pilot.pause()
         assert app.screen.query_one("#traffic").display
         assert "n 1,203" in text(app, "traffic")
-
-
-async def test_without_a_front_there_is_no_key_and_no_line() -> None:
-    app, _ = top(MIXED)
-    async with app.run_test(size=SIZE) as pilot:
-        app.tick()
+        app.traffic = None
         await pilot.press("t")
         assert isinstance(app.screen, OverviewScreen)
-        assert not app.screen.query_one("#traffic").display
 
 
 async def test_why_nothing_newer_comes_is_said() -> None:

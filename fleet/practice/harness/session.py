@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 from fleet.practice.harness.asker import PAUSES_SECONDS, Asker, NoMoney, Paper, Stopped
 from fleet.practice.harness.door import Door
@@ -90,9 +91,7 @@ class Session:
             for lane in self._lanes()
             for _ in range(min(self.concurrency, len(lane.work)))
         ]
-        for thread in threads:
-            thread.start()
-        interrupted = self._join(threads)
+        interrupted = self._through(threads)
         if crashed:
             raise crashed[0]
         stopped = interrupted or self.stop.is_set()
@@ -100,16 +99,28 @@ class Session:
         if interrupted:
             raise KeyboardInterrupt
 
-    def _join(self, threads: Sequence[threading.Thread]) -> bool:
-        """Wait for all; whether somebody asked to stop."""
-        try:
+    def _through(self, threads: Sequence[threading.Thread]) -> bool:
+        """Start all, and wait until they have ended; whether somebody asked to stop.
+
+        They are joined by a thread of its own: one whose join is interrupted would be taken for one that has ended
+        (Python 3.11).
+        """
+        over: SimpleQueue[None] = SimpleQueue()
+
+        def all_of_them() -> None:
+            for thread in threads:
+                thread.start()
             for thread in threads:
                 thread.join()
+            over.put(None)
+
+        threading.Thread(target=all_of_them, daemon=True).start()
+        try:
+            over.get()
         except KeyboardInterrupt:
             self.stop.set()
             self.interrupted()
-            for thread in threads:
-                thread.join()
+            over.get()
             return True
         return False
 

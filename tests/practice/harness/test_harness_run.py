@@ -158,7 +158,7 @@ def before():
     with door.lock:
         log.write(str(door.asked[-1]["messages"][-1]["content"]) + "\\n")
         if len(door.asked) == after:
-            os.kill(os.getpid(), 9)
+            os.kill(os.getpid(), int(sys.argv[3]))
 door.before = before
 suite = kit.a_suite(12)
 kit.go(folder, suite, {{"api": door}}, ceiling_pico=kit.PICO_PER_USD, concurrency=1)
@@ -171,7 +171,7 @@ def test_a_run_that_is_killed_loses_nothing_and_repeats_only_what_was_in_flight(
     begin(tmp_path, suite, {"api": SMALL})
     script = _KILLED.format(here=str(Path(__file__).parent), root=str(ROOT))
     ended = [
-        subprocess.run([sys.executable, "-c", script, str(tmp_path), str(after)], check=False).returncode
+        subprocess.run([sys.executable, "-c", script, str(tmp_path), str(after), "9"], check=False).returncode
         for after in (5, 99)
     ]
     assert ended == [-signal.SIGKILL, 0]
@@ -182,6 +182,21 @@ def test_a_run_that_is_killed_loses_nothing_and_repeats_only_what_was_in_flight(
     held = [one for one in run.asked.values() if one.id not in run.settled]
     assert len(held) == 1, "what was in flight stays spent"
     assert report.spent_pico == sum(one.pico for one in run.settled.values()) + held[0].pico
+
+
+def test_an_interrupt_finishes_what_is_in_flight_and_says_so(tmp_path: Path) -> None:
+    """A real SIGINT, as ^C sends it."""
+    suite = a_suite(12)
+    begin(tmp_path, suite, {"api": SMALL})
+    script = _KILLED.format(here=str(Path(__file__).parent), root=str(ROOT))
+    words = [sys.executable, "-c", script, str(tmp_path), "5", str(int(signal.SIGINT))]
+    ended = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert "KeyboardInterrupt" in ended.stderr
+    report, run = report_of(tmp_path), read_run(tmp_path)
+    assert (report.ended, report.complete) == ("interrupted", False)
+    assert set(run.asked) == set(run.settled), "everything that was asked was finished"
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert 5 <= len(asked) == report.targets[0].tries < 12
 
 
 @settings(max_examples=25)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import ClassVar
 
+import msgspec
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -39,6 +40,7 @@ class TrafficScreen(RowsScreen):
     CSS = f"""{RowsScreen.CSS}
     TrafficScreen #detail-text {{ height: 6; }}
     """
+    NAME = "traffic"
     FILTER_HELP = "text  !text"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", tooltip="No filter; without one, back", id="traffic.back"),
@@ -92,6 +94,11 @@ class TrafficScreen(RowsScreen):
         if _ABOUT.get(verb) is Section.GRAY and len(pools) == 1:
             return Aim(pools[0].route, self._said(TrafficRow(Section.GRAY, pools[0].route, pools[0])))
         return Aim()
+
+    def document(self) -> object:
+        """See FleetScreen: requests as in `fleet ps`, upstreams, sums as in `fleet budget` and `fleet gray status`."""
+        found = self._traffic.newest
+        return None if found is None else {"schema": 1, **msgspec.to_builtins(found)}
 
     def painter(self) -> TrafficPainter:
         """See RowsScreen."""

@@ -19,6 +19,7 @@ from fleet.control.rollout.walk import Walk
 from fleet.control.watch.view import FleetView
 from fleet.testing.clock import FakeClock
 from fleet.tui.app import FleetTop
+from fleet.tui.traffic_source import TrafficSource
 from fleet.vocabulary.contracts.events import Outcome, Phase
 from fleet.vocabulary.names import NodeName, RunId
 
@@ -207,6 +208,7 @@ def whole(
     *,
     runs: RunList | None = None,
     logs: FakeLogs | None = None,
+    traffic: TrafficSource | None = None,
     unicode: bool = True,
     reads_only: bool = False,
     clock: FakeClock | None = None,
@@ -220,6 +222,7 @@ def whole(
         told=Written(),
         runs=runs or RunList(RunStore(folder / "runs")),
         logs=logs or FakeLogs(),
+        traffic=traffic,
         exports=folder / "exports",
         actions=None if reads_only else done,
         unicode=unicode,

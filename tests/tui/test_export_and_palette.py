@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from runs_kit import KEY, FakeLogs, Room, lines_of, whole
 from textual.command import CommandList
 from textual.pilot import Pilot
+from traffic_kit import MIXED_TRAFFIC, Fronts
 from tui_kit import MIXED, NOW, Done
 
 from fleet.tui.app import FleetTop
@@ -31,11 +32,25 @@ async def settled(app: FleetTop, pilot: Pilot[None]) -> None:
 
 async def test_every_screen_is_exported_with_the_rows_of_the_command_line(tmp_path: Path) -> None:
     room = Room(tmp_path)
-    app, _ = whole(MIXED, tmp_path, runs=room.of("mixed"), logs=FakeLogs(lines_of("mixed", ["mini-03"])))
+    app, _ = whole(
+        MIXED,
+        tmp_path,
+        runs=room.of("mixed"),
+        logs=FakeLogs(lines_of("mixed", ["mini-03"])),
+        traffic=Fronts(MIXED_TRAFFIC),
+    )
     found: dict[str, Any] = {}
     async with app.run_test(size=SIZE) as pilot:
         app.tick()
-        for keys in ((), ("enter",), ("escape", "e"), ("escape", "d"), ("enter",), ("escape", "escape", "l")):
+        for keys in (
+            (),
+            ("enter",),
+            ("escape", "e"),
+            ("escape", "d"),
+            ("enter",),
+            ("escape", "escape", "t"),
+            ("escape", "l"),
+        ):
             for key in keys:
                 await pilot.press(key)
                 await settled(app, pilot)
@@ -53,6 +68,9 @@ async def test_every_screen_is_exported_with_the_rows_of_the_command_line(tmp_pa
     assert found["events"] == []
     assert [run["state"] for run in found["deploy"]["runs"]] == ["going_on", "left", "not_well", "well"]
     assert found["run"] == {"schema": 1, **found["deploy"]["runs"][0]}
+    assert [one["id"] for one in found["traffic"]["flow"]["requests"]] == [
+        one.id for one in MIXED_TRAFFIC.flow.requests
+    ]
     assert found["logs"] == [line.document() for line in lines_of("mixed", ["mini-03"])]
 
 

@@ -42,6 +42,7 @@ def bundle(ctx: click.Context, playbook: str, output: Path, on: str | None, weig
     index = made.index
     without = [one.name for one in index.models if not one.weights]
     counts = f"{len(index.envs)} envs, {len(index.pythons)} interpreters"
+    counts += f", {len(index.archives)} archives" if index.archives else ""
     models = sum(one.weights for one in index.models)
     click.echo(f"{made.path}: {bytes_text(made.size_bytes)} ({counts}, the weights of {models} models)")
     if without:

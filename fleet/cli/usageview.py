@@ -30,7 +30,7 @@ def usage_table(usage: Usage, show: Show, *, most: int | None = None) -> Rendera
     table.show_footer = len(usage.lines) > 1
     total = usage.total
     for at, one in enumerate(query.by):
-        table.add_column(one.value, footer="all" if at == 0 else "", overflow="fold")
+        table.add_column(one.value, footer="all" if at == 0 else "", overflow="fold", no_wrap=one in TIMES)
     for head, cell in _CELLS[show]:
         table.add_column(head, footer=cell(total), justify="right", no_wrap=True)
     lines, left = usage.lines, 0
@@ -139,9 +139,9 @@ _CELLS: dict[Show, tuple[tuple[str, Cell], ...]] = {
         _REQUESTS,
         ("failed", lambda line: f"{line.failed:,}" if line.failed else ""),
         ("in", lambda line: count_text(line.prompt_tokens)),
-        ("cached", lambda line: _share(line.cached_tokens, line.prompt_tokens)),
+        ("cached", lambda line: _share(line.cached_tokens, line.prompt_tokens) if line.cached_tokens else ""),
         ("out", lambda line: count_text(line.completion_tokens)),
-        ("reasoned", lambda line: _share(line.reasoned, line.requests)),
+        ("reason", lambda line: _share(line.reasoned, line.requests)),
         ("USD", lambda line: usd_shown(line.spent_pico)),
         ("held", lambda line: usd_shown(line.reserved_pico) if line.reserved_pico else ""),
     ),

@@ -28,7 +28,10 @@ def reckoned(mix: MixFile) -> WhatIf:
     )
     before, after = _sides(mix, _stated)
     bounded = [(label, one) for label, one in numbers(mix) if isinstance(one, Assumed) and one.low != one.high]
-    known = not unknown and len(bounded) <= MOST_BOUNDS
+    few = len(bounded) <= MOST_BOUNDS
+    more = (
+        () if few else (f"{len(bounded)} numbers have bounds: of more than {MOST_BOUNDS} at once no range is reckoned",)
+    )
     return WhatIf(
         title=mix.title,
         before=before,
@@ -36,10 +39,10 @@ def reckoned(mix: MixFile) -> WhatIf:
         assumptions=(*_assumptions(mix), *mix.assumptions, *_METHOD),
         unknown=unknown,
         not_stated=tuple(mix.not_stated),
-        notes=tuple(mix.notes),
+        notes=(*mix.notes, *more),
         claims=tuple(_claims(mix)),
-        span=_span(mix, [one for _, one in bounded]) if known and bounded else None,
-        sways=tuple(_sways(mix, bounded)) if known else (),
+        span=_span(mix, [one for _, one in bounded]) if few and bounded and not unknown else None,
+        sways=() if unknown else tuple(_sways(mix, bounded)),
     )
 
 

@@ -124,6 +124,15 @@ def test_wherever_assumptions_are_within_their_bounds_the_sum_is_within_its_own(
         assert whole.span.low_pico <= min(sway.low_pico, sway.high_pico)
 
 
+def test_of_too_many_bounds_there_is_no_range_and_that_is_said() -> None:
+    prices = {f"m{number}": {"prompt": bounded([1, 2, 3], 1), "completion": 1} for number in range(13)}
+    found = reckoned(mix(prices={**SIMPLE["prices"], **prices}))
+
+    assert found.span is None
+    assert len(found.sways) == 13
+    assert found.notes == ("13 numbers have bounds: of more than 12 at once no range is reckoned",)
+
+
 # --- the case ---------------------------------------------------------------------------------------------------------
 
 

@@ -161,9 +161,7 @@ show-usage: $(VENV)/.dev ## weekly 5: fleet usage and the bill by team: the sums
 
 .PHONY: show-usage
 
-# The weekly practice, its promises by number.
-
-show-weekly: $(VENV)/.dev ## practice 1: two simulated weeks of real load become a report; every figure is asked again (FLEET_SHOW_DIR=DIR keeps it)
+show-weekly: $(VENV)/.dev ## weekly 1: two simulated weeks of real load become a report; every figure is asked again (FLEET_SHOW_DIR=DIR keeps it)
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -q -s tests/integration/test_weekly_of_a_fleet.py
 
 .PHONY: show-weekly

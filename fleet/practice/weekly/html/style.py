@@ -22,7 +22,7 @@ header .away{margin-top:14px;padding:9px 14px;border:1px solid var(--bad);border
 h1{font-size:34px;line-height:1.15;letter-spacing:-.02em;margin:4px 0 6px;font-weight:650}
 h2{font-size:21px;letter-spacing:-.01em;margin:0 0 2px;font-weight:640}
 h3{font-size:13.5px;margin:0 0 8px;font-weight:600}
-.lead{margin:0 0 18px;color:var(--soft);max-width:72ch}
+.lead{margin:0 0 18px;color:var(--soft);max-width:84ch}
 .part{margin-top:44px}
 .verdicts{display:grid;grid-template-columns:repeat(auto-fit,minmax(236px,1fr));gap:14px;margin:26px 0 0;padding:0;
   list-style:none}

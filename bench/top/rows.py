@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -47,6 +48,12 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         """That one, or None when it was not measured."""
         wanted = (screen, feed, nodes)
         return next((row for row in self.rows if (row.screen, row.feed, row.nodes) == wanted), None)
+
+
+def joined(before: Iterable[Row], fresh: Iterable[Row]) -> tuple[Row, ...]:
+    """All of them; of two of one case the fresh one."""
+    found = {(row.feed, row.nodes, row.screen): row for row in (*before, *fresh)}
+    return tuple(found.values())
 
 
 def load(path: Path) -> Results:

@@ -147,6 +147,15 @@ def key_ring(
                 place=node.place,
                 hint="a file of its own:  openssl rand -hex 32 > secrets/openclaw.key (chmod 600)",
             )
+        for one, name in apps.items():
+            texts = {key.sha256 for key in own_clients if key.name == name}
+            if texts and _sha256(secrets[one]) not in texts:
+                raise InventoryError(
+                    f"fleet key has a key {name!r}, and its text is not what {one} holds",
+                    node=node.name,
+                    place=node.place,
+                    hint=f"write the text that fleet key new (or rotate) showed into {one.removeprefix('file:')}",
+                )
         shown += own_clients
         shown += [
             HashedKey(name=name, sha256=_sha256(secrets[one]), scopes=("inference",), app=OPENCLAW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import plistlib
 import re
@@ -17,9 +18,10 @@ from desired_kit import INVENTORY, SECRETS, Kit, a_project, stand_in
 
 from fleet.control.desired import Compiled
 from fleet.control.desired.lint import lint
+from fleet.control.inventory.clientkeys import ring_text
 from fleet.control.inventory.project import packaged_dir
 from fleet.errors import FleetError, InventoryError, PlaybookError
-from fleet.traffic.keyring import KeyRing
+from fleet.traffic.keyring import HashedKey, KeyLimits, KeyRing
 from fleet.vocabulary.contracts.desired import Command, Daemon, Directory, File, HttpGate
 from fleet.vocabulary.names import NodeName
 from fleet.vocabulary.secret import Secret
@@ -111,6 +113,18 @@ def test_the_front_knows_its_key_by_its_app(tmp_path: Path) -> None:
 def test_a_key_that_others_show_as_well_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InventoryError, match="could not be told from others"):
         compiled(kit(tmp_path), key=SECRETS["file:secrets/gateway.key"])
+
+
+def test_a_key_that_fleet_key_made_keeps_its_limits_and_another_of_its_name_is_refused(tmp_path: Path) -> None:
+    limits = KeyLimits(monthly_tokens=1_000_000)
+    digest = hashlib.sha256(KEY.reveal().encode()).hexdigest()
+    own = HashedKey(name="openclaw", sha256=digest, scopes=("inference",), app="openclaw", limits=limits)
+    path = tmp_path / "keys.json"
+    path.write_text(ring_text(KeyRing(keys=(own,))))
+    ring = msgspec.json.decode(content(compiled(kit(tmp_path)), "keys.json"), type=KeyRing)
+    assert [one.limits for one in ring.keys if one.app == "openclaw"] == [limits]
+    with pytest.raises(InventoryError, match=r"its text is not what file:secrets/openclaw\.key holds"):
+        compiled(kit(tmp_path), key=Secret("another-key-altogether"))
 
 
 def test_its_job_is_nodes_own_program_and_no_shell(tmp_path: Path) -> None:

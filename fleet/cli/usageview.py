@@ -24,21 +24,24 @@ Cell = Callable[[UsageLine], str]
 
 
 def usage_table(usage: Usage, show: Show, *, most: int | None = None) -> RenderableType:
-    """The lines and their sum; of more than `most` the first ones, of times the last."""
+    """The lines and their sum, without columns that say nothing; of more than `most` the first, of times the last."""
     query = usage.query
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim", footer_style="bold")
+    between = 2 if len(query.by) < 2 else 1
+    table = Table(box=None, padding=(0, between, 0, 0), show_edge=False, header_style="dim", footer_style="bold")
     table.show_footer = len(usage.lines) > 1
     total = usage.total
+    columns = [(head, cell) for head, cell in _CELLS[show] if any(cell(line) for line in usage.lines)]
     for at, one in enumerate(query.by):
         table.add_column(one.value, footer="all" if at == 0 else "", overflow="fold", no_wrap=one in TIMES)
-    for head, cell in _CELLS[show]:
+    for head, cell in columns:
         table.add_column(head, footer=cell(total), justify="right", no_wrap=True)
     lines, left = usage.lines, 0
     if most is not None and len(lines) > most:
         left = len(lines) - most
         lines = lines[-most:] if query.by[0] in TIMES else lines[:most]
     for line in lines:
-        table.add_row(*(_named(by, name) for by, name in zip(query.by, line.names, strict=True)), *_row(line, show))
+        names = (_named(by, name) for by, name in zip(query.by, line.names, strict=True))
+        table.add_row(*names, *(cell(line) for _, cell in columns))
     if not left:
         return table
     return Group(table, Text(f"{left} more: --by {','.join(query.by)}", style="dim"))
@@ -82,10 +85,6 @@ def _words(line: UsageLine) -> Iterator[str]:
     )
     if line.untold:
         yield f"{line.untold:,} good answers did not say their tokens: they are not in the sums"
-
-
-def _row(line: UsageLine, show: Show) -> list[str]:
-    return [cell(line) for _, cell in _CELLS[show]]
 
 
 def _named(by: UsageBy, name: str) -> str:

@@ -68,7 +68,7 @@ class Ledgered:
         self._sessions: dict[str, FakeSession] = {}
         self._hosts: dict[str, int] = {}
         monkeypatch.setenv("FLEET_KEY_OF_TEST", "sk-boss-0123456789")
-        monkeypatch.setenv("COLUMNS", "110")
+        monkeypatch.setenv("COLUMNS", "80")
         monkeypatch.chdir(folder)
         monkeypatch.setattr("fleet.cli.doors.link_of", lambda _: FakeLink(self._sessions))
 

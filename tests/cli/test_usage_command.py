@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import random
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -138,7 +139,8 @@ async def test_the_overview_tells_all_that_issue_eight_asks_for(project: Ledgere
     assert text.startswith("120 requests (0 failed), ")
     assert "18 conversations" in text
     assert "calls failed" in text
-    assert "2026-W46" in text
+    assert re.search(r"^2026-W46 +flash +\d+ ", text, re.MULTILINE), "a line of the table is a line of 80 columns"
+    assert max(map(len, text.splitlines())) <= 80
     assert {line.split()[0] for line in plain.out.splitlines()} == {"reasoning=yes", "reasoning=no", "reasoning=-"}
     assert "seconds_p95" not in plain.out  # nobody asked for it, and it is not 0
     assert "most of all" in tables[0].out

@@ -38,6 +38,15 @@ _BLIND = {
     Tone.NEW: "#e69f00",
 }
 """Okabe and Ito's colours, which people with any kind of colour blindness tell apart."""
+_BLIND_ON_LIGHT = {
+    Tone.OK: "#0072b2",
+    Tone.WARN: "#7a5c00",
+    Tone.CRITICAL: "bold #a84300",
+    Tone.UNKNOWN: "#5c5c5c",
+    Tone.INTENT: "#8f4a73",
+    Tone.NEW: "#8a5a00",
+}
+"""The same on a light ground, as dark as text must be to be read there."""
 
 COLOUR_BLIND_THEMES = (
     Theme(
@@ -56,7 +65,8 @@ def styles_of(theme: str, *, colour: bool) -> Callable[[str], Style]:
     table: dict[str, Style] = dict(COMMON)
     ground = "on grey82" if theme in _LIGHT else "on grey27"
     table["cursor"] = Style.parse(ground) if colour else Style(reverse=True)
-    words: Mapping[Tone, str] = _BLIND if theme.startswith("colour-blind") else _USUAL
+    words: Mapping[Tone, str] = _BLIND_ON_LIGHT if theme == "colour-blind-light" else _BLIND
+    words = words if theme.startswith("colour-blind") else _USUAL
     for tone, word in words.items():
         style = Style.parse(word)
         table[tone.value] = style if colour else Style(bold=style.bold)

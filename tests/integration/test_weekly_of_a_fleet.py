@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -182,6 +183,7 @@ def test_two_weeks_of_load_become_a_report_whose_every_figure_is_found_again(roo
     folder = room.folder / "reports" / week
     if SHOWN:
         shutil.copytree(folder, Path(SHOWN), dirs_exist_ok=True)
+        photographed(Path(SHOWN))
     report = msgspec.json.decode((folder / "report.json").read_bytes(), type=Weekly)
     figures = {figure.id: figure for figure in report.figures()}
     assert report.fronts == ("mac-1",)
@@ -199,6 +201,23 @@ def test_two_weeks_of_load_become_a_report_whose_every_figure_is_found_again(roo
     the_front_makes_its_own(room, week, report)
 
 
+def photographed(folder: Path) -> None:
+    """The page at the width of a desk and of a phone, for whoever looks; where there is a Chromium."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    for name, width, height in (("desk", 1280, 4200), ("phone", 390, 8600)) if browser else ():
+        subprocess.run(
+            [
+                *(str(browser), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+                *(f"--user-data-dir={folder / 'browser'}", f"--window-size={width},{height}"),
+                *(f"--screenshot={folder / name}.png", (folder / "report.html").as_uri()),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+    shutil.rmtree(folder / "browser", ignore_errors=True)
+
+
 def the_front_makes_its_own(room: Room, week: str, report: Weekly) -> None:
     """launchd's job on the front, kicked: it makes up for every week that it missed."""
     room.fleet("exec", "--on", "mac-1", "--", "sudo", "-n", "launchctl", "kickstart", f"system/{WEEKLY}", expect=None)
@@ -207,6 +226,8 @@ def the_front_makes_its_own(room: Room, week: str, report: Weekly) -> None:
     own = msgspec.json.decode((there / week / "report.json").read_bytes(), type=Weekly)
     usage = {figure.id: figure.value for figure in own.figures() if figure.asked.__class__.__name__ == "UsageAsked"}
     assert usage
+    seen = room.fleet("exec", "--on", "mac-1", "--", "cat", str(there / week / "report.md")).stdout
+    assert week in seen
     assert usage == {one.id: one.value for one in report.figures() if one.id in usage}
     status = json.dumps(room.json("status", expect=None))
     assert WEEKLY not in status

@@ -49,6 +49,16 @@ class Answers:
         told = set().union(*(answer.reports for answer in self._usage.values()))
         return tuple(sorted(told.difference(*(answer.away for answer in self._usage.values()))))
 
+    @property
+    def begins(self) -> Mapping[str, int]:
+        """When the ledger of each front begins, in milliseconds."""
+        return {
+            name: report.oldest_milliseconds
+            for answer in self._usage.values()
+            for name, report in answer.reports.items()
+            if report.oldest_milliseconds is not None
+        }
+
     def usage(self, query: UsageQuery) -> tuple[UsageReport, ...]:
         """What each front told."""
         if query not in self._usage:

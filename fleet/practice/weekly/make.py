@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from shlex import quote
 from typing import Protocol
 
@@ -59,7 +59,11 @@ def make(week: Week, fronts: Fronts, *, now: datetime, project: Project | None =
         verdicts=tuple(verdict for part in parts for verdict in part.verdicts),
         sections=tuple(part.section for part in parts),
         actions=(*_for_the_away(answers, week), *_distinct(action for part in parts for action in part.actions)),
-        unmeasured=(*_away(answers), *(missing for part in parts for missing in part.unmeasured)),
+        unmeasured=(
+            *_away(answers),
+            *_begun(answers, week),
+            *(missing for part in parts for missing in part.unmeasured),
+        ),
     )
 
 
@@ -67,6 +71,14 @@ def _away(answers: Answers) -> tuple[Unmeasured, ...]:
     return tuple(
         Unmeasured(what=f"front {name}: {_part(name, answers)}", why=why) for name, why in sorted(answers.away.items())
     )
+
+
+def _begun(answers: Answers, week: Week) -> Iterator[Unmeasured]:
+    """A ledger that begins within the weeks that are compared: what was before is not in it."""
+    for name, oldest in sorted(answers.begins.items()):
+        if week.previous.starts < oldest < week.ends:
+            at = datetime.fromtimestamp(oldest // 1000, UTC)
+            yield Unmeasured(what=f"{name} before {at:%a %d %B %H:%M} UTC", why="its ledger begins there")
 
 
 def _part(name: str, answers: Answers) -> str:

@@ -19,6 +19,7 @@ def test_a_front_makes_the_report_by_the_calendar_and_when_it_starts(tmp_path: P
     assert job["StartCalendarInterval"] == {"Hour": 6, "Minute": 30}
     assert job["RunAtLoad"] is True
     assert "KeepAlive" not in job
+    assert job["Umask"] == 0o027
     assert job["ProgramArguments"][1:] == [
         *("-s", "-m", "fleet.practice.weekly", "--config", "/opt/fleet/etc/gateway.json"),
         *("--key-file", "/opt/fleet/etc/agent.token", "--out", "/opt/fleet/var/reports"),

@@ -122,6 +122,8 @@ def test_a_week_before_the_ledger_is_unknown_and_not_zero(tmp_path: Path) -> Non
     report = make(WEEK, front, now=NOW)
     requests = named(report, "usage.all.requests")
     assert (requests.value, requests.before) == (40, None)
+    began = [one for one in report.unmeasured if one.why == "its ledger begins there"]
+    assert [one.what.split(" before ")[0] for one in began] == ["front-1"]
 
 
 def test_a_model_that_nobody_asked_the_week_before_had_no_requests_then(tmp_path: Path) -> None:

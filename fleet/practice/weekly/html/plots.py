@@ -171,7 +171,7 @@ def _meter(plot: Plot) -> str:
         value, cap = _at(line, 0), _at(line, 1)
         canvas.box(0, y - 5, x(value), 10, "c-gray", says=f"{of(line.figures[0])} of {of(line.figures[4])} requests")
         canvas.line(x(cap), y - 10, x(cap), y + 10, "l-cap")
-        return f"{of(line.figures[0])} of {of(line.figures[1])}; {of(line.figures[3])} were eligible"
+        return f"{of(line.figures[0])} of {of(line.figures[1])}"
 
     return _rows(plot, most, row, unit=Unit.RATIO)
 

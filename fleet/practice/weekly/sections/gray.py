@@ -105,12 +105,12 @@ def _shares(asker: Asker, routes: dict[str, tuple[GrayReport, ...]]) -> Plot:
     lines = tuple(
         Line(name=name, tag=_states(told), figures=_share(asker, name, told)) for name, told in routes.items()
     )
-    first = lines[0].figures
-    observed, cap = number(first[0].value), number(first[1].value)
+    observed, cap, _, eligible, requests = (number(figure.value) for figure in lines[0].figures)
     says = (
         "What is committed never passes the cap."
         if observed is None or cap is None
-        else f"{lines[0].name} had {percent(observed)} of the traffic that feeds it; its cap is {about(cap)}."
+        else f"{lines[0].name} had {percent(observed)} of the traffic that feeds it; its cap is {about(cap)}. "
+        f"{eligible:,.0f} of {requests:,.0f} requests were eligible."
     )
     return Plot(
         id="gray-share",

@@ -209,7 +209,7 @@ def mac(tmp_path: Path) -> Iterator[Mac]:
             """Nothing is said."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     made = Mac(tmp_path, server.server_port)
     agent = tmp_path / "var/openclaw/agents/main/agent"
     for folder in (agent, tmp_path / "etc", tmp_path / "log", tmp_path / "LaunchDaemons"):

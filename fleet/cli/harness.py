@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import click
@@ -175,12 +175,10 @@ def _go(
                 tell=progress.tell,
                 ceiling_pico=ceiling_pico,
                 concurrency=concurrency,
-                interrupted=lambda: narrate("finishing what is in flight; ^C again leaves it"),
+                interrupted=lambda: progress.say("finishing what is in flight; ^C again leaves it"),
             )
-            try:
+            with suppress(KeyboardInterrupt):  # the report says how to go on
                 session.go()
-            except KeyboardInterrupt:
-                narrate(f"stopped; go on with: fleet harness run --resume {run.head.run}")
     return report_of_run(read_run(folder))
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from fleet.cli.context import narrate
 from fleet.practice.harness.results import Absent, Finished, Line, Outcome
 from fleet.practice.harness.run import Run
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 _QUARTERS = 4
 
@@ -20,8 +24,8 @@ class HarnessProgress:
         self._done = {target.name: self._wanted - missing[target.name] for target in run.head.targets}
         self._passed = Counter(one.target for one in run.finished.values() if one.outcome is Outcome.PASSED)
         self._bars = bars
-        self._picture: object = None
-        self._tasks: dict[str, object] = {}
+        self._picture: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> HarnessProgress:
         if self._bars:
@@ -45,27 +49,36 @@ class HarnessProgress:
 
     def __exit__(self, *exc: object) -> None:
         if self._picture is not None:
-            self._picture.stop()  # type: ignore[attr-defined]  # rich is imported only when there is a terminal
+            self._picture.stop()
+            self._picture = None
+
+    def say(self, text: str) -> None:
+        """A sentence for the person, above the bars."""
+        if self._picture is None:
+            narrate(text)
+        else:
+            self._picture.console.print(text, highlight=False, markup=False)
 
     def tell(self, line: Line) -> None:
         """A result came, or a target went."""
         if isinstance(line, Absent):
-            self._say(line.target, f"{'asked no further' if self._done[line.target] else 'not measured'}: {line.why}")
+            word = "asked no further" if self._done[line.target] else "not measured"
+            self.say(f"{line.target}: {word}: {line.why}")
+            self._draw(line.target, word)
         if not isinstance(line, Finished) or line.outcome is Outcome.UNMEASURED:
             return
         name = line.target
         self._done[name] += 1
         self._passed[name] += line.outcome is Outcome.PASSED
-        if self._bars:
-            self._say(name, self._note(name))
-        elif self._done[name] * _QUARTERS // self._wanted > (self._done[name] - 1) * _QUARTERS // self._wanted:
+        quarters = [done * _QUARTERS // self._wanted for done in (self._done[name] - 1, self._done[name])]
+        if self._picture is not None:
+            self._draw(name, self._note(name))
+        elif quarters[0] < quarters[1]:
             narrate(f"{name}: {self._done[name]} of {self._wanted}, {self._note(name)}")
 
     def _note(self, name: str) -> str:
         return f"{self._passed[name]} passed"
 
-    def _say(self, name: str, note: str) -> None:
-        if not self._bars:
-            narrate(f"{name}: {note}")
-        elif self._picture is not None:
-            self._picture.update(self._tasks[name], completed=self._done[name], note=note)  # type: ignore[attr-defined]
+    def _draw(self, name: str, note: str) -> None:
+        if self._picture is not None:
+            self._picture.update(self._tasks[name], completed=self._done[name], note=note)

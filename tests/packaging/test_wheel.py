@@ -60,7 +60,13 @@ def run(bin_dir: Path, *words: str, cwd: Path) -> subprocess.CompletedProcess[st
 def test_the_wheel_carries_templates_playbooks_locks_and_examples(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     launchd = {f"templates/launchd/{name}.plist.j2" for name in ("agent", "gateway", "sidecar", "apply", "sysctl")}
-    wanted = launchd | {"playbooks/site.yml", "locks/node.lock", "locks/mlx.lock", "inventory/example.yml"}
+    wanted = launchd | {
+        "playbooks/site.yml",
+        "locks/node.lock",
+        "locks/mlx.lock",
+        "inventory/example.yml",
+        "suites/fifty.yml",
+    }
     assert {f"fleet/_data/{name}" for name in wanted} <= names
     assert "fleet/node/sync/helper.sh" in names
     assert not [name for name in names if name.startswith("tests/")]

@@ -111,6 +111,8 @@ class Asker:
     def _answer(self, talk: Conversation, sums: Sums) -> Answer:
         """A whole answer, or the last of what was tried."""
         request = request_of(talk, self.target.model)
+        if self.target.max_price and self.target.price is not None:
+            request["provider"] = {"max_price": Rates.of(self.target.price).max_price()}
         offered = offered_of(request)
         pauses: Iterator[float] = iter(self.pauses_seconds)
         while True:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fleet.errors import FleetError, ProtocolError, Unreachable, UsageError
 from fleet.practice.harness.door import Door
-from fleet.practice.harness.price import FREE, is_listed, listed_price, own_upstreams
+from fleet.practice.harness.price import FREE, is_listed, listed_price, own_upstreams, takes_max_price
 from fleet.practice.harness.results import TargetHead
 from fleet.practice.harness.targets import FRONT, TargetSpec
 from fleet.vocabulary.names import Tier
@@ -35,6 +35,7 @@ def prepared(specs: Sequence[TargetSpec], open_door: Callable[[TargetSpec], Door
             raise UsageError(f"two targets are called {spec.name}", hint="give each its own name")
         price, tier = spec.price, spec.tier
         own: tuple[str, ...] = ()
+        bounded = False
         try:
             door = open_door(spec)
             listed = _listed(door, spec)
@@ -48,12 +49,20 @@ def prepared(specs: Sequence[TargetSpec], open_door: Callable[[TargetSpec], Door
             else:
                 doors[spec.name] = door
                 own = () if listed is None else own_upstreams(listed, spec.model)
+                bounded = listed is not None and takes_max_price(listed, spec.model)
                 price = price or (None if listed is None else listed_price(listed, spec.model))
         if tier is None and price is not None:
             tier = Tier.FLEET if price == FREE else Tier.API
         targets.append(
             TargetHead(
-                name=spec.name, model=spec.model, where=spec.where, key=spec.key, tier=tier, price=price, own=own
+                name=spec.name,
+                model=spec.model,
+                where=spec.where,
+                key=spec.key,
+                tier=tier,
+                price=price,
+                own=own,
+                max_price=bounded and price is not None,
             )
         )
     return Prepared(targets=tuple(targets), doors=doors, absent=absent)

@@ -35,6 +35,11 @@ def own_upstreams(models: bytes, model: str) -> tuple[str, ...]:
     return tuple(name for name in own if isinstance(name, str)) if isinstance(own, list) else ()
 
 
+def takes_max_price(models: bytes, model: str) -> bool:
+    """Whether the list is OpenRouter's: it says the cheapest provider's price, and `max_price` holds it to that."""
+    return "top_provider" in _entry(models, model)
+
+
 def is_listed(models: bytes, model: str) -> bool:
     """Whether the list has the model."""
     return bool(_entry(models, model))

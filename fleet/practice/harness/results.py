@@ -37,6 +37,7 @@ class PromptHead(msgspec.Struct, frozen=True, kw_only=True):
 class TargetHead(msgspec.Struct, frozen=True, kw_only=True):
     """Who is measured: `model` is what is asked for, `where` the door (`front`, or a base URL), `key` the reference of
     its key. `price` None = unknown. An own machine is free, and so is what the upstreams in `own` answer.
+    `max_price`: the price goes along with every request, as OpenRouter's bound on its providers.
     """
 
     name: str
@@ -46,6 +47,7 @@ class TargetHead(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier | None = None
     price: Price | None = None
     own: tuple[str, ...] = ()
+    max_price: bool = False
 
 
 class RunHead(msgspec.Struct, frozen=True, kw_only=True):

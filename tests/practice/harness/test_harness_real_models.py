@@ -101,11 +101,12 @@ def planned(folder: Path, suite: Suite, *targets: str, ceiling_pico: int) -> dic
 
 
 def cut_short(suite: Suite) -> Suite:
-    """The same prompts with the beginnings of their texts: a CPU reads long ones slowly."""
+    """The same prompts with the beginnings of their texts and one tool: a CPU reads long ones slowly."""
     prompts = []
     for prompt in suite.prompts:
         messages = tuple({**message, "content": message["content"][:300]} for message in prompt.messages)
-        prompts.append(replace(prompt, messages=messages, max_tokens=60))
+        tools = dict(tuple(prompt.tools.items())[:1])
+        prompts.append(replace(prompt, messages=messages, tools=tools, max_tokens=60))
     return replace(suite, prompts=tuple(prompts))
 
 
@@ -144,6 +145,8 @@ def test_fifty_prompts_at_three_models_interrupted_and_resumed_and_never_above_t
         assert api.bill.total_pico == whole.spent_pico == sum(one.pass_pico or 0 for one in whole.targets)
         requests = sum(one.steps for one in read_run(folder).finished.values() if one.target != "own")
         assert len(api.bill.generations) == requests, "nothing was asked twice"
+        asked = [one.request.json for one in api.exchanges if one.request.method == "POST"]
+        assert {one["provider"]["max_price"]["prompt"] for one in asked} == {0.1, 5.0}
     # The scripted model calls get_weather for Paris whatever it is offered: the live scorer says what that is worth.
     assert own.tools.count > 10
     assert own.p95_first_token_seconds is not None

@@ -317,6 +317,13 @@ def test_a_target_is_free_here_and_costs_elsewhere_what_its_server_lists() -> No
     check_ceiling(found, None)
 
 
+def test_openrouter_is_held_to_the_price_that_it_lists() -> None:
+    """It lists the cheapest provider's, and would ask a dearer one."""
+    found = prepared([target_spec("api=flash")], lambda spec: FakeDoor(listed=a_listing(top_provider={})))
+    plain = prepared([target_spec("api=flash")], lambda spec: FakeDoor(listed=a_listing()))
+    assert (found.targets[0].max_price, plain.targets[0].max_price) == (True, False)
+
+
 def test_a_model_that_is_not_there_and_a_door_that_is_shut_are_findings() -> None:
     def open_door(spec: Any) -> Door:
         if spec.name == "laptop":

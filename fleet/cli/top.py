@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,9 +13,7 @@ import click
 from fleet.cli.context import link_to, overrides_of, project_of
 from fleet.cli.span import Span
 from fleet.cli.watching import watching
-from fleet.control.actions.runlist import RunList
 from fleet.control.inventory import load_inventory
-from fleet.control.rollout.runrecord import RunStore
 from fleet.control.watch.seriesfiles import SeriesFiles
 from fleet.control.watch.viafront import DIRECT_NODES
 from fleet.errors import FleetError, UsageError
@@ -21,6 +21,7 @@ from fleet.vocabulary.clock import Clock, SystemClock
 from fleet.vocabulary.eventfiles import EventFiles
 
 if TYPE_CHECKING:
+    from fleet.control.actions.runlist import RunList
     from fleet.tui.actions import Actions
     from fleet.tui.logs_screen import LogsOf
     from fleet.tui.traffic_source import TrafficSource
@@ -63,12 +64,19 @@ def top(ctx: click.Context, on: str | None, via: str | None, playbook: str, time
             history=history,
             told=told,
             traffic=traffic,
-            runs=RunList(RunStore(kept / "runs")),
+            runs=partial(_runs, kept / "runs"),
             logs=_logs(ctx, stack, clock),
             exports=kept / "exports",
             actions=actions,
             unicode=unicode,
         ).run()
+
+
+def _runs(folder: Path) -> RunList:
+    from fleet.control.actions.runlist import RunList
+    from fleet.control.rollout.runrecord import RunStore
+
+    return RunList(RunStore(folder))
 
 
 def _logs(ctx: click.Context, stack: ExitStack, clock: Clock) -> LogsOf:

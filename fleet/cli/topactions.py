@@ -12,8 +12,7 @@ from dataclasses import replace
 
 import click
 
-from fleet.tui.actions import Outcome, Verb, command_text
-from fleet.tui.runs import UNDO
+from fleet.tui.actions import UNDO, Outcome, Verb, command_text
 
 _PLAYBOOK = "site.yml"
 VERBS = (

@@ -13,6 +13,9 @@ from typing import Protocol
 
 from fleet.vocabulary.names import NodeName
 
+UNDO = "rollback run"
+"""The verb that takes back what a run did, by its word on the screen."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SuspendNotSupported
 from textual.binding import Binding, BindingType
@@ -15,8 +15,6 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.signal import Signal
 
-from fleet.control.actions.logs import AT_ONCE
-from fleet.control.actions.runlist import RunList
 from fleet.control.watch.view import FleetView
 from fleet.tui.actions import Actions, Verb, command_text
 from fleet.tui.ascii import AsciiOnly
@@ -27,12 +25,10 @@ from fleet.tui.export import write_export
 from fleet.tui.fleet_screen import Aim, FleetScreen
 from fleet.tui.help import Help
 from fleet.tui.keys import Key, ascii_key, keys_of
-from fleet.tui.logs_screen import LogsOf, LogsScreen
 from fleet.tui.node_screen import History, NodeScreen
 from fleet.tui.overview_screen import OverviewScreen
 from fleet.tui.palette import PROVIDERS
 from fleet.tui.rows_screen import RowsScreen
-from fleet.tui.runs_screen import RunsScreen
 from fleet.tui.source import Source
 from fleet.tui.tones import COLOUR_BLIND_THEMES
 from fleet.tui.traffic_screen import TrafficScreen
@@ -40,12 +36,17 @@ from fleet.tui.traffic_source import TrafficSource
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.names import NodeName
 
+if TYPE_CHECKING:
+    from fleet.control.actions.runlist import RunList
+    from fleet.tui.logs_screen import LogsOf
+
 _TICK_SECONDS = 1.0
 _DONE_SECONDS = 8.0
 _FAILED_SECONDS = 30.0
-_OPENS: Mapping[str, type[FleetScreen]] = MappingProxyType(
-    {"events": EventsScreen, "traffic": TrafficScreen, "deploys": RunsScreen, "logs": LogsScreen}
+_OPENS: Mapping[str, str] = MappingProxyType(
+    {"events": "events", "traffic": "traffic", "deploys": "deploy", "logs": "logs"}
 )
+"""What opens a screen, and the name of that."""
 
 
 class FleetTop(App[None]):
@@ -77,7 +78,7 @@ class FleetTop(App[None]):
         history: History | None = None,
         told: Told | None = None,
         traffic: TrafficSource | None = None,
-        runs: RunList | None = None,
+        runs: Callable[[], RunList] | None = None,
         logs: LogsOf | None = None,
         exports: Path | None = None,
         actions: Actions | None = None,
@@ -167,7 +168,9 @@ class FleetTop(App[None]):
         """A screen is offered where there is what it shows, and once; a verb where it would be about something."""
         if action in _OPENS:
             given = {"events": self.told, "traffic": self.traffic, "deploys": self.runs, "logs": self.logs}[action]
-            return given is not None and not any(isinstance(one, _OPENS[action]) for one in self.screen_stack)
+            return given is not None and not any(
+                isinstance(one, FleetScreen) and _OPENS[action] == one.NAME for one in self.screen_stack
+            )
         if action == "export":
             return self.exports is not None and isinstance(self.screen, FleetScreen)
         if action == "act" and isinstance(self.screen, FleetScreen):
@@ -194,11 +197,18 @@ class FleetTop(App[None]):
     def action_deploys(self) -> None:
         """Show the runs."""
         if self.runs is not None:
-            screen = RunsScreen(self.board, clock=self.clock, unicode=self.unicode, looked=self.looked, runs=self.runs)
+            from fleet.tui.runs_screen import RunsScreen  # here: it brings what deploys along, 5 MB of it
+
+            screen = RunsScreen(
+                self.board, clock=self.clock, unicode=self.unicode, looked=self.looked, runs=self.runs()
+            )
             self.push_screen(screen)
 
     def action_logs(self) -> None:
         """Show the logs of what the screen is aimed at."""
+        from fleet.control.actions.logs import AT_ONCE
+        from fleet.tui.logs_screen import LogsScreen
+
         nodes = self.screen.aimed_at if isinstance(self.screen, FleetScreen) else ()
         if self.logs is None or not nodes:
             self.notify("logs: there is no node here", severity="warning")

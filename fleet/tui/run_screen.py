@@ -11,11 +11,12 @@ from textual.signal import Signal
 from fleet.control.actions.runlist import RunList, RunRow
 from fleet.control.watch.runwords import took_text
 from fleet.control.watch.view import FleetView
+from fleet.tui.actions import UNDO
 from fleet.tui.board import Board
 from fleet.tui.fleet_screen import Aim
 from fleet.tui.rows_screen import RowsScreen
 from fleet.tui.run import ROOMY, NodeLine, RunNodes, counted, node_lines, node_story, story_of, without_secrets
-from fleet.tui.runs import STATES, UNDO, aim_of, what_of
+from fleet.tui.runs import STATES, aim_of, what_of
 from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.events import RunEvent
 from fleet.vocabulary.names import NodeName

@@ -9,6 +9,7 @@ from fleet.control.actions.runlist import GOING_ON, LEFT, WELL, RunRow, last_to_
 from fleet.control.actions.runs import going_on_words
 from fleet.control.watch.runwords import OUTCOMES
 from fleet.control.watch.statewords import Told, Tone
+from fleet.tui.actions import UNDO
 from fleet.tui.fleet_screen import Aim
 from fleet.tui.lines import Cell, Painter
 from fleet.tui.words import advice, cropped, fit, holds
@@ -23,7 +24,6 @@ STATES = MappingProxyType(
         "not well": Told("■", "X", "not well", Tone.CRITICAL),
     }
 )
-UNDO = "rollback run"
 _WHEN, _STATE, _TOOK, _WHAT, _WHO = 11, 10, 8, 20, 18
 _WIDE = 100
 _NAMED = 3

@@ -220,7 +220,7 @@ def whole(
         clock=clock or FakeClock(NOW),
         history=Remembered(),
         told=Written(),
-        runs=runs or RunList(RunStore(folder / "runs")),
+        runs=lambda: runs or RunList(RunStore(folder / "runs")),
         logs=logs or FakeLogs(),
         traffic=traffic,
         exports=folder / "exports",

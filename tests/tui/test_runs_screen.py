@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -209,6 +211,13 @@ async def test_read_only_offers_nothing_on_any_screen(tmp_path: Path, reads_only
             await app.run_action(f"act({verb.word!r})")
         assert done.ran == []
     assert bool(offered) is not reads_only
+
+
+def test_a_screen_that_shows_no_runs_brings_nothing_of_deploys_along() -> None:
+    seen = (
+        "import sys, fleet.tui.app; print([name for name in sys.modules if name.startswith('fleet.control.desired')])"
+    )
+    assert subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 EVENTS = st.lists(

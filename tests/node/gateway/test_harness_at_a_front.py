@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -113,3 +114,36 @@ async def test_a_front_that_does_not_know_the_key_says_what_helps(tmp_path: Path
         with pytest.raises(ProtocolError, match="lists no models") as caught:
             await asyncio.to_thread(door.models)
     assert "fleet deploy" in caught.value.hint
+
+
+class Tunnel:
+    """A link, and the one session over it, to ports of this machine. `connected` counts sessions."""
+
+    node = "mini-1"
+
+    def __init__(self) -> None:
+        self.connected = 0
+        self.closed = 0
+
+    def connect(self, *_: object, **__: object) -> Tunnel:
+        self.connected += 1
+        return self
+
+    def open_tcp(self, port: int, host: str = "127.0.0.1", *, within_seconds: float = 60.0) -> socket.socket:
+        return socket.create_connection((host, port), timeout=within_seconds)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+async def test_a_front_that_only_ssh_reaches_is_asked_through_one_session(tmp_path: Path) -> None:
+    """Without TLS the key never goes over the network."""
+    tunnel = Tunnel()
+    async with AsyncExitStack() as stack:
+        front = await begin(stack, tmp_path)
+        port = urlsplit(front.url).port or 0
+        seen = Door(node=node_at(tmp_path), host="192.0.2.1", port=port, pin=None, key=Secret(text_of_key("ann")))
+        with closing(FrontDoor(seen, link=tunnel, base=tmp_path)) as door:  # type: ignore[arg-type]
+            _, report = await asyncio.to_thread(measured, tmp_path, door, SUITE)
+    assert [one.passed.hits for one in report.targets] == [5, 5, 5, 0]
+    assert (tunnel.connected, tunnel.closed) == (1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import click
@@ -89,7 +89,7 @@ def import_(
     """Archive a ranking out of FILE: JSON, CSV, or a table in Markdown, wherever in the text it is.
 
     Columns are found by their names: rank, model, vendor, tokens (3.43T, 806B), WoW (+66%). What is not understood is
-    named by its line, and nothing is archived then: a week is written once.
+    named by its line, and nothing is archived then: a week is written once, when it is over.
     """
     from fleet.practice.rankings.reading import read_text
 
@@ -100,7 +100,10 @@ def import_(
     for odd in read.odd:
         narrate(f"{file}: {odd}")
     if read.says is not None:
-        narrate(f"{file}: it says that it is of {read.says}; {week} is what you said, and counts")
+        raise UsageError(
+            f"{file}: it says that it is of {read.says}, and --week says {week}",
+            hint="leave --week out; or mend what the file says: a week is written once",
+        )
     if not read.rankings:
         hint = "--week 2026-W21 says which week it is of" if week is None and "week" in read.none else ""
         raise UsageError(f"{file}: {read.none}", hint=hint)
@@ -110,6 +113,8 @@ def import_(
             detail="nothing was archived: a week is written once",
             hint="mend them, or archive what was understood: --with-gaps",
         )
+    for ranking in read.rankings:
+        _require_over(Week.named(ranking.week), today)
     project = project_of(ctx)
     done = [archive(project.root / FOLDER, ranking) for ranking in read.rankings]
     _tell(done, read.rankings, as_json=as_json)
@@ -159,6 +164,15 @@ def _kind(file: str, text: str) -> str:
     if by_name is not None:
         return by_name
     return "json" if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") else "markdown" if "|" in text else "csv"
+
+
+def _require_over(week: Week, today: date) -> None:
+    """What is archived is the whole week, as a dataset's is. Raises UsageError."""
+    if today <= week.sunday:
+        raise UsageError(
+            f"{week} is not over before {week.sunday + timedelta(days=1)}, and today is {today}",
+            hint="an archived week is never rewritten; --week 2026-W21 names the right one",
+        )
 
 
 def _day(text: str | None, today: date) -> str:

@@ -184,11 +184,21 @@ def test_every_bad_input_is_one_helpful_message(place: Place, tmp_path: Path) ->
     place.run("rankings", "show", "2026-W99", exit_code=2)
 
 
-def test_a_page_says_its_week_and_who_says_another_is_told(place: Place) -> None:
+def test_a_page_says_its_week_and_who_says_another_is_refused(place: Place) -> None:
     table = str(FOLDER / "2026-W21.md")
     assert "2026-W21  10 models, archived" in place.run("rankings", "import", table).stdout
-    said = place.run("rankings", "import", table, "--week", "2026-W22").stderr
-    assert "it says that it is of 2026-W21; 2026-W22 is what you said, and counts" in said
+    said = place.fails("rankings", "import", table, "--week", "2026-W22")
+    assert "it says that it is of 2026-W21, and --week says 2026-W22" in said
+    assert not (place.folder / "rankings" / "2026-W22.json").exists()
+
+
+def test_a_week_that_is_not_over_is_not_archived(place: Place, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.csv"
+    bare.write_text("rank,model\n1,A\n")
+    assert "2998-W05 is not over before 2998-02-05" in place.fails(
+        "rankings", "import", str(bare), "--week", "2998-W05"
+    )
+    assert not (place.folder / "rankings").exists()
 
 
 def test_without_a_key_or_an_upstream_fetch_says_what_is_missing(place: Place) -> None:

@@ -7,7 +7,11 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "bn": 10**9, "g": 10**9, "t": 10**12, "q": 10**15}
-_TOKENS = re.compile(r"([0-9][0-9_,' ]*(?:\.[0-9]+)?|\.[0-9]+)\s*([a-z]{0,2})\s*(?:tokens?)?", re.IGNORECASE)
+_THOUSANDS = r"[0-9]{1,3}(?P<mark>[_,' ])[0-9]{3}(?:(?P=mark)[0-9]{3})*"
+_TOKENS = re.compile(
+    rf"(?P<digits>(?:{_THOUSANDS}|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)\s*(?P<unit>[a-z]{{0,2}})\s*(?:tokens?)?", re.IGNORECASE
+)
+"""A mark stands between thousands or nowhere: `3,43T` is somebody's 3.43T, and must not become 343T."""
 _PERCENT = re.compile(r"([+\-\u2212\u2013]?)\s*([0-9]+(?:\.[0-9]+)?)\s*%?")
 _NOTHING = frozenset(("", "-", "\u2013", "\u2014", "n/a", "na", "none", "null", "?"))
 _MOST = 10**24
@@ -24,10 +28,11 @@ def tokens_in(text: str) -> int | None:
     if plain.lower() in _NOTHING:
         return None
     found = _TOKENS.fullmatch(plain)
-    factor = _UNITS.get(found[2].lower()) if found else None
+    factor = _UNITS.get(found["unit"].lower()) if found else None
     if found is None or factor is None:
-        raise NotAnAmount(f"{text.strip()!r} is no count of tokens")
-    exact = _decimal(re.sub(r"[_,' ]", "", found[1]), text) * factor
+        comma = ": write its decimals after a point" if re.search(r"[0-9],[0-9]", plain) else ""
+        raise NotAnAmount(f"{text.strip()!r} is no count of tokens{comma}")
+    exact = _decimal(re.sub(r"[_,' ]", "", found["digits"]), text) * factor
     if exact > _MOST or exact != exact.to_integral_value():
         raise NotAnAmount(f"{text.strip()!r} is no count of tokens")
     return int(exact)
@@ -40,7 +45,8 @@ def percent_in(text: str) -> Decimal | None:
         return None
     found = _PERCENT.fullmatch(plain)
     if found is None or len(found[2]) > 12:
-        raise NotAnAmount(f"{text.strip()!r} is no change in percent")
+        comma = ": write its decimals after a point" if re.search(r"[0-9],[0-9]", plain) else ""
+        raise NotAnAmount(f"{text.strip()!r} is no change in percent{comma}")
     exact = _decimal(found[2], text)
     return exact if found[1] in ("", "+") else -exact
 

@@ -13,12 +13,13 @@ import msgspec
 from fleet.practice.rankings.amounts import NotAnAmount, percent_in, tokens_in
 from fleet.practice.rankings.ranking import Ranked, Ranking
 from fleet.practice.rankings.saidweek import said_week
-from fleet.practice.rankings.table import Row, above_table, csv_rows, markdown_rows
+from fleet.practice.rankings.table import Row, csv_rows, markdown_tables
 from fleet.practice.rankings.week import NotAWeek, Week
 
 OTHER = "other"
 TABLE = "table"
 DATASET = "openrouter rankings-daily"
+_NO_TABLE = "no table with a column `model` and one of `rank`, `tokens`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class Odd:
 
 @dataclass(frozen=True, kw_only=True)
 class Read:
-    """What a text says of weeks. `none`: why it says nothing at all. `says`: another week than the one asked for."""
+    """What a text says of weeks. `none`: why it says nothing of one. `says`: another week than the one asked for."""
 
     rankings: tuple[Ranking, ...] = ()
     odd: tuple[Odd, ...] = ()
@@ -64,11 +65,37 @@ def read_text(text: str, *, kind: str, week: Week | None, as_of: str = "", today
     """
     if kind == "json":
         return _read_json(text, week=week, as_of=as_of, today=today)
-    rows = markdown_rows(text) if kind == "markdown" else csv_rows(text)
-    if rows is None:
-        return Read(none="no table with a column `model` and one of `rank`, `tokens`")
-    said = said_week(above_table(text, rows)) if kind == "markdown" else None
-    return _of_rows(((f"line {row.line}", row) for row in rows), week=week, said=said, as_of=as_of)
+    if kind == "markdown":
+        return _read_markdown(text, week=week, as_of=as_of)
+    rows = csv_rows(text)
+    return Read(none=_NO_TABLE) if rows is None else _of_rows(_by_line(rows), week=week, said=None, as_of=as_of)
+
+
+def _read_markdown(text: str, *, week: Week | None, as_of: str) -> Read:
+    """A page may tell several weeks, each under a heading of its own: the first table of a week counts."""
+    tables = markdown_tables(text)
+    if not tables:
+        return Read(none=_NO_TABLE)
+    by_week: dict[Week | None, list[Row]] = {}
+    for above, rows in tables:
+        by_week.setdefault(said_week(above), rows)
+    if week is not None:
+        said = next((one for one in (week, None) if one in by_week), next(iter(by_week)))
+        return _of_rows(_by_line(by_week[said]), week=week, said=said, as_of=as_of)
+    found = [
+        _of_rows(_by_line(rows), week=said, said=said, as_of=as_of)
+        for said, rows in by_week.items()
+        if said is not None or len(by_week) == 1
+    ]
+    return Read(
+        rankings=tuple(one for read in found for one in read.rankings),
+        odd=tuple(odd for read in found for odd in read.odd),
+        none=next((read.none for read in found if read.none), ""),
+    )
+
+
+def _by_line(rows: Iterable[Row]) -> Iterator[tuple[str, Row]]:
+    return ((f"line {row.line}", row) for row in rows)
 
 
 def read_dataset(answer: Any, *, as_of: str) -> Read:

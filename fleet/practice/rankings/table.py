@@ -27,22 +27,23 @@ class Row:
     cells: dict[str, str]
 
 
-def markdown_rows(text: str) -> list[Row] | None:
-    """The first table that has a column for models and one for ranks or tokens. None: there is none."""
-    lines = text.splitlines()
+def markdown_tables(text: str) -> list[tuple[str, list[Row]]]:
+    """The tables that have a column for models and one for ranks or tokens, each with what the page says above it.
+
+    That is the text from the last heading above the table on.
+    """
+    lines, found = text.splitlines(), []
     for at, line in enumerate(lines[:-1]):
         rule = _cells(lines[at + 1])
         if "|" not in line or not rule or not all(_RULE.fullmatch(cell) for cell in rule):
             continue
         columns = _columns(_cells(line))
         if columns is not None:
-            return list(_markdown_body(lines, at + 2, columns))
-    return None
+            found.append((_above(lines[:at]), list(_markdown_body(lines, at + 2, columns))))
+    return found
 
 
-def above_table(text: str, rows: Sequence[Row]) -> str:
-    """What a page says above the table that these rows are of, from its last heading on."""
-    lines = text.splitlines()[: rows[0].line - 3] if rows else []
+def _above(lines: Sequence[str]) -> str:
     start = max((at for at, line in enumerate(lines) if line.startswith("#")), default=0)
     return "\n".join(lines[start:])
 

@@ -14,7 +14,7 @@ from fleet.practice.rankings.amounts import NotAnAmount, percent_in, shown_perce
 from fleet.practice.rankings.reading import read_dataset, read_text
 from fleet.practice.rankings.saidweek import said_week
 from fleet.practice.rankings.week import NotAWeek, Week, last_completed
-from tests.practice.maytable import W21, ranking_of, text_of
+from tests.practice.maytable import W20, W21, ranking_of, text_of
 
 
 def test_the_table_of_may_is_read_to_the_token() -> None:
@@ -54,7 +54,9 @@ def test_a_count_of_tokens_is_exact(cell: str, tokens: int | None) -> None:
     assert tokens_in(cell) == tokens
 
 
-@pytest.mark.parametrize("cell", ["many", "3.43X", "1e12", "-5B", "0.5", "∞", "٣B", "9" * 30])
+@pytest.mark.parametrize(
+    "cell", ["many", "3,43T", "2,1T", "1,00,000", "1,234 567", "3.43X", "1e12", "-5B", "0.5", "∞", "٣B", "9" * 30]
+)
 def test_what_is_no_count_is_refused(cell: str) -> None:
     with pytest.raises(NotAnAmount):
         tokens_in(cell)
@@ -65,6 +67,15 @@ def test_what_is_no_count_is_refused(cell: str) -> None:
 )
 def test_a_change_is_exact(cell: str, percent: object) -> None:
     assert percent_in(cell) == (None if percent is None else Decimal(str(percent)))
+
+
+def test_a_comma_before_decimals_is_told_and_never_makes_a_count_a_hundred_times_larger() -> None:
+    head = "| model | tokens | WoW |\n|---|---|---|\n"
+    read = read_text(f"{head}| A | 3,43T | +6,5% |\n", kind="markdown", week=W21)
+    assert [str(one) for one in read.odd] == [
+        "line 3: '3,43T' is no count of tokens: write its decimals after a point",
+        "line 3: '+6,5%' is no change in percent: write its decimals after a point",
+    ]
 
 
 def test_odd_cells_are_named_by_their_line_and_nothing_else_is_lost() -> None:
@@ -189,3 +200,16 @@ def test_the_week_is_read_from_the_heading_above_the_table_only() -> None:
     asked = read_text(page, kind="markdown", week=Week(2026, 1))
     assert (asked.rankings[0].week, asked.says) == ("2026-W01", Week(2026, 21))
     assert read_text(page, kind="markdown", week=W21).says is None
+
+
+def test_a_page_with_two_weeks_tells_both_and_the_one_that_is_asked_for() -> None:
+    page = text_of(W20) + "\n" + text_of(W21)
+    assert [one.week for one in read_text(page, kind="markdown", week=None).rankings] == ["2026-W20", "2026-W21"]
+    asked = read_text(page, kind="markdown", week=W21)
+    assert (asked.says, asked.rankings) == (None, (ranking_of(W21),))
+    assert read_text(page, kind="markdown", week=Week(2026, 1)).says == W20
+
+
+def test_an_empty_table_says_that_no_model_is_in_it_not_that_its_week_is_unknown() -> None:
+    text = "## Week of 4-10 May 2026\n\n| rank | model |\n|---|---|\n"
+    assert read_text(text, kind="markdown", week=None).none == "no model in it"

@@ -43,7 +43,9 @@ def harness() -> None:
 @click.option("--suite", default=SHIPPED, show_default=True, metavar="NAME|FILE", help="What to ask.")
 @click.option("--only", multiple=True, metavar="ID|CATEGORY", help="Only these prompts of it.")
 @click.option("--repeats", type=click.IntRange(1, 50), default=1, show_default=True, help="How often each is asked.")
-@click.option("--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="At one target.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Prompts in flight at one target."
+)
 @click.option("--ceiling", default=None, metavar="USD", help="Never spend more than this.  [default: 1.00]")
 @click.option("--allow-unknown-price", is_flag=True, help="Ask also what nobody states a price of.")
 @click.option("--name", default=None, metavar="RUN", help="What the run is called; else the time.")
@@ -67,7 +69,7 @@ def run(
     as_json: bool,
     playbook: str,
 ) -> None:
-    """Ask every target all prompts of a suite, and write down what came of it.
+    """Ask every target the prompts of a suite.
 
     NAME=MODEL asks a route or model of the front. NAME=https://HOST/v1,model=MODEL,key=env:VAR asks another server;
     price=IN/OUT (USD per million tokens) and tier=laptop|fleet|api can be added to both. Results go to harness/RUN/
@@ -142,9 +144,9 @@ def runs(ctx: click.Context, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def compare(ctx: click.Context, a: str, b: str, as_json: bool) -> None:
-    """Say whether B should take the place of A: promote, hold or demote.
+    """Say whether B should take the place of A.
 
-    A and B are RUN:TARGET, or RUN where it has one target; `last` is the run begun last. Both answered the same
+    The word is promote, hold or demote. A and B are RUN:TARGET, or RUN where it has one target; `last` is the run begun last. Both answered the same
     prompts, so each prompt is compared with itself. Exit code: 1 when too little was measured for a verdict.
     """
     project = project_of(ctx)

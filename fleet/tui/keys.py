@@ -13,6 +13,18 @@ ACT = "act("
 _ALWAYS = "app.help"
 _FIRST_TO_GO = ("app.quit", "lines.open", "app.export", "lines.mark", "rows.sort")
 """What a narrow footer does without, in this order: the help tells them all."""
+_TEXTUALS = frozenset(
+    {
+        "scroll_left",
+        "scroll_right",
+        "page_left",
+        "page_right",
+        "app.focus_next",
+        "app.focus_previous",
+        "screen.copy_text",
+    }
+)
+"""Textual's own, which do nothing on a screen of rows."""
 _BETWEEN = ("  ", " ")
 _ASCII_KEYS = MappingProxyType(
     {"⏎": "enter", "↑": "up", "↓": "down", "←": "left", "→": "right", "⌫": "backspace", "␣": "space"}
@@ -71,14 +83,14 @@ def keys_of(
     everywhere: object,
     says: Mapping[str, str] | None = None,
 ) -> list[Key]:
-    """The keys that work now, those of one action together. `everywhere` is whose keys work on all screens.
+    """The keys that work now, those of one action together, the foot's first.
 
-    `says` are the helps of verbs by their action.
+    `everywhere` is whose keys work on all screens. `says` are the helps of verbs by their action.
     """
     found: dict[str, Key] = {}
     for one in active:
         binding = one.binding
-        if not binding.description:
+        if not binding.description or binding.action in _TEXTUALS:
             continue
         before = found.get(binding.action)
         name = shown(binding)
@@ -98,7 +110,7 @@ def keys_of(
             id=binding.id or "",
             kept=binding.show,
         )
-    return sorted(found.values(), key=lambda key: key.group)
+    return sorted(found.values(), key=lambda key: (key.group, not key.kept))
 
 
 def ascii_key(name: str) -> str:

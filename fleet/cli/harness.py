@@ -146,8 +146,9 @@ def runs(ctx: click.Context, as_json: bool) -> None:
 def compare(ctx: click.Context, a: str, b: str, as_json: bool) -> None:
     """Say whether B should take the place of A.
 
-    The word is promote, hold or demote. A and B are RUN:TARGET, or RUN where it has one target; `last` is the run begun last. Both answered the same
-    prompts, so each prompt is compared with itself. Exit code: 1 when too little was measured for a verdict.
+    The word is promote, hold or demote. A and B are RUN:TARGET, or RUN where it has one target; `last` is the run
+    begun last. Both answered the same prompts, so each prompt is compared with itself. Exit code: 1 when too little
+    was measured for a verdict.
     """
     project = project_of(ctx)
     verdict = compared(_measured(project, a), _measured(project, b))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import statistics
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from bench import cost
 from bench.gateway.kit import NotReady
+from bench.gateway.processes import cores
 from bench.machine import ROOT
 from bench.top.moving import name_of
 from bench.top.rows import Row
@@ -65,7 +67,9 @@ def measure(screen: str, feed: str, nodes: int, *, seconds: float) -> Row:
 
 @contextmanager
 def _screen(folder: Path, screen: str, feed: str, nodes: int) -> Iterator[tuple[Scene, Terminal]]:
-    argv = [sys.executable, "-m", "bench.top.screen", screen, feed]
+    placed = cores()
+    os.sched_setaffinity(0, {placed.load})
+    argv = placed.on(placed.target, [sys.executable, "-m", "bench.top.screen", screen, feed])
     environment = {"PYTHONPATH": str(ROOT)}
     if feed == "alone":
         scene = Scene(folder, folder / "mode")

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from fleet.practice.weekly.catchup import catch_up
+from fleet.practice.weekly.catchup import catch_up, patiently
 from fleet.practice.weekly.loopback import OwnFront
+from fleet.vocabulary.clock import SystemClock
 
 _WEEKS = 6
+_WAIT_SECONDS = 180.0
 
 
 def main(words: list[str] | None = None) -> int:
@@ -21,7 +23,11 @@ def main(words: list[str] | None = None) -> int:
     now = datetime.now(UTC)
     try:
         front = _front(options.config, options.key_file)
-        found = catch_up(front, options.out, now=now, most=options.weeks, told=lambda text: print(text, flush=True))  # noqa: T201 (its log)
+        found = patiently(
+            lambda: catch_up(front, options.out, now=now, most=options.weeks, told=_say),
+            SystemClock(),
+            within_seconds=options.wait,
+        )
     except (OSError, msgspec.DecodeError) as problem:
         print(f"{now:%Y-%m-%dT%H:%M:%SZ} {problem}", file=sys.stderr)  # noqa: T201 (its log)
         return 1
@@ -29,8 +35,12 @@ def main(words: list[str] | None = None) -> int:
         print(f"{now:%Y-%m-%dT%H:%M:%SZ} {found.problem}", file=sys.stderr)  # noqa: T201 (its log)
         return 1
     if not found.made:
-        print(f"{now:%Y-%m-%dT%H:%M:%SZ} nothing is missing", flush=True)  # noqa: T201 (its log)
+        _say(f"{now:%Y-%m-%dT%H:%M:%SZ} nothing is missing")
     return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 (its log)
 
 
 class _Gateway(msgspec.Struct):
@@ -51,6 +61,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--key-file", type=Path, required=True, help="what is shown at the door: etc/agent.token")
     parser.add_argument("--out", type=Path, required=True, help="where reports lie")
     parser.add_argument("--weeks", type=int, default=_WEEKS, help="how far back a missing report is made")
+    parser.add_argument("--wait", type=float, default=_WAIT_SECONDS, help="seconds to wait for a gateway that starts")
     return parser
 
 

@@ -11,7 +11,10 @@ from fleet.practice.sources import Fronts
 from fleet.practice.weekly.make import make
 from fleet.practice.weekly.store import missing_weeks, write_report
 from fleet.practice.weekly.weeks import last_whole_week
+from fleet.vocabulary.clock import Clock
 from fleet.vocabulary.contracts.usage import UsageBy, UsageQuery
+
+_BREATH_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,18 @@ class CaughtUp:
 
     made: tuple[str, ...] = ()
     problem: str = ""
+
+
+def patiently(attempt: Callable[[], CaughtUp], clock: Clock, *, within_seconds: float) -> CaughtUp:
+    """Again while something is in the way: when a Mac starts, its gateway is not up before this is. Raises OSError."""
+    until = clock.monotonic() + within_seconds
+    made: tuple[str, ...] = ()
+    while True:
+        found = attempt()
+        made = (*made, *found.made)
+        if not found.problem or clock.monotonic() >= until:
+            return CaughtUp(made=made, problem=found.problem)
+        clock.sleep(_BREATH_SECONDS)
 
 
 def catch_up(fronts: Fronts, reports: Path, *, now: datetime, most: int, told: Callable[[str], None]) -> CaughtUp:

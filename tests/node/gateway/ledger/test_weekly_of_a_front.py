@@ -43,7 +43,7 @@ async def test_a_front_makes_up_for_its_missed_weeks_and_every_figure_is_found_a
     week = last_whole_week(int(time.time() * 1000))
     write(state / "ledger.db", [*rows(week.previous, {FLASH: 60, OPUS: 8}), *rows(week, {FLASH: 80, OPUS: 9})])
     reports = tmp_path / "reports"
-    words = ["--config", str(config), "--key-file", str(token), "--out", str(reports)]
+    words = ["--config", str(config), "--key-file", str(token), "--out", str(reports), "--wait", "0"]
 
     assert await asyncio.to_thread(main, words) == 1  # the gateway is not up: the next run makes up for it
     assert weeks_there(reports) == ()

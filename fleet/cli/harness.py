@@ -19,6 +19,7 @@ from fleet.control.inventory.project import Project
 from fleet.errors import UsageError
 from fleet.practice.harness.compare import Word
 from fleet.practice.harness.compare import compare as compared
+from fleet.practice.harness.door import Door
 from fleet.practice.harness.measured import Measured, measured
 from fleet.practice.harness.prepare import Prepared, again, check_ceiling, check_doors, prepared
 from fleet.practice.harness.report import HarnessReport, report_of_run
@@ -185,7 +186,8 @@ def _go(
     return report_of_run(read_run(folder))
 
 
-def _front(ctx: click.Context, project: Project, playbook: str, node: str | None, stack: ExitStack):  # type: ignore[no-untyped-def]  # imports are lazy
+def _front(ctx: click.Context, project: Project, playbook: str, node: str | None, stack: ExitStack) -> Door:
+    """The door of the front; it is closed with `stack`."""
     from fleet.control.actions.ask import door_of
     from fleet.control.actions.harnessdoor import FrontDoor
     from fleet.control.actions.playbooks import playbook_of

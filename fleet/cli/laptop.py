@@ -10,8 +10,9 @@ import click
 import msgspec
 
 from fleet.cli.context import narrate, print_json, project_of
-from fleet.control.actions.laptop.lifecycle import CLIENT_KEY, Wanted, status, up
 from fleet.control.actions.laptop.lifecycle import down as take_down
+from fleet.control.actions.laptop.lifecycle import status, up
+from fleet.control.actions.laptop.making import CLIENT_KEY, Wanted
 from fleet.control.supply.cache import Cache
 from fleet.vocabulary.macos.notifyutil import THERMAL_WORDS
 

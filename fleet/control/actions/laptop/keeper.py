@@ -1,7 +1,7 @@
 """`python -m fleet.control.actions.laptop.keeper FOLDER`: the process that keeps a laptop tier, and guards it.
 
 It holds `keeper.lock` as long as it lives: that, and no process number, says whether a tier is up. Gateway and sidecar
-are its children, in its own process group. `status.json` is written anew whenever something has changed.
+are its children, in its own process group. `status.json` is written anew with every look.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -34,10 +35,14 @@ _DRAIN_SECONDS = 20.0
 _END_SECONDS = 10.0
 _TICK_SECONDS = 0.5
 _ANSWER_SECONDS = 2.0
+_TRIES = 10
 
 
 class LaptopStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What the keeper says of itself. Times are UTC seconds. `state`: running, starting, stopped or ending."""
+    """What the keeper says of itself. Times are UTC seconds. `state`: running, starting, stopped or ending.
+
+    `restarts`: how often the sidecar, or the gateway if that is more, was started again.
+    """
 
     state: str
     since_seconds: float
@@ -98,7 +103,11 @@ class Keeper:
     plan: LaptopPlan
     read: Callable[[], Reading]
     over: threading.Event = field(default_factory=threading.Event)
-    standing: Standing = field(default_factory=Standing)
+    standing: Standing = field(default_factory=lambda: Standing(since=time.monotonic()))
+    _drained: bool = False
+    """Whether the gateway was told to take nothing new, and not yet that this is over."""
+    _shown: tuple[str, float] = ("", 0.0)
+    """The state that was written last, and since when it is that: UTC seconds."""
 
     def __post_init__(self) -> None:
         plan = self.plan
@@ -117,7 +126,15 @@ class Keeper:
         self._key = plan.file("guard.key").read_text().strip()
 
     def run(self) -> None:
-        """Keep it until `over`; then let requests end, and end everything."""
+        """Keep it until `over`; then let requests end, and end everything. Whatever fails here, no child stays."""
+        try:
+            self._keep()
+        finally:
+            self.sidecar.end()
+            self.gateway.end()
+        self._write("stopped", reason="fleet laptop down")
+
+    def _keep(self) -> None:
         self._write("starting")
         next_look = 0.0
         while not self.over.wait(_TICK_SECONDS):
@@ -130,9 +147,6 @@ class Keeper:
                 self.sidecar.keep(now)
         self._write("ending")
         self._drain(_DRAIN_SECONDS)
-        self.sidecar.end()
-        self.gateway.end()
-        self._write("stopped", reason="fleet laptop down")
 
     def _look(self, now: float) -> None:
         reading = self.read()
@@ -142,13 +156,14 @@ class Keeper:
             if not self.standing.at_once:
                 self._drain(_DRAIN_SECONDS)
             self.sidecar.end(0.0 if self.standing.at_once else _END_SECONDS)
-        elif self.standing.runs and not before.runs:
-            self._want(Intent.SERVING)
+        elif self.standing.runs and self._drained and self._want(Intent.SERVING) is not None:
+            self._drained = False
         self._write(("running" if is_ready(self.plan) else "starting") if self.standing.runs else "stopped", reading)
 
     def _drain(self, within_seconds: float) -> None:
         """Nothing new, and what runs may end: as long as there is time for it."""
         ends = time.monotonic() + within_seconds
+        self._drained = True
         told = self._want(Intent.DRAINING)
         while told is not None and any(one.in_flight for one in told.sidecars) and time.monotonic() < ends:
             time.sleep(_TICK_SECONDS)
@@ -171,12 +186,14 @@ class Keeper:
     def _write(self, state: str, reading: Reading | None = None, *, reason: str = "") -> None:
         seen = reading or Reading()
         now = time.monotonic()
+        if state != self._shown[0]:
+            self._shown = (state, time.time())
         status = LaptopStatus(
             state=state,
-            since_seconds=time.time() - (now - self.standing.since if self.standing.since else 0.0),
+            since_seconds=self._shown[1],
             reason=reason or self.standing.reason,
             back_in_seconds=back_in_seconds(self.standing, now, self.plan.terms),
-            restarts=max(self.sidecar.restarts, 0),
+            restarts=max(self.sidecar.restarts, self.gateway.restarts, 0),
             on_battery=seen.on_battery,
             thermal_level=seen.thermal_level,
             pressure_level=seen.pressure_level,
@@ -195,13 +212,23 @@ def is_ready(plan: LaptopPlan) -> bool:
         return False
 
 
+def _taken(lock: IO[str]) -> bool:
+    """Whether the lock is ours. Who asks whether a tier is up holds it for a moment: that is no other keeper."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(_TICK_SECONDS / _TRIES)
+        else:
+            return True
+    return False
+
+
 def main(folder: str) -> int:
     """Keep the tier of `folder` until SIGTERM; 75 (EX_TEMPFAIL) when another keeper does already."""
     place = Path(folder)
     with (place / LOCK).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _taken(lock):
             return os.EX_TEMPFAIL
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")

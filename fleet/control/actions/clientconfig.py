@@ -17,6 +17,7 @@ from fleet.control.link.protocol import Link
 from fleet.errors import FleetError, NodeError, UsageError
 
 _SECONDS = 10.0
+_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +74,19 @@ def write_certificate(file: Path, gateway: GatewayNode, *, link: Link, project: 
         raise found
     if found is None:
         raise UsageError("it speaks no TLS, so it has no certificate", hint="leave --certificate out")
-    pem = ssl.DER_cert_to_PEM_cert(found)
+    write_pem(file, ssl.DER_cert_to_PEM_cert(found))
+    return file.resolve()
+
+
+def write_pem(file: Path, pem: str) -> None:
+    """Write a certificate, unless it is there. Raises FleetError; UsageError where something else is: maybe a key."""
     try:
-        if not file.is_file() or file.read_text(errors="replace") != pem:
+        there = file.read_text(errors="replace") if file.exists() else ""
+        if there.strip() and not there.lstrip().startswith(_CERTIFICATE):
+            raise UsageError(
+                f"{file} holds something else than a certificate", hint="name a file that is not there yet"
+            )
+        if there != pem:
             file.write_text(pem)
     except OSError as error:
         raise FleetError(f"{file} cannot be written", detail=error.strerror or str(error)) from None
-    return file.resolve()

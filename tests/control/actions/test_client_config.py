@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.control.actions.ask import Door
-from fleet.control.actions.clientconfig import Routes, chosen, parse_routes, routes_of
+from fleet.control.actions.clientconfig import Routes, chosen, parse_routes, routes_of, write_pem
 from fleet.control.inventory.project import Project
-from fleet.errors import NodeError, UsageError
+from fleet.errors import FleetError, NodeError, UsageError
 from fleet.testing.inventories import inventory_of
 from fleet.testing.link import FakeLink
 from fleet.vocabulary.secret import Secret
@@ -84,3 +84,18 @@ def test_a_route_is_the_wanted_one_or_the_default_and_never_one_that_is_not_ther
     assert "token-track, local" in wrong.value.hint
     with pytest.raises(UsageError, match="lists no route"):
         chosen(Routes(), None)
+
+
+def test_a_certificate_is_written_over_a_certificate_only(tmp_path: Path) -> None:
+    file, old, new = tmp_path / "front.crt", "-----BEGIN CERTIFICATE-----\nold\n", "-----BEGIN CERTIFICATE-----\nnew\n"
+    for pem in (old, new, new):
+        write_pem(file, pem)
+        assert file.read_text() == pem
+    key = tmp_path / "gateway.key"
+    key.write_text("sk-fleet-secret\n")
+    with pytest.raises(UsageError, match="something else than a certificate") as refused:
+        write_pem(key, new)
+    assert "secret" not in refused.value.text
+    assert key.read_text() == "sk-fleet-secret\n"
+    with pytest.raises(FleetError, match="cannot be written"):
+        write_pem(tmp_path / "none" / "front.crt", new)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import statistics
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from bench import cost
 from bench.gateway.kit import NotReady
-from bench.gateway.processes import cores
+from bench.gateway.processes import Cores
 from bench.machine import ROOT
 from bench.top.moving import name_of
 from bench.top.rows import Row
@@ -33,9 +32,9 @@ _SOUGHT = "mini-00"
 _NAMES = ("front-", "mini-")
 
 
-def measure(screen: str, feed: str, nodes: int, *, seconds: float) -> Row:
+def measure(screen: str, feed: str, nodes: int, *, seconds: float, placed: Cores) -> Row:
     """The row of one case. Raises Ended, NotReady."""
-    with tempfile.TemporaryDirectory() as made, _screen(Path(made), screen, feed, nodes) as (scene, terminal):
+    with tempfile.TemporaryDirectory() as made, _screen(Path(made), screen, feed, nodes, placed) as (scene, terminal):
         if terminal.read(_START_SECONDS, until=_all_well) is None:
             raise NotReady(f"{screen} over {nodes} nodes shows no node that is well:\n{terminal.screen.text}")
         terminal.read(_SETTLE_SECONDS)
@@ -66,9 +65,7 @@ def measure(screen: str, feed: str, nodes: int, *, seconds: float) -> Row:
 
 
 @contextmanager
-def _screen(folder: Path, screen: str, feed: str, nodes: int) -> Iterator[tuple[Scene, Terminal]]:
-    placed = cores()
-    os.sched_setaffinity(0, {placed.load})
+def _screen(folder: Path, screen: str, feed: str, nodes: int, placed: Cores) -> Iterator[tuple[Scene, Terminal]]:
     argv = placed.on(placed.target, [sys.executable, "-m", "bench.top.screen", screen, feed])
     environment = {"PYTHONPATH": str(ROOT)}
     if feed == "alone":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -10,6 +11,8 @@ from typing import Protocol
 from fleet.control.watch.view import FleetView
 from fleet.errors import FleetError
 
+_OBJECTS = 10_000
+"""So many more objects than before call the collector."""
 _SWITCH_SECONDS = 0.001
 """A pressed key changes threads three times until it is on the screen: it must not wait 5 ms each time, while a look
 reckons."""
@@ -71,6 +74,7 @@ class Polled:
         self._stopped.set()
 
     def _run(self) -> None:
+        _collect_seldom()
         while not self._stopped.is_set():
             began = time.monotonic()
             try:
@@ -82,3 +86,13 @@ class Polled:
             except Exception as error:  # noqa: BLE001 (a screen that stands still must say why)
                 self.problem = f"looking failed: {type(error).__name__}: {error}"
             self._stopped.wait(max(0.0, self._every - (time.monotonic() - began)))
+
+
+def _collect_seldom() -> None:
+    """What is there now stays, and a look makes thousands of objects of which none is in a cycle.
+
+    Without this the collector stops every thread for a tenth of a second, a key's way to the screen among them.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS, 10, 10)

@@ -1,8 +1,12 @@
 """OpenClaw's own launchd job, where its installer made one: look for it, refuse it, take its place, or give that back.
 
-A program of its own: `INTERPRETER -I -S openclawjob.py OPTIONS look|refuse|adopt|give-back`, run by deploy before the
-service of fleet is started (and after it was stopped again, in a revert). Standard library only. What it takes down is
-put aside beside its place, never thrown away; the user's ~/.openclaw is not touched.
+A program of its own, `INTERPRETER -I -S openclawjob.py OPTIONS ACT`, run by deploy before the service of fleet is
+started. Standard library only.
+
+    look-first, refuse, leave     there may be none while fleet's own is not there yet; a refusal changes nothing
+    look, adopt, give-back        it goes, and a revert brings it back
+
+What is taken down is put aside beside its place, never thrown away; the user's ~/.openclaw is not touched.
 """
 
 from __future__ import annotations
@@ -39,7 +43,7 @@ class OwnJob:
 
 @dataclass(frozen=True)
 class Place:
-    """Where jobs may be: the user's, in the desktop's domain, and the system's. `own` is fleet's label."""
+    """Where jobs may be: the user's, in the desktop's domain, and the system's. `own` is fleet's, in `domain`."""
 
     launchctl: str
     user: str
@@ -47,6 +51,7 @@ class Place:
     home: Path
     daemons: Path
     own: str
+    domain: str = "system"
 
     @property
     def agents(self) -> Path:
@@ -135,23 +140,27 @@ def _gateway_label(path: Path) -> str | None:
 
 
 def main(words: list[str]) -> int:
-    """The exit code: of `look` 0 when there is none, of the others 0 when it is done."""
+    """The exit code: of the looks 0 when there is none, of the others 0 when it is done."""
     parser = argparse.ArgumentParser()
-    for name in ("launchctl", "user", "home", "daemons", "own"):
+    for name in ("launchctl", "user", "home", "daemons", "own", "domain"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("act", choices=("look", "refuse", "adopt", "give-back"))
+    parser.add_argument("act", choices=("look-first", "look", "refuse", "leave", "adopt", "give-back"))
     asked = parser.parse_args(words)
     try:
         uid = pwd.getpwnam(asked.user).pw_uid
     except KeyError:
         sys.stderr.write(f"no account {asked.user} here\n")
         return 1
-    place = Place(asked.launchctl, asked.user, uid, Path(asked.home), Path(asked.daemons), asked.own)
+    place = Place(asked.launchctl, asked.user, uid, Path(asked.home), Path(asked.daemons), asked.own, asked.domain)
     if asked.act == "give-back":
         give_back(place)
+    if asked.act in ("give-back", "leave"):
         return 0
+    first = asked.act in ("look-first", "refuse")
+    if first and place.loaded(OwnJob(place.own, place.domain, None)):
+        return 0  # ours has the port; of one that came later doctor tells
     jobs = own_jobs(place)
-    if asked.act == "look" or not jobs:
+    if asked.act in ("look", "look-first") or not jobs:
         return 1 if jobs else 0
     if asked.act == "refuse":
         sys.stderr.write("\n".join(advice(place, job) for job in jobs) + "\n")

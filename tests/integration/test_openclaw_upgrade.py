@@ -26,10 +26,30 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     bare = open_room(tmp_path_factory.mktemp("claws"), nodes=1, deployed=False)
     try:
         made = replace(bare, extra=with_openclaw(bare))
-        made.fleet("deploy", "--yes")
+        refused_at_first(made)
+        made.fleet("deploy", "--yes", "--force")
         yield made
     finally:
         bare.sim("down")
+
+
+def twin(room: Room) -> Path:
+    """What OpenClaw's own installer leaves."""
+    plist = room.node("mac-1") / "home/Library/LaunchAgents/ai.openclaw.gateway.plist"
+    plist.parent.mkdir(parents=True, exist_ok=True)
+    words = ["/usr/local/bin/node", "/usr/local/lib/node_modules/openclaw/dist/index.js", "gateway"]
+    plist.write_bytes(plistlib.dumps({"Label": "ai.openclaw.gateway", "ProgramArguments": words}))
+    return plist
+
+
+def refused_at_first(room: Room) -> None:
+    """A first deploy beside a job of OpenClaw's own: advice, and a node as it was."""
+    plist = twin(room)
+    failed = room.fleet("deploy", "--yes", expect=1)
+    assert "openclaw gateway uninstall" in failed.stdout
+    assert "reverted: the node is as it was before" in failed.stdout
+    assert LABEL not in room.services("mac-1")
+    plist.unlink()
 
 
 def program(room: Room) -> str:
@@ -88,6 +108,23 @@ def test_a_file_that_openclaw_refuses_goes_back(room: Room) -> None:
     assert "reverted: the node is as it was before" in failed.stdout
     site.write_text(good)
     assert "nothing to do" in room.fleet("plan").stdout
+
+
+def test_a_job_of_openclaws_own_is_taken_over_and_comes_back_when_the_deploy_fails(room: Room) -> None:
+    site = room.folder / "playbooks" / "site.yml"
+    good = site.read_text()
+    plays = yaml.safe_load(good)
+    plays[-1]["tasks"][-1]["daemon"] |= {"existing": "adopt", "settings": {"gatway": {}}}
+    site.write_text(yaml.safe_dump(plays, sort_keys=False))
+    plist = twin(room)
+    assert "reverted: the node is as it was before" in room.fleet("deploy", "--yes", expect=1).stdout
+    assert plist.exists()
+    plays[-1]["tasks"][-1]["daemon"]["settings"] = {"logging": {"level": "warn"}}
+    site.write_text(yaml.safe_dump(plays, sort_keys=False))
+    room.fleet("deploy", "--yes")
+    assert not plist.exists()
+    site.write_text(good)
+    room.fleet("deploy", "--yes")
 
 
 def test_status_and_doctor_know_the_service(room: Room) -> None:

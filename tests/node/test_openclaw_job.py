@@ -126,7 +126,7 @@ def call(mac: Mac, act: str, *, user: str = "") -> subprocess.CompletedProcess[s
     place = mac.place
     options = ("--launchctl", place.launchctl, "--user", user or place.user, "--home", str(place.home))
     words = (sys.executable, "-I", "-S", str(openclawjob.__file__), *options)
-    words += ("--daemons", str(place.daemons), "--own", place.own, act)
+    words += ("--daemons", str(place.daemons), "--own", place.own, "--domain", place.domain, act)
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
@@ -136,11 +136,21 @@ def test_as_a_program_it_says_what_to_do_and_changes_nothing_when_it_refuses(mac
     assert call(mac, "look").returncode == 1
     said = call(mac, "refuse")
     assert said.returncode == 1
+    assert call(mac, "leave").returncode == 0
     assert f"gui/{os.getuid()}/{LABEL} ({path})" in said.stderr
     assert "openclaw gateway uninstall" in said.stderr
     assert "existing: adopt" in said.stderr
     assert path.exists()
     assert mac.loaded() == {LABEL}
+
+
+def test_it_is_refused_only_while_fleets_own_is_not_there(mac: Mac) -> None:
+    mac.openclaw()
+    assert call(mac, "look-first").returncode == 1
+    (mac.state / mac.place.own).touch()
+    assert call(mac, "look-first").returncode == 0
+    assert call(mac, "refuse").returncode == 0
+    assert call(mac, "look").returncode == 1
 
 
 def test_as_a_program_it_adopts_and_gives_back(mac: Mac) -> None:

@@ -220,14 +220,15 @@ def _settled(action: OpenClawDaemon, layout: NodeLayout, trees: Trees, *, task: 
         "-S",
         f"{trees.app.path}/fleet/node/openclawjob.py",
         *("--launchctl", layout.command("launchctl"), "--user", layout.owner, "--home", layout.home),
-        *("--daemons", layout.daemons_dir, "--own", layout.label("openclaw")),
+        *("--daemons", layout.daemons_dir, "--own", layout.label("openclaw"), "--domain", layout.domain),
     )
+    adopts = action.existing == "adopt"
     return Command(
         task=task.name,
         name="OpenClaw's own job",
         argv=(*words, action.existing),
         user=layout.admin,
-        check=(*words, "look"),
-        undo=(*words, "give-back") if action.existing == "adopt" else (),
+        check=(*words, "look" if adopts else "look-first"),
+        undo=(*words, "give-back" if adopts else "leave"),  # a refusal changed nothing
         timeout_seconds=SETTLE_SECONDS,
     )

@@ -165,8 +165,8 @@ def test_before_it_starts_a_job_of_openclaws_own_is_settled(tmp_path: Path) -> N
         next(item for item in compiled(kit(tmp_path / word, existing=word)).state.items if isinstance(item, Command))
         for word in ("refuse", "adopt")
     )
-    assert (refusing.argv[-1], refusing.check[-1], refusing.undo) == ("refuse", "look", ())
-    assert (adopting.argv[-1], adopting.undo[-1]) == ("adopt", "give-back")
+    assert (refusing.argv[-1], refusing.check[-1], refusing.undo[-1]) == ("refuse", "look-first", "leave")
+    assert (adopting.argv[-1], adopting.check[-1], adopting.undo[-1]) == ("adopt", "look", "give-back")
     assert adopting.user == "root"
 
 

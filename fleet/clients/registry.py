@@ -12,6 +12,7 @@ from fleet.clients.continuedev import continuedev
 from fleet.clients.cursor import cursor
 from fleet.clients.litellm import litellm
 from fleet.clients.llm import llm
+from fleet.clients.openclaw_client import openclaw
 from fleet.clients.opencode import opencode
 
 CLIENTS: Mapping[str, Callable[[Offer], Configuration]] = MappingProxyType(
@@ -20,6 +21,7 @@ CLIENTS: Mapping[str, Callable[[Offer], Configuration]] = MappingProxyType(
         "claude-code": claude_code,
         "codex": codex,
         "continue": continuedev,
+        "openclaw": openclaw,
         "llm": llm,
         "litellm": litellm,
         "cursor": cursor,

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -15,6 +16,7 @@ from fleet.clients.configuration import KEY_VARIABLE, NoWay, Offer
 from fleet.clients.registry import CLIENTS
 
 GOLDENS = Path(__file__).parent / "goldens"
+SAMPLES = Path(__file__).parents[1] / "samples"
 OFFER = Offer(
     url="https://mini-1.lan:8790",
     model="token-track",
@@ -36,7 +38,7 @@ def read(client: str, offer: Offer) -> dict[str, Any]:
     if client == "claude-code":
         words = [shlex.split(line)[1] for line in made.exports if line.startswith("export ")]
         return dict(word.split("=", 1) for word in words)
-    return dict(json.loads(made.text)) if client == "opencode" else {"yaml": yaml.safe_load(made.text)}
+    return dict(json.loads(made.text)) if client in ("opencode", "openclaw") else {"yaml": yaml.safe_load(made.text)}
 
 
 @pytest.mark.parametrize("client", WORKING)
@@ -77,6 +79,12 @@ def test_a_model_that_cannot_take_a_first_turn_is_told_with_one_that_can() -> No
         assert "local takes 8192" in note
         assert note.endswith("--model token-track")
         assert CLIENTS[client](OFFER).notes == ()
+
+
+@pytest.mark.parametrize("offer", [OFFER, PLAIN], ids=["whole", "plain"])
+def test_openclaws_own_schema_takes_what_is_printed_for_it(offer: Offer) -> None:
+    schema = jsonschema.Draft7Validator(json.loads((SAMPLES / "openclaw" / "2026.9.6.schema.json").read_text()))
+    assert [error.message for error in schema.iter_errors(json.loads(CLIENTS["openclaw"](offer).text))] == []
 
 
 def test_for_cursor_there_is_no_way_and_it_says_why() -> None:

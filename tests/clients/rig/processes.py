@@ -22,7 +22,7 @@ def running(
     *argv: str,
     answers: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
-    within_seconds: float = 60.0,
+    within_seconds: float = 180.0,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """`python ARGV` until the context is left; entered when `answers` says so. Raises RuntimeError with its log."""
     with log.open("wb") as out:

@@ -74,36 +74,40 @@ def diff_(ctx: click.Context, week: Week | None, dry_run: bool, fronts: bool, as
 
     A ticket: a move above 30 % in either week's top ten or of our routes' models, who entered or left the top ten, a
     model that vanished, expires or has another price. No route is changed: `fleet route apply` does that.
+
+    Exit code: 0 compared; 3 with --fronts, when one of them did not answer.
     """
     from fleet.control.actions.rankings import file_findings, gone_gray
 
     project = project_of(ctx)
     inventory = _inventory(ctx, project)
     found = _compared(project, inventory, _chosen(project, week))
-    gone = gone_gray(inventory, _gray_reports(ctx, playbook)) if fronts else ()
+    reports, silent = _gray_reports(ctx, playbook) if fronts else ((), False)
+    gone = gone_gray(inventory, reports)
     filed = file_findings(project, inventory, (*found.findings, *gone), keep=not dry_run)
     if as_json:
         from fleet.cli.rankingsview import diff_document
 
         print_json(diff_document(found, filed))
-        return
-    from rich.console import Console
+    else:
+        from rich.console import Console
 
-    from fleet.cli.rankingsview import diff_screen
+        from fleet.cli.rankingsview import diff_screen
 
-    console = Console()
-    show(diff_screen(found, filed, unicode=unicode_of(console), dry_run=dry_run), console)
+        console = Console()
+        show(diff_screen(found, filed, unicode=unicode_of(console), dry_run=dry_run), console)
+    ctx.exit(3 if silent else 0)
 
 
-def _gray_reports(ctx: click.Context, playbook: str) -> tuple[GrayReports, ...]:
-    """What the fronts say of their gray routes; those that are away are told on stderr."""
+def _gray_reports(ctx: click.Context, playbook: str) -> tuple[tuple[GrayReports, ...], bool]:
+    """What the fronts say of their gray routes, and whether one did not answer: that is told on stderr."""
     from fleet.cli.doors import doors, tell_problems
     from fleet.control.actions.graypool import gray_reports
 
     with doors(ctx, playbook) as found:
         reports, errors = gray_reports(found.all, found.open)
     tell_problems(errors)
-    return reports
+    return reports, bool(errors)
 
 
 def _chosen(project: Project, week: Week | None) -> Week:

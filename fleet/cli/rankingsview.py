@@ -18,7 +18,7 @@ from fleet.practice.rankings.pairing import Move
 from fleet.practice.rankings.week import Week
 from fleet.practice.tickets.change import Do, RouteChange
 from fleet.practice.tickets.store import Filed, Outcome
-from fleet.practice.tickets.ticket import State, Ticket
+from fleet.practice.tickets.ticket import ALREADY, State, Ticket
 from fleet.practice.tickets.wording import short
 
 _FILED = {Filed.NEW: "yellow", Filed.REOPENED: "yellow", Filed.UPDATED: "cyan", Filed.SAME: "dim"}
@@ -47,7 +47,8 @@ def tickets_table(filed: Sequence[Outcome]) -> RenderableType:
     for one in filed:
         word = one.ticket.state.value if one.ticket.state is not State.OPEN else one.filed.value
         style = _FILED[one.filed]
-        table.add_row(one.ticket.id, Text(word, style=style), short(one.ticket.last), consequence(one.ticket))
+        said = (short(one.ticket.last), consequence(one.ticket))
+        table.add_row(one.ticket.id, Text(word, style=style), *map(Text, said))
     return table
 
 
@@ -57,7 +58,8 @@ def consequence(ticket: Ticket) -> str:
     where = ", ".join(subject.routes or subject.served)
     if ticket.changes:
         words = ", ".join(dict.fromkeys(_short(change) for change in ticket.changes))
-        return words if not ticket.problem else f"{words}: by hand"
+        how = "done" if ticket.problem == ALREADY else "by hand"
+        return words if not ticket.problem else f"{words}: {how}"
     if ticket.last.kind in (Kind.VANISHED, Kind.EXPIRING) and where:
         return f"in {where}: choose another model"
     return f"in {where}: nothing to change" if where else "in no route of ours"
@@ -178,7 +180,8 @@ def _next(filed: Sequence[Outcome], *, dry_run: bool) -> Iterator[str]:
     if dry_run:
         yield "Nothing was written: without --dry-run these are tickets in tickets/."
     elif proposed is not None:
-        yield f"Read them in tickets/. What one would change: fleet route propose {proposed.id}"
+        yield "Read them in tickets/. What one would change:"
+        yield f"  fleet route propose {proposed.id}"
     elif all(one.ticket.state is not State.OPEN for one in filed):
         yield "All of them are decided: fleet route tickets --all"
     else:

@@ -16,7 +16,7 @@ from fleet.control.inventory.project import Project
 from fleet.errors import FleetError, UsageError
 from fleet.practice.tickets.store import FOLDER, read_ticket, read_tickets, write_ticket
 from fleet.practice.tickets.text import markdown, state_words
-from fleet.practice.tickets.ticket import Proposal, State, Ticket, decided
+from fleet.practice.tickets.ticket import ALREADY, Proposal, State, Ticket, decided
 from fleet.practice.tickets.wording import short
 from fleet.vocabulary.clock import SystemClock
 
@@ -38,6 +38,7 @@ def tickets_(ctx: click.Context, every: bool, as_json: bool) -> None:
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from fleet.cli.rankingsview import consequence
 
@@ -47,7 +48,7 @@ def tickets_(ctx: click.Context, every: bool, as_json: bool) -> None:
         table.add_column(name, overflow="fold")
     for one in found:
         state = ("open" if one.state is State.OPEN else state_words(one),) if every else ()
-        table.add_row(one.id, short(one.last), one.opened, *state, consequence(one))
+        table.add_row(*map(Text, (one.id, short(one.last), one.opened, *state, consequence(one))))
     show(table, Console())
 
 
@@ -89,8 +90,8 @@ def apply(ctx: click.Context, ticket: str, yes: bool) -> None:
     project = project_of(ctx)
     found = _read(project, ticket)
     if found.proposal is None:
-        hint = "\n".join(found.advice) if not found.changes else f"fleet route propose {found.id} says why"
-        raise UsageError(f"{found.id} proposes no change of a file", hint=hint)
+        _settle(project, found)
+        return
     if found.state is State.CLOSED:
         raise UsageError(f"{found.id} is {state_words(found)}", hint="a later week that finds it again opens it")
     file = RouteFile(project=project)
@@ -116,7 +117,7 @@ def apply(ctx: click.Context, ticket: str, yes: bool) -> None:
 @click.pass_context
 def close(ctx: click.Context, ticket: str, why: str) -> None:
     """Decide that nothing is to be done about TICKET. A later week that finds the same opens it again."""
-    if not why.strip() or len(why) > 500 or "\n" in why:
+    if not why.strip() or len(why) > 500 or not why.isprintable():
         raise UsageError("--why is one line of up to 500 characters")
     project = project_of(ctx)
     found = _read(project, ticket)
@@ -139,6 +140,18 @@ def _proposed(project: Project, ticket: Ticket) -> Ticket:
     if found != ticket:
         write_ticket(_folder(project), found)
     return found
+
+
+def _settle(project: Project, ticket: Ticket) -> None:
+    """A ticket without a proposal is applied when the file says it already. Raises UsageError, with the reason."""
+    if not ticket.changes or ticket.state is not State.OPEN:
+        raise UsageError(f"{ticket.id} proposes no change of a file", hint="\n".join(ticket.advice))
+    found = _proposed(project, ticket)
+    if found.problem != ALREADY:
+        hint = found.problem or f"fleet route propose {found.id} shows what it would be now"
+        raise UsageError(f"{found.id} proposes no change of a file", hint=hint)
+    write_ticket(_folder(project), decided(found, State.APPLIED, by=who(), at=_now()))
+    narrate(f"{project.inventory.name}: {ALREADY}")
 
 
 def _confirm(proposal: Proposal, *, yes: bool) -> None:

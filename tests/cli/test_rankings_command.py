@@ -39,7 +39,7 @@ class Place:
         result = CliRunner().invoke(cli, ["-i", str(self.inventory), *words], env={"COLUMNS": "160"})
         assert result.exception is None or isinstance(result.exception, FleetError | SystemExit), result.output
         failed = result.exception if isinstance(result.exception, FleetError) else None
-        assert (failed.exit_code if failed else result.exit_code) == exit_code, result.output
+        assert (failed.exit_code if failed else result.exit_code) == exit_code, failed.text if failed else result.output
         return result
 
     def fails(self, *words: str, exit_code: int = 2) -> str:
@@ -225,3 +225,32 @@ def test_an_apply_that_died_before_its_ticket_was_written_is_finished_by_the_nex
     place.run("route", "apply", "kimi-k2.6-dropout")
     assert place.inventory.read_text() == changed
     assert "applied by" in place.run("route", "tickets", "--all").stdout
+
+
+@pytest.mark.parametrize("why", ["see [/docs] and [bold]", "[link=x"])
+def test_a_reason_is_shown_as_it_was_written(place: Place, why: str) -> None:
+    place.bring("2026-W21")
+    place.run("rankings", "diff")
+    place.run("route", "close", "deepseek-v4-flash-rise", "--why", why)
+    assert why in place.run("route", "tickets", "--all").stdout
+    assert "one line" in place.fails("route", "close", "deepseek-v4-flash-rise", "--why", "red \x1b[31m")
+
+
+def test_a_change_that_was_made_by_hand_is_applied_without_a_diff(place: Place) -> None:
+    place.bring("2026-W20", "2026-W21")
+    place.run("rankings", "diff")
+    by_hand = INVENTORY.replace("[kimi, flash]", "[flash, kimi]") + "# by hand\n"
+    place.inventory.write_text(by_hand)
+    assert "says that already" in place.run("route", "propose", "kimi-k2.6-dropout", exit_code=1).stderr
+    assert "last in token-track: done" in place.run("route", "tickets").stdout
+    assert "says that already" in place.run("route", "apply", "--yes", "kimi-k2.6-dropout").stderr
+    assert place.inventory.read_text() == by_hand
+    assert "kimi-k2.6-dropout" not in place.run("route", "tickets").stdout
+
+
+def test_a_front_that_says_nothing_of_its_gray_models_makes_the_answer_a_partial_one(place: Place) -> None:
+    in_group = "  children: {front: {hosts: {front-1: {address: 10.0.0.1, model: m}}}, mlx: {hosts: {front-1: {}}}}"
+    place.inventory.write_text(INVENTORY.replace("  hosts: {front-1: {address: 10.0.0.1}}", in_group))
+    place.bring("2026-W21")
+    assert "not adopted yet" in place.run("rankings", "diff", "--fronts", exit_code=3).stderr
+    assert place.tickets == ["deepseek-v4-flash-rise"]

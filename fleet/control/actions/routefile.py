@@ -25,7 +25,7 @@ from fleet.control.inventory.spot import Spot
 from fleet.control.inventory.yamlsource import KeyPath, Positioned, parse_yaml, read_text, shown_path
 from fleet.errors import FleetError, InventoryError, UsageError
 from fleet.practice.tickets.change import Do, RouteChange
-from fleet.practice.tickets.ticket import Proposal
+from fleet.practice.tickets.ticket import ALREADY, Proposal
 
 
 class Applied(StrEnum):
@@ -52,7 +52,7 @@ class RouteFile:
         before = self._read()
         after = self._changed(before, changes)
         if after == before:
-            raise FleetError("the file says that already")
+            raise FleetError(ALREADY)
         name = self._name
         lines = difflib.unified_diff(
             before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"

@@ -15,7 +15,10 @@ _FINEST_EXPONENT = -30
 
 
 def parse_models(body: bytes, *, read_at: str) -> Catalogue | None:
-    """The models by id; what is odd in one is not known of it. None for a body that is no list of models."""
+    """The models by id; what is odd in one is not known of it.
+
+    None for a body that is no list of models, or one of none: that nothing is offered is not what it says.
+    """
     try:
         listed: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
@@ -28,6 +31,8 @@ def parse_models(body: bytes, *, read_at: str) -> Catalogue | None:
         name = entry.get("id") if isinstance(entry, dict) else None
         if isinstance(name, str) and name:
             found[name] = _model(name, entry)
+    if not found:
+        return None
     return Catalogue(read_at=read_at, models=tuple(found[name] for name in sorted(found)))
 
 

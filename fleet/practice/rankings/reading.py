@@ -199,6 +199,8 @@ def _of_rows(rows: Iterable[tuple[str, Row]], *, week: Week | None, said: Week |
         tokens = _amount(where, row.cells.get("tokens", ""), notes)
         if not name:
             notes.note(where, "no model: left out")
+        elif not name.isprintable():
+            notes.note(where, f"{name!r} is no name of a model: left out")
         elif name.lower() in (OTHER, "others", "total"):
             total = tokens if name.lower() == "total" else total
         elif name.lower() in seen:

@@ -26,7 +26,7 @@ class Proposer(Protocol):
     """Who knows the file in which the routes live. A front does not, so it has none."""
 
     def propose(self, changes: tuple[RouteChange, ...]) -> Proposal:
-        """The exact change of that file. Raises FleetError when it cannot be made; the message says why."""
+        """The exact change of that file. Raises FleetError when it cannot be made; the title says why, or ALREADY."""
         ...
 
 

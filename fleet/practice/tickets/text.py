@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fleet.practice.tickets.ticket import State, Ticket
+from fleet.practice.tickets.ticket import ALREADY, State, Ticket
 from fleet.practice.tickets.wording import cautions, evidence_head, evidence_row, headline, ours_sentence
 
 
@@ -58,7 +58,7 @@ def _proposal(ticket: Ticket) -> Iterator[str]:
             yield f"Nothing is changed before somebody says `fleet route apply {ticket.id}`."
     elif ticket.problem:
         yield ""
-        yield f"No diff can be proposed: {ticket.problem}"
+        yield f"No diff {'is needed' if ticket.problem == ALREADY else 'can be proposed'}: {ticket.problem}"
     elif ticket.changes:
         yield ""
         yield f"`fleet route propose {ticket.id}` shows the diff, where the inventory is."

@@ -16,6 +16,8 @@ from fleet.practice.rankings.ours import Ours
 from fleet.practice.tickets.advice import advise
 from fleet.practice.tickets.change import RouteChange
 
+ALREADY = "the file says that already"
+"""The problem of a ticket whose changes somebody has made: nothing is left to propose."""
 _LONGEST_HISTORY = 26
 
 

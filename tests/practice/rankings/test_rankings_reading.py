@@ -95,6 +95,12 @@ def test_odd_cells_are_named_by_their_line_and_nothing_else_is_lost() -> None:
     ]
 
 
+def test_a_name_that_would_steer_a_terminal_is_left_out() -> None:
+    read = read_text("rank,model\n1,\x1b[31mA\n2,B\n", kind="csv", week=W21)
+    assert [str(one) for one in read.odd] == ["line 2: '\\x1b[31mA' is no name of a model: left out"]
+    assert [one.name for one in read.rankings[0].models] == ["B"]
+
+
 def test_a_table_without_models_says_why_it_is_none() -> None:
     for kind, text in (
         ("markdown", "| a | b |\n|---|---|\n| 1 | 2 |"),

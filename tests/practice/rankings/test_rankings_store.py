@@ -81,4 +81,5 @@ def test_the_list_of_models_is_read_whatever_is_in_it() -> None:
         ("c/z", None, None, None),
     ]
     assert found.find("a/x:nitro") == found.models[0]
-    assert parse_models(b"[]", read_at="now") is None
+    for body in (b"[]", b'{"data": []}', b'{"data": [{"name": "no id"}]}'):  # never: nothing is offered any more
+        assert parse_models(body, read_at="now") is None

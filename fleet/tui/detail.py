@@ -8,6 +8,7 @@ from datetime import datetime
 from fleet.control.watch.statewords import HEALTH, Tone, told
 from fleet.control.watch.view import Concern, NodeRow
 from fleet.tui.lines import Cell
+from fleet.tui.words import to_do
 from fleet.vocabulary.names import Intent
 from fleet.vocabulary.units import bytes_text, seconds_text
 
@@ -61,7 +62,7 @@ def _concerns(row: NodeRow, now: datetime, *, unicode: bool) -> Iterator[list[Ce
 
 def _advice(hint: str) -> Iterator[list[Cell]]:
     for line in filter(None, hint.split("\n")):
-        yield [Cell("      do:   ", Tone.DIM.value), Cell(line, "bold")]
+        yield to_do(line)
 
 
 def _since(one: Concern, now: datetime) -> str:

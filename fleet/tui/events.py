@@ -10,6 +10,7 @@ import msgspec
 from fleet.control.watch.eventrows import EventRow
 from fleet.control.watch.statewords import HEALTH, INTENT, Told, Tone
 from fleet.tui.lines import Cell, Painter
+from fleet.tui.words import to_do
 from fleet.vocabulary.units import seconds_text
 
 KEPT = timedelta(days=7)
@@ -92,7 +93,7 @@ def event_lines(row: EventRow | None, *, height: int, unicode: bool) -> list[lis
     ]
     if row.until is None:
         lines += [[Cell(f"      then: {row.next}", Tone.DIM.value)]] if row.next else []
-        lines += [[Cell("      do:   ", Tone.DIM.value), Cell(line, "bold")] for line in row.do.split("\n") if line]
+        lines += [to_do(line) for line in row.do.split("\n") if line]
     return lines[:height]
 
 

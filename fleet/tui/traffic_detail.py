@@ -18,6 +18,7 @@ from fleet.tui.traffic_flow import Upstream, clock_time, phase_of, where
 from fleet.tui.traffic_money import Spent, cap_of, gray_state, gray_verdict
 from fleet.tui.traffic_notes import Note
 from fleet.tui.traffic_rows import Section, TrafficRow
+from fleet.tui.words import to_do
 from fleet.vocabulary.contracts.policy_admin import BudgetKind, GrayState
 from fleet.vocabulary.units import seconds_text
 
@@ -59,15 +60,11 @@ def _plain(text: str) -> Line:
     return [Cell(f"  {text}", Tone.PLAIN.value)]
 
 
-def _do(text: str) -> Line:
-    return [Cell("      do:   ", Tone.DIM.value), Cell(text, "bold")]
-
-
 def _note(one: Note, pen: Pen) -> Iterator[Line]:
     yield _said(one.front, one.state, "", pen)
     yield _plain(one.text)
     if one.do:
-        yield _do(one.do)
+        yield to_do(one.do)
 
 
 def _budget(one: Spent, pen: Pen) -> Iterator[Line]:
@@ -86,7 +83,7 @@ def _budget(one: Spent, pen: Pen) -> Iterator[Line]:
     elif line.kind in (BudgetKind.FLEET, BudgetKind.TRACK):
         yield _plain("where the month ends is not known yet: that needs five whole days with a cost")
     if one.dollar is not None and one.state is not None and one.state.tone is not Tone.OK:
-        yield _do("fleet budget")
+        yield to_do("fleet budget")
 
 
 def _gray(pool: Pool, pen: Pen) -> Iterator[Line]:
@@ -120,9 +117,9 @@ def _gray(pool: Pool, pen: Pen) -> Iterator[Line]:
     if reasons:
         yield _plain("; ".join(reasons.values()))
     if pool.state in (GrayState.DISABLED, GrayState.SUSPENDED):
-        yield _do(f"fleet gray enable {pool.route}")
+        yield to_do(f"fleet gray enable {pool.route}")
     elif pool.state is GrayState.ROLLED_BACK:
-        yield _do(f"fleet gray enable {pool.route} --ticket ID --harness RUN")
+        yield to_do(f"fleet gray enable {pool.route} --ticket ID --harness RUN")
 
 
 def _upstream(one: Upstream, pen: Pen) -> Iterator[Line]:
@@ -143,9 +140,9 @@ def _upstream(one: Upstream, pen: Pen) -> Iterator[Line]:
     else:
         yield _plain("last hour: not known")
     if now.node and now.state in ("down", "unknown"):
-        yield _do(f"fleet doctor {now.node}")
+        yield to_do(f"fleet doctor {now.node}")
     elif now.node and now.state in ("draining", "drained"):
-        yield _do(f"fleet resume {now.node}")
+        yield to_do(f"fleet resume {now.node}")
 
 
 def _request(one: Request, pen: Pen) -> Iterator[Line]:
@@ -157,7 +154,7 @@ def _request(one: Request, pen: Pen) -> Iterator[Line]:
     yield _plain(f"{one.model} by {one.route} at {where(one)}, in at {one.gateway}{first}{tried}")
     if one.avoided:
         yield _plain(f"kept from {', '.join(one.avoided)}")
-    yield _do(f"fleet kill {one.id}")
+    yield to_do(f"fleet kill {one.id}")
 
 
 def _tools(one: Use, pen: Pen) -> Iterator[Line]:
@@ -171,7 +168,7 @@ def _incident(one: Incident, pen: Pen) -> Iterator[Line]:
     until = f"{datetime.fromtimestamp(one.until_seconds, UTC):%m-%d %H:%M} UTC"
     yield _said(one.name, None, f"opened by {one.by or 'somebody'}, open at {', '.join(one.open_at)}", pen)
     yield _plain(f"{dollars(one.spent_pico)} spent in its name; it ends by itself at {until}")
-    yield _do(f"fleet incident close {one.name}")
+    yield to_do(f"fleet incident close {one.name}")
 
 
 _SAYS: MappingProxyType[Section, Callable[[Any, Pen], Iterator[Line]]] = MappingProxyType(

@@ -49,6 +49,12 @@ def folded(cells: Sequence[Cell], text: Cell, width: int) -> list[list[Cell]]:
     return [*lines, *([Cell(" " * indent), Cell(part, text.style)] for part in parts[1:])]
 
 
+def to_do(line: str) -> list[Cell]:
+    """A line of what to do: what can be typed stands out, and ends where prose begins."""
+    typed, semicolon, prose = line.partition(";")
+    return [Cell(_DO, Tone.DIM.value), Cell(typed, "bold"), *([Cell(semicolon + prose)] if semicolon else ())]
+
+
 def advice(text: str, width: int) -> list[list[Cell]]:
     """What to do, a line each; nothing is cut of it."""
     found: list[list[Cell]] = []

@@ -32,6 +32,7 @@ from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.money import NotMoney, pico
 
 _PARTIAL, _UNREACHABLE = 3, 4
+_CEILING = "1.00"
 
 
 @click.group()
@@ -47,7 +48,7 @@ def harness() -> None:
 @click.option(
     "--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Prompts in flight at one target."
 )
-@click.option("--ceiling", default=None, metavar="USD", help="Never spend more than this.  [default: 1.00]")
+@click.option("--ceiling", default=None, metavar="USD", help=f"Never spend more than this.  [default: {_CEILING}]")
 @click.option("--allow-unknown-price", is_flag=True, help="Ask also what nobody states a price of.")
 @click.option("--name", default=None, metavar="RUN", help="What the run is called; else the time.")
 @click.option("--resume", default=None, metavar="RUN", help="Go on with a run: what is measured is not asked again.")
@@ -87,13 +88,14 @@ def run(
             folder, found_run = run_named(project, resume)
             asked, found = suite_of_run(project, found_run), again(found_run.head.targets, open_door)
             most = found_run.ceiling_pico if ceiling is None else _pico(ceiling)
+            most = _pico(_CEILING) if most is None else most  # it was killed before it wrote its own down
             _check(found, most, allow_unknown_price=allow_unknown_price)
         else:
             if not targets:
                 raise UsageError("whom to ask?", hint="--target fleet=ROUTE --target api=MODEL; --help says more")
             asked = _only(load_suite(project, suite), only)
             found = prepared([target_spec(text) for text in targets], open_door)
-            most = _pico(ceiling or "1.00")
+            most = _pico(_CEILING if ceiling is None else ceiling)
             _check(found, most, allow_unknown_price=allow_unknown_price)
             folder, found_run = begun(
                 project, asked, found, suite_file=suite, name=name, repeats=repeats, now=SystemClock().now()
@@ -174,6 +176,7 @@ def _go(
                 suite=suite,
                 doors=found.doors,
                 absent=found.absent,
+                learned=found.learned,
                 book=book,
                 clock=SystemClock(),
                 tell=progress.tell,

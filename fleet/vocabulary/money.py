@@ -5,7 +5,7 @@ An int64 holds 9.2 million USD. Nothing here is ever a float.
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal
 
 PICO_PER_USD = 10**12
 MOST_PICO = 2**63 - 1
@@ -21,7 +21,7 @@ def pico(usd: str | int | Decimal) -> int:
     try:
         exact = Decimal(usd) * PICO_PER_USD
         whole = exact.to_integral_value()
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):
         raise NotMoney(f"{usd!r} is not an amount of USD") from None
     if not exact.is_finite() or abs(exact) > MOST_PICO:
         raise NotMoney(f"{usd!r} USD is more than can be counted")
@@ -34,7 +34,7 @@ def pico_up(usd: str | int | Decimal) -> int:
     """The same, where a part of a pico-dollar counts as a whole one: for bills and bounds. Raises NotMoney."""
     try:
         exact = Decimal(usd) * PICO_PER_USD
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):
         raise NotMoney(f"{usd!r} is not an amount of USD") from None
     if not exact.is_finite() or abs(exact) > MOST_PICO:
         raise NotMoney(f"{usd!r} USD is more than can be counted")
@@ -48,5 +48,5 @@ def usd(pico_usd: int) -> Decimal:
 
 def shown(pico_usd: int) -> str:
     """For people: cents, and two more places where less than a dollar is told. `1940.00`, `0.0042`."""
-    places = Decimal("0.01") if abs(pico_usd) >= PICO_PER_USD or not pico_usd else Decimal("0.0001")
-    return f"{(Decimal(pico_usd) / PICO_PER_USD).quantize(places):f}"
+    places = 2 if abs(pico_usd) >= PICO_PER_USD or not pico_usd else 4
+    return f"{Decimal(pico_usd) / PICO_PER_USD:.{places}f}"

@@ -26,10 +26,17 @@ def test_an_amount_is_exact_or_refused(amount: Decimal) -> None:
     assert Decimal(exact) == amount * 10**12
 
 
-@pytest.mark.parametrize("text", ["", "ten", "1e30", "NaN", "0.0000000000001", "-Infinity", "9300000000000"])
+@pytest.mark.parametrize(
+    "text", ["", "ten", "1e30", "NaN", "0.0000000000001", "-Infinity", "9300000000000", "1e999999"]
+)
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(NotMoney):
         pico(text)
+
+
+def test_a_bill_beyond_all_numbers_is_refused() -> None:
+    with pytest.raises(NotMoney):
+        pico_up("1e999999")
 
 
 def test_a_bill_is_never_rounded_down() -> None:
@@ -38,7 +45,14 @@ def test_a_bill_is_never_rounded_down() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "text"), [(0, "0.00"), (1940 * 10**12, "1940.00"), (4_200_000_000, "0.0042"), (-5 * 10**11, "-0.5000")]
+    ("amount", "text"),
+    [
+        (0, "0.00"),
+        (1940 * 10**12, "1940.00"),
+        (4_200_000_000, "0.0042"),
+        (-5 * 10**11, "-0.5000"),
+        (10**45, f"1{'0' * 33}.00"),
+    ],
 )
 def test_people_read_cents_and_small_sums_finer(amount: int, text: str) -> None:
     assert shown(amount) == text

@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from fleet.errors import FleetError, ProtocolError, Unreachable, UsageError
 from fleet.practice.harness.door import Door
 from fleet.practice.harness.price import FREE, is_listed, listed_price, own_upstreams, takes_max_price
-from fleet.practice.harness.results import TargetHead
+from fleet.practice.harness.results import TargetHead, with_learned
 from fleet.practice.harness.targets import FRONT, TargetSpec
 from fleet.vocabulary.names import Tier
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """The targets in their order; the doors of those that are there, and why the others are not."""
+    """The targets in their order; the doors of those that are there, and why the others are not.
+
+    `learned`: targets of a run that goes on, which were away when it began: only now they say what they cost.
+    """
 
     targets: tuple[TargetHead, ...]
     doors: Mapping[str, Door]
     absent: Mapping[str, str]
+    learned: tuple[TargetHead, ...] = ()
 
 
 def prepared(specs: Sequence[TargetSpec], open_door: Callable[[TargetSpec], Door]) -> Prepared:
@@ -51,6 +55,8 @@ def prepared(specs: Sequence[TargetSpec], open_door: Callable[[TargetSpec], Door
                 own = () if listed is None else own_upstreams(listed, spec.model)
                 bounded = listed is not None and takes_max_price(listed, spec.model)
                 price = price or (None if listed is None else listed_price(listed, spec.model))
+                if price is None and spec.where != FRONT and tier is not Tier.API:
+                    price = FREE  # a server of one's own that lists no price
         if tier is None and price is not None:
             tier = Tier.FLEET if price == FREE else Tier.API
         targets.append(
@@ -69,13 +75,15 @@ def prepared(specs: Sequence[TargetSpec], open_door: Callable[[TargetSpec], Door
 
 
 def again(head: Sequence[TargetHead], open_door: Callable[[TargetSpec], Door]) -> Prepared:
-    """The same for a run that goes on: its targets keep the prices that they had."""
+    """The same for a run that goes on: its targets keep the prices that they had, if they had any."""
     specs = [
         TargetSpec(name=one.name, model=one.model, where=one.where, key=one.key, tier=one.tier, price=one.price)
         for one in head
     ]
     found = prepared(specs, open_door)
-    return Prepared(targets=tuple(head), doors=found.doors, absent=found.absent)
+    unpriced = {one.name for one in head if one.price is None}
+    learned = tuple(one for one in found.targets if one.name in unpriced and one.price is not None)
+    return Prepared(targets=with_learned(head, learned), doors=found.doors, absent=found.absent, learned=learned)
 
 
 def check_doors(found: Prepared) -> None:

@@ -6,6 +6,7 @@ after it (`Settled`); what is asked and never settled counts as spent in full.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -50,6 +51,12 @@ class TargetHead(msgspec.Struct, frozen=True, kw_only=True):
     max_price: bool = False
 
 
+def with_learned(targets: Sequence[TargetHead], learned: Sequence[TargetHead]) -> tuple[TargetHead, ...]:
+    """The targets, with those in place of which more is known by now."""
+    known = {one.name: one for one in learned}
+    return tuple(known.get(one.name, one) for one in targets)
+
+
 class RunHead(msgspec.Struct, frozen=True, kw_only=True):
     """What a run set out to do; `run.json`. It never changes: going on with a run means doing this.
 
@@ -75,10 +82,14 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, tag="begun", tag_field="line"):
-    """Somebody began the run, or went on with it, under this ceiling (None = without one)."""
+    """Somebody began the run, or went on with it, under this ceiling (None = without one).
+
+    `learned`: targets that were away when the run was planned, with what they say of themselves now.
+    """
 
     at_milliseconds: int
     ceiling_pico: int | None = None
+    learned: tuple[TargetHead, ...] = ()
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="asked", tag_field="line"):

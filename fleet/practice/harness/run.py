@@ -20,6 +20,7 @@ from fleet.practice.harness.results import (
     RunHead,
     Settled,
     TargetHead,
+    with_learned,
 )
 
 Key = tuple[str, str, int]
@@ -93,11 +94,13 @@ def run_of(head: RunHead, lines: Iterable[bytes]) -> Run:
     ceiling: int | None = None
     last: int | None = None
     ended: str | None = None
+    targets = head.targets
     for line in lines:
         told = line_of(line)
         match told:
             case Begun():
                 ceiling = told.ceiling_pico
+                targets = with_learned(targets, told.learned)
                 absent.clear()
             case Finished():
                 if not _measured(finished.get(told.key)):
@@ -111,7 +114,7 @@ def run_of(head: RunHead, lines: Iterable[bytes]) -> Run:
         ended = told.why if isinstance(told, Ended) else ended if told is None else None
         last = last if told is None or isinstance(told, Settled) else told.at_milliseconds
     return Run(
-        head=head,
+        head=msgspec.structs.replace(head, targets=targets),
         finished=finished,
         absent=absent,
         asked=asked,

@@ -12,7 +12,16 @@ from queue import SimpleQueue
 from fleet.practice.harness.asker import PAUSES_SECONDS, Asker, NoMoney, Paper, Stopped
 from fleet.practice.harness.door import Door
 from fleet.practice.harness.purse import Purse
-from fleet.practice.harness.results import Absent, Begun, Ended, Finished, Line, Outcome, TargetHead
+from fleet.practice.harness.results import (
+    Absent,
+    Begun,
+    Ended,
+    Finished,
+    Line,
+    Outcome,
+    TargetHead,
+    with_learned,
+)
 from fleet.practice.harness.run import Run
 from fleet.practice.harness.store import RunBook
 from fleet.practice.harness.suite import Prompt, Suite
@@ -47,7 +56,7 @@ class _Lane:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """Everything that asking takes. `absent`: targets that have no door, and why.
+    """Everything that asking takes. `absent`: targets that have no door, and why. `learned`: see Begun.
 
     `concurrency`: prompts in flight at one target; targets are asked side by side. `stop` ends it early: what is in
     flight is finished. `interrupted` is called when ^C was heard.
@@ -60,6 +69,7 @@ class Session:
     clock: Clock
     tell: Tell
     absent: Mapping[str, str] = field(default_factory=dict)
+    learned: Sequence[TargetHead] = ()
     ceiling_pico: int | None = None
     concurrency: int = 2
     stop: threading.Event = field(default_factory=threading.Event)
@@ -68,7 +78,8 @@ class Session:
 
     def go(self) -> None:
         """Ask all that is missing. A first interrupt (KeyboardInterrupt) lets what is in flight finish."""
-        self.book.write(Begun(at_milliseconds=self._now(), ceiling_pico=self.ceiling_pico))
+        begun = Begun(at_milliseconds=self._now(), ceiling_pico=self.ceiling_pico, learned=tuple(self.learned))
+        self.book.write(begun)
         lock = threading.Lock()
         numbers = itertools.count(self.run.requests)
 
@@ -128,7 +139,7 @@ class Session:
         prompts = {prompt.id: prompt for prompt in self.suite.prompts}
         lanes = {
             target.name: _Lane(target=target, work=deque())
-            for target in self.run.head.targets
+            for target in with_learned(self.run.head.targets, self.learned)
             if target.name in self.doors
         }
         for name, prompt, repeat in self.run.missing:

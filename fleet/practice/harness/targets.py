@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from fleet.errors import UsageError
 from fleet.practice.harness.price import FREE
 from fleet.traffic.config import Price
 from fleet.vocabulary.hosts import is_loopback
+from fleet.vocabulary.money import NotMoney, pico_up
 from fleet.vocabulary.names import Tier
 
 FRONT = "front"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _PARTS = ("model", "key", "tier", "price")
 _MILLION = Decimal(1_000_000)
+_FINEST = -30
+"""The power of ten of a price per token below which nobody means it."""
 _FORM = "NAME=MODEL, or NAME=https://HOST/v1,model=MODEL,key=env:NAME,price=IN/OUT"
 
 
@@ -36,7 +39,7 @@ def target_spec(text: str) -> TargetSpec:
     """What `text` means. Raises UsageError.
 
     Prices are USD per million tokens of prompt and completion, `price=0.10/0.40`; `price=free` for what costs nothing.
-    What runs on this machine is tier `laptop` and free unless it says otherwise.
+    What runs on this machine is tier `laptop` unless it says otherwise.
     """
     name, found, rest = text.partition("=")
     where, *parts = rest.split(",")
@@ -53,8 +56,10 @@ def target_spec(text: str) -> TargetSpec:
         if "model" in said or "key" in said:
             raise UsageError(f"the target {name} has a model or a key twice", hint=f"a front has its own key: {_FORM}")
         return TargetSpec(name=name, model=where, tier=tier, price=_price(said.get("price"), name))
-    host = urlsplit(where).hostname or ""
-    local = is_loopback(host)
+    try:
+        local = is_loopback(urlsplit(where).hostname or "")
+    except ValueError as problem:
+        raise UsageError(f"{where} is no base URL: {problem}", hint=_FORM) from None
     if "model" not in said:
         raise UsageError(f"the target {name} has no model", hint=_FORM)
     price = _price(said.get("price"), name)
@@ -65,7 +70,7 @@ def target_spec(text: str) -> TargetSpec:
         where=where,
         key=said.get("key", ""),
         tier=tier,
-        price=FREE if price is None and tier is not Tier.API else price,
+        price=price,
     )
 
 
@@ -73,9 +78,10 @@ def price_of(prompt_per_million: str, completion_per_million: str) -> Price:
     """USD per million tokens as a price. Raises ValueError."""
     try:
         parts = [Decimal(text) / _MILLION for text in (prompt_per_million, completion_per_million)]
-    except InvalidOperation:
+        countable = all(pico_up(part) >= 0 and part.adjusted() > _FINEST for part in parts)
+    except (ArithmeticError, NotMoney):
         raise ValueError("no amounts of USD") from None
-    if not all(part.is_finite() and part >= 0 for part in parts):
+    if not countable:
         raise ValueError("no amounts of USD")
     prompt, completion = (f"{part.normalize():f}" if part else "0" for part in parts)
     return Price(prompt=prompt, completion=completion)

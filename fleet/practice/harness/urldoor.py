@@ -42,6 +42,12 @@ class UrlDoor:
             raise UsageError(f"{base} is no base URL", hint="https://HOST/v1, without a key in it")
         if key is not None and parts.scheme == "http" and not is_loopback(parts.hostname):
             raise UsageError(f"the key would go to {parts.hostname} unencrypted", hint="use https://")
+        if key is not None and not _fits_header(key.reveal()):  # http.client would print it in its complaint
+            raise UsageError(
+                f"the key for {parts.hostname} is none", hint="a key is one line of plain ASCII, no blanks"
+            )
+        if not _fits_header(parts.path or "/"):
+            raise UsageError(f"{base} is no base URL", hint="blanks and other letters are written %20, %C3%BC")
         self.host = parts.hostname
         self._port = port
         self._secure = parts.scheme == "https"
@@ -108,6 +114,11 @@ class UrlDoor:
         if isinstance(problem, OSError) and not isinstance(problem, http.client.HTTPException):
             return Unreachable(f"{self.host}: {_why(problem)}")
         return ProtocolError(f"{self.host} did not answer as HTTP: {_why(problem)}")
+
+
+def _fits_header(text: str) -> bool:
+    """Whether it can stand in a line of HTTP as it is."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
 def _why(problem: Exception) -> str:

@@ -111,6 +111,14 @@ def test_a_run_that_stopped_at_its_ceiling_goes_on_with_more(project: Path, smal
     assert "is not what it was" in refused("run", "--resume", "r")
 
 
+def test_a_run_that_was_killed_before_its_first_line_goes_on_below_a_ceiling(project: Path, small: str) -> None:
+    words = ("run", "--suite", "own", "--only", "echo", "--name", "r", "--ceiling", "0", "--target", f"api={small}")
+    assert fleet(*words).exit_code == 4
+    (project / "harness" / "r" / "results.jsonl").write_text("")
+    told = json.loads(fleet("run", "--resume", "r", "--json").stdout)
+    assert (told["complete"], told["ceiling_pico"]) == (True, 10**12)
+
+
 def test_what_a_person_gets_wrong_is_told_with_what_helps(project: Path, small: str) -> None:
     assert "--target fleet=ROUTE" in refused("run")
     assert "there is no suite 'nope'" in refused("run", "--suite", "nope", "--target", f"a={small}")

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from fleet.errors import Unreachable, UsageError
 from fleet.practice.harness.door import Door
-from fleet.practice.harness.prepare import check_ceiling, check_doors, prepared
+from fleet.practice.harness.prepare import again, check_ceiling, check_doors, prepared
 from fleet.practice.harness.price import FREE, listed_price
 from fleet.practice.harness.purse import Purse
 from fleet.practice.harness.report import HarnessReport
@@ -30,12 +30,14 @@ from fleet.practice.harness.store import RunBook, begin_run, read_run, report_of
 from fleet.practice.harness.suite import Suite
 from fleet.practice.harness.suiteproblems import suite_of
 from fleet.practice.harness.targets import price_of, target_spec
+from fleet.practice.harness.urldoor import UrlDoor
 from fleet.traffic.config import Price
 from fleet.traffic.tools.offered import Schemas
 from fleet.vocabulary.clock import SystemClock
 from fleet.vocabulary.contracts.ledger import ToolVerdict
 from fleet.vocabulary.money import PICO_PER_USD
 from fleet.vocabulary.names import Tier
+from fleet.vocabulary.secret import Secret
 
 ROOT = Path(__file__).parents[3]
 GOOD: dict[str, list[Any]] = yaml.safe_load(Path(__file__).with_name("good_answers.yml").read_text())
@@ -317,6 +319,36 @@ def test_a_target_is_free_here_and_costs_elsewhere_what_its_server_lists() -> No
     check_ceiling(found, None)
 
 
+def test_a_server_of_this_machine_is_free_unless_it_lists_a_price() -> None:
+    specs = [target_spec(f"{name}=http://127.0.0.1:8800/v1,model=flash") for name in ("mlx", "proxy")]
+    listed = {"mlx": [{"id": "flash"}], "proxy": a_listing()}
+    found = prepared(specs, lambda spec: FakeDoor(listed=listed[spec.name]))
+    assert [target.price for target in found.targets] == [FREE, Price(prompt="0.0000001", completion="0.0000004")]
+    assert [target.tier for target in found.targets] == [Tier.LAPTOP, Tier.LAPTOP]
+
+
+def test_a_target_that_was_away_is_held_to_the_price_that_it_lists_when_the_run_goes_on(tmp_path: Path) -> None:
+    suite = a_suite(3)
+    begin(tmp_path, suite, {"api": None})
+    doors = {"api": FakeDoor(listed=[{**a_listing()[0], "id": "m"}], usd_per_token=USD_PER_TOKEN / 10)}
+    found = again(read_run(tmp_path).head.targets, lambda spec: doors[spec.name])
+    check_ceiling(found, 1)
+    ceiling = PICO_PER_USD
+    assert go(tmp_path, suite, doors, ceiling_pico=ceiling, learned=found.learned).complete
+    read = read_run(tmp_path)
+    assert len(read.asked) == 3, "money was set aside"
+    assert read.head.targets[0].price == Price(prompt="0.0000001", completion="0.0000004")
+    assert not again(read.head.targets, lambda spec: FakeDoor(listed=[])).learned, "it keeps that price"
+
+
+@pytest.mark.parametrize("text", ["abc\nX: y", "schl\u00fcssel", "two words", ""])
+def test_a_key_that_is_none_is_refused_and_not_shown(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        UrlDoor("https://api.example/v1", key=Secret(text))
+    assert not text or text not in caught.value.text
+    assert caught.value.hint
+
+
 def test_openrouter_is_held_to_the_price_that_it_lists() -> None:
     """It lists the cheapest provider's, and would ask a dearer one."""
     found = prepared([target_spec("api=flash")], lambda spec: FakeDoor(listed=a_listing(top_provider={})))
@@ -356,7 +388,8 @@ def test_a_price_is_taken_only_when_it_bounds_what_is_asked(entry: dict[str, Any
 @pytest.mark.parametrize(
     "text",
     ["x", "=m", "a b=m", "x=", "x=m,tier=cloud", "x=m,price=1", "x=m,price=-1/2", "x=m,odd=1", "x=m,model=y",
-     "x=https://h/v1", "x=m,price=nan/1"],
+     "x=https://h/v1", "x=m,price=nan/1", "x=m,price=1e9999999/1", "x=m,price=1e999999/1", "x=m,price=1e-999999/1",
+     "x=http://[::1,model=m"],
 )  # fmt: skip
 def test_a_target_that_is_none_is_refused_with_the_form_of_one(text: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -366,7 +399,7 @@ def test_a_target_that_is_none_is_refused_with_the_form_of_one(text: str) -> Non
 
 def test_targets_say_where_what_and_for_how_much() -> None:
     spec = target_spec("mlx=http://127.0.0.1:8800/v1,model=default_model")
-    assert (spec.tier, spec.price, spec.model) == (Tier.LAPTOP, FREE, "default_model")
+    assert (spec.tier, spec.price, spec.model) == (Tier.LAPTOP, None, "default_model")
     spec = target_spec("or=https://openrouter.example/api/v1,model=a/b:free,key=env:K,price=0.10/0.40")
     assert (spec.tier, spec.key, spec.price) == (Tier.API, "env:K", Price(prompt="0.0000001", completion="0.0000004"))
     assert (target_spec("laptop=chat").tier, target_spec("x=chat,tier=fleet").tier) == (Tier.LAPTOP, Tier.FLEET)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -94,8 +93,9 @@ def import_(
     from fleet.practice.rankings.reading import read_text
 
     text = _text(file)
-    today = SystemClock().now().date()
     kind = kind or _kind(file, text)
+    file = "stdin" if file == "-" else file
+    today = SystemClock().now().date()
     read = read_text(text, kind=kind, week=week, as_of=_day(as_of, today), today=today.isoformat())
     for odd in read.odd:
         narrate(f"{file}: {odd}")
@@ -148,15 +148,14 @@ def _tell(done: Sequence[Archived], read: tuple[Ranking, ...], *, as_json: bool,
 
 def _text(file: str) -> str:
     """Raises UsageError."""
-    if file == "-":
-        return sys.stdin.read(_LONGEST_BYTES)
     try:
-        path = Path(file)
-        if path.stat().st_size > _LONGEST_BYTES:
-            raise UsageError(f"{file}: larger than 16 MiB", hint="is this the right file?")
-        return path.read_text(encoding="utf-8", errors="replace")
+        with click.open_file(file, "rb") as stream:
+            content: bytes = stream.read(_LONGEST_BYTES + 1)
     except OSError as problem:
         raise UsageError(f"{file}: {(problem.strerror or str(problem)).lower()}") from None
+    if len(content) > _LONGEST_BYTES:
+        raise UsageError(f"{file}: larger than 16 MiB", hint="is this the right file?")
+    return content.decode(errors="replace")
 
 
 def _kind(file: str, text: str) -> str:
@@ -171,7 +170,7 @@ def _require_over(week: Week, today: date) -> None:
     if today <= week.sunday:
         raise UsageError(
             f"{week} is not over before {week.sunday + timedelta(days=1)}, and today is {today}",
-            hint="an archived week is never rewritten; --week 2026-W21 names the right one",
+            hint="a week is archived once, so all of it must be there",
         )
 
 

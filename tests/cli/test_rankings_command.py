@@ -201,6 +201,16 @@ def test_a_week_that_is_not_over_is_not_archived(place: Place, tmp_path: Path) -
     assert not (place.folder / "rankings").exists()
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00|\x9c", b"", b"| rank | model |\n|---|---|\n"])
+def test_what_is_no_table_is_refused_from_stdin_as_from_a_file(place: Place, content: bytes) -> None:
+    result = CliRunner().invoke(
+        cli, ["-i", str(place.inventory), "rankings", "import", "-", "--week", "2026-W21"], input=content
+    )
+    assert isinstance(result.exception, FleetError)
+    assert result.exception.text.startswith("stdin: no ")
+    assert not (place.folder / "rankings").exists()
+
+
 def test_without_a_key_or_an_upstream_fetch_says_what_is_missing(place: Place) -> None:
     place.inventory.write_text(INVENTORY.replace("        key: env:OPENROUTER_API_KEY\n", ""))
     assert "upstreams.openrouter has no key" in place.fails("rankings", "fetch")

@@ -153,6 +153,8 @@ def _encoded(value: Ranking | Catalogue) -> bytes:
 
 def _create(path: Path, content: bytes) -> bool:
     """Write a file that is not there yet, whole or not at all. False: somebody was first."""
+    if path.exists():  # also where nothing can be written any more
+        return False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fleet.errors import ConfigError
+from fleet.errors import ConfigError, FleetError
 from fleet.practice.rankings.catalogue import parse_models
 from fleet.practice.rankings.ranking import Catalogue
 from fleet.practice.rankings.store import (
@@ -34,6 +34,19 @@ def test_a_week_comes_back_as_it_was_and_once(tmp_path: Path) -> None:
     assert weeks_in(tmp_path) == (W21,)
     assert read_week(tmp_path, W20) is None
     assert content.count(b'\n  {"rank"') == 10, "a line for every model"
+
+
+def test_the_same_again_is_nothing_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    keep_week(tmp_path, ranking_of(W21))
+    monkeypatch.setattr("fleet.practice.rankings.store.tempfile.mkstemp", full)
+    assert keep_week(tmp_path, ranking_of(W21)) is Kept.SAME
+    with pytest.raises(FleetError, match="cannot be written: Read-only file system"):
+        keep_week(tmp_path, ranking_of(W20))
 
 
 def test_other_figures_of_an_archived_week_are_refused(tmp_path: Path) -> None:

@@ -62,9 +62,12 @@ def up(wanted: Wanted, *, project: Project, cache: Cache, notify: Notify) -> Lap
     Raises UsageError, SupplyError, FleetError. On a failure nothing is left running.
     """
     folder = folder_of(project)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _alone(folder):
-        return _already(folder, wanted, project, cache, notify) or _begun(folder, wanted, project, cache, notify)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _alone(folder):
+            return _already(folder, wanted, project, cache, notify) or _begun(folder, wanted, project, cache, notify)
+    except OSError as error:
+        raise FleetError(f"{error.filename or folder}: {error.strerror or error}") from None
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ _TAIL_LINES = 12
 def is_up(folder: Path) -> bool:
     """Whether a keeper holds its lock."""
     try:
-        with (folder / LOCK).open("r+") as lock:
+        with (folder / LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # who asks does not hide from another who asks
     except FileNotFoundError:
         return False

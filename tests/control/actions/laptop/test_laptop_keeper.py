@@ -176,6 +176,13 @@ def test_a_tier_that_its_guard_has_stopped_is_not_said_to_answer(project: Projec
             bring_up(project, port)
 
 
+def test_a_folder_that_takes_nothing_is_told_without_a_traceback(project: Project) -> None:
+    (project.state_dir / "laptop").rmdir()
+    (project.state_dir / "laptop").write_text("no folder")
+    with pytest.raises(FleetError, match="laptop: File exists"):
+        bring_up(project, free_port())
+
+
 def test_who_asks_whether_it_is_up_is_not_taken_for_it(tmp_path: Path) -> None:
     (tmp_path / LOCK).touch()
     with (tmp_path / LOCK).open() as asking:

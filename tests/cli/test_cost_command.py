@@ -91,6 +91,7 @@ async def test_a_front_that_is_away_is_named_and_the_exit_code_says_so(project: 
         (("--move", "qwen"), "'qwen' moves nothing"),
         (("--move", "quen=kimi"), "nothing of quen is in that time"),
         (("--price", "owl=cheap,1"), "'cheap' is not a number"),
+        (("--price", "flsh=1,2"), "nothing of flsh is in that time"),
         (("--move", "qwen=kimi:0.8", "--move", "qwen=flash:0.8"), "more than all of qwen is moved"),
         (("--case", "six-people", "--move", "a=b"), "has its own routes and prices"),
         (("--case", "six-person"), "there is no case 'six-person'"),

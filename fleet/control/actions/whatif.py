@@ -55,9 +55,9 @@ def _of(source: Positioned) -> WhatIf:
     mix = msgspec.convert(source.value, MixFile)
     try:
         check(mix)
+        return reckoned(mix)
     except BadMix as error:
         raise ConfigError(str(error), place=source.place(error.path)) from None
-    return reckoned(mix)
 
 
 def elsewhere_of(inventory: Inventory, usage: Usage, *, moves: Iterable[str], prices: Iterable[str]) -> Elsewhere:
@@ -77,6 +77,13 @@ def elsewhere_of(inventory: Inventory, usage: Usage, *, moves: Iterable[str], pr
 def replay_of(usage: Usage, elsewhere: Elsewhere, *, title: str) -> WhatIf:
     """The answer to a ledger. Raises UsageError."""
     names = [(line.names[0], line.names[1]) for line in usage.lines]
+    served = dict.fromkeys(model for _, model in names)
+    for model in sorted(elsewhere.repriced - {move.to for move in elsewhere.moves}):
+        if usage.lines and model not in served:
+            raise UsageError(
+                f"nothing of {model} is in that time, and nothing is moved to it, so its price says nothing",
+                hint=did_you_mean(model, served) or f"there are: {', '.join(filter(None, served))}",
+            )
     for move in elsewhere.moves:
         if usage.lines and not any(move.takes(asked, model) for asked, model in names):
             known = dict.fromkeys(asked if move.is_route else model for asked, model in names)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-from fleet.practice.whatif.mixfile import Assumed, MixFile, Number, Part, Side, numbers
+from fleet.practice.whatif.mixfile import Assumed, BadMix, MixFile, Number, Part, Side, numbers
 from fleet.practice.whatif.outcome import Claim, Row, Span, Sway, WhatIf
 from fleet.practice.whatif.prices import ModelPrice, exact, pico_of, plain
 from fleet.vocabulary.money import shown
@@ -22,7 +22,7 @@ Pick = Callable[[Number], Fraction]
 
 
 def reckoned(mix: MixFile) -> WhatIf:
-    """The answer to a checked file."""
+    """The answer to a checked file. Raises BadMix when its bill buys no tokens, or any number of them."""
     unknown = tuple(
         dict.fromkeys(part.model for side in (mix.before, mix.after) for part in side.parts if _unpriced(mix, part))
     )
@@ -80,7 +80,11 @@ def _tokens(mix: MixFile, pick: Pick) -> Fraction | None:
         Fraction(),
     )
     fixed = sum((pick(one.usd) for one in mix.before.monthly), Fraction())
-    return (exact(mix.bill_usd) - fixed) / rate if rate else None
+    left = exact(mix.bill_usd) - fixed
+    if left <= 0 or not rate:
+        why = "what is paid every month is the whole bill" if left <= 0 else "its tokens cost nothing"
+        raise BadMix(f"no number of tokens follows from the bill: before, or at a bound of it, {why}", "before")
+    return left / rate
 
 
 def _per_token(mix: MixFile, part: Part, pick: Pick) -> Fraction | None:

@@ -103,11 +103,12 @@ def check(mix: MixFile) -> None:
     """Raises BadMix."""
     if (mix.tokens is None) is (mix.bill_usd is None):
         raise BadMix("state either `tokens` or `bill_usd`")
+    _check_plain(mix)
     fixed = sum(one.usd.value if isinstance(one.usd, Assumed) else one.usd for one in mix.before.monthly)
     if mix.bill_usd is not None and fixed >= mix.bill_usd:
         raise BadMix("what is paid every month before is the whole bill: no token was bought", "before", "monthly")
     for name, side in (("before", mix.before), ("after", mix.after)):
-        whole = sum((Fraction(str(part.share)) for part in side.parts), Fraction())
+        whole = sum((exact(part.share) for part in side.parts), Fraction())
         if whole != 1:
             raise BadMix(f"the shares add up to {float(whole):g}, not to 1", name, "parts")
     for label, number in numbers(mix):
@@ -120,6 +121,25 @@ def check(mix: MixFile) -> None:
             raise BadMix(f"{label}: its value is not between `low` and `high`")
         if label.startswith(("answers", "cached")) and highest > 1:
             raise BadMix(f"{label}: a part of a whole is at most 1")
+
+
+def _check_plain(mix: MixFile) -> None:
+    """The numbers that have no bounds. Raises BadMix."""
+    stated: list[tuple[float | None, tuple[object, ...]]] = [
+        (mix.tokens, ("tokens",)),
+        (mix.bill_usd, ("bill_usd",)),
+        (mix.said.before_usd, ("said", "before_usd")),
+        (mix.said.after_usd, ("said", "after_usd")),
+    ]
+    for name, side in (("before", mix.before), ("after", mix.after)):
+        stated += [(part.share, (name, "parts", at, "share")) for at, part in enumerate(side.parts)]
+    for number, path in stated:
+        try:
+            found = None if number is None else exact(number)
+        except NoPrice as error:
+            raise BadMix(str(error), *path) from None
+        if found == 0 and len(path) == 1:
+            raise BadMix(f"`{path[0]}` is 0: there is nothing to reckon", *path)
 
 
 def numbers(mix: MixFile) -> Iterator[tuple[str, Number]]:

@@ -10,6 +10,7 @@ from fleet.traffic.config import Price
 from fleet.vocabulary.money import PICO_PER_USD
 
 _MILLION = 1_000_000
+_MOST_EXPONENT = 30
 
 
 class NoPrice(ValueError):
@@ -47,9 +48,15 @@ OWN = ModelPrice(prompt=Fraction(0), completion=Fraction(0), said_by="an own Mac
 
 
 def exact(number: float | str | Decimal) -> Fraction:
-    """A number as it was written: 0.14 is 14/100. Raises NoPrice for what is none, or below 0."""
+    """A number as it was written: 0.14 is 14/100. Raises NoPrice for what is none, below 0, or beyond all money."""
+    text = str(number)
+    exponent = text.lower().partition("e")[2]
     try:
-        found = Fraction(str(number))
+        if exponent and abs(int(exponent)) > _MOST_EXPONENT:  # an exact 1e999999999 would take all memory
+            raise NoPrice(f"{text} is too large or too small to reckon with")
+        found = Fraction(text)
+    except NoPrice:
+        raise
     except (ValueError, ZeroDivisionError):
         raise NoPrice(f"{number!r} is not a number") from None
     if found < 0:

@@ -91,6 +91,45 @@ def test_a_mix_that_makes_no_sense_is_refused(changes: dict[str, Any], says: str
 _BOUNDS = st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40)).map(sorted)
 
 
+NAN, FREE = float("nan"), {"prompt": 0, "completion": 0}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tokens": -5},
+        {"tokens": 0},
+        {"tokens": None, "bill_usd": NAN},
+        {"tokens": None, "bill_usd": float("inf")},
+        {"said": {"after_usd": NAN}},
+        {"before": {"parts": [{"model": "big", "share": NAN}]}},
+        {"before": {"parts": [{"model": "big", "share": 1.5}, {"model": "small", "share": -0.5}]}},
+    ],
+)
+def test_a_number_that_is_none_is_refused_with_its_place(changes: dict[str, Any]) -> None:
+    with pytest.raises(BadMix) as refused:
+        mix(**changes)
+    assert refused.value.path
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prices": {**SIMPLE["prices"], "big": FREE}},
+        {"prices": {**SIMPLE["prices"], "big": dict.fromkeys(FREE, {"value": 3, "low": 0, "high": 4})}},
+        {
+            "before": {
+                "parts": [{"model": "big", "share": 1}],
+                "monthly": [{"name": "rent", "usd": {"value": 1, "low": 0, "high": 9}}],
+            }
+        },
+    ],
+)
+def test_a_bill_from_which_no_tokens_follow_is_refused_and_not_reckoned_as_0(changes: dict[str, Any]) -> None:
+    with pytest.raises(BadMix, match="no number of tokens follows"):
+        reckoned(mix(tokens=None, bill_usd=5, **changes))
+
+
 def bounded(three: list[int], scale: int) -> dict[str, float]:
     low, value, high = three
     return {"low": low / scale, "value": value / scale, "high": high / scale}

@@ -115,7 +115,7 @@ def test_what_moves_nothing_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "flash", "flash=1", "flash=1,2,3,4", "=1,2", "flash=a,b", "flash=-1,2", "f=nan,1"]
+    "text", ["", "flash", "flash=1", "flash=1,2,3,4", "=1,2", "flash=a,b", "flash=-1,2", "f=nan,1", "f=1e999999999,1"]
 )
 def test_what_is_no_price_is_refused(text: str) -> None:
     with pytest.raises(NoPrice):

@@ -62,11 +62,11 @@ def config(
 
     Exit code: 0 printed; 1 no configuration of this client can work, and why; 2 usage; 4 the front cannot be reached.
     """
+    _made(name, Offer(url="", model="any"))  # what can never work wants no project, and no front
     project = project_of(ctx)
     inventory = load_inventory(project, overrides=overrides_of(ctx))
     plays = playbook_of(project, playbook)
     door = door_of(inventory, plays, project, node=node)
-    _made(name, Offer(url=_root(door), model="any"))  # what can never work wants no front that answers
     link = link_of(ctx)
     try:
         routes = _routes(door, link, project, wanted=model)

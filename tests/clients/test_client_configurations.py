@@ -11,9 +11,12 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from fleet.cli.main import cli
 from fleet.clients.configuration import KEY_VARIABLE, NoWay, Offer
 from fleet.clients.registry import CLIENTS
+from fleet.errors import FleetError
 
 GOLDENS = Path(__file__).parent / "goldens"
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -91,3 +94,12 @@ def test_for_cursor_there_is_no_way_and_it_says_why() -> None:
     with pytest.raises(NoWay, match="from its own servers") as none:
         CLIENTS["cursor"](OFFER)
     assert "opencode" in none.value.instead
+
+
+def test_what_can_never_work_is_told_without_a_project_and_a_front(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = CliRunner().invoke(cli, ["client", "config", "cursor"]).exception
+    assert isinstance(error, FleetError)
+    assert "no configuration of cursor can work" in error.text

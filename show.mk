@@ -189,10 +189,13 @@ show-no-prompt-text: $(VENV)/.dev ## weekly 5: a planted phrase goes through a w
 
 .PHONY: show-no-prompt-text
 
+show-top: $(VENV)/.dev ## top 1: in tmux over the simulation with each fault: the right row moves, says why and what to do (ten minutes)
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v -n 0 tests/integration/test_top_shows_every_fault.py
+
 pictures-top: $(VENV)/.dev ## top 3: the pictures of docs/top.md, drawn by the screen itself (docs/top-*.svg)
 	@$(BIN)/python tests/tui/pictures.py
 
-.PHONY: pictures-top
+.PHONY: pictures-top show-top
 
 show-harness: $(VENV)/.dev ## weekly 3: fifty prompts at three models, cut and resumed under a ceiling; 1,000 A/A comparisons; promote, hold, demote
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -v --timeout 900 tests/practice/harness tests/control/actions/test_gray_harness.py

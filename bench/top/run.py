@@ -17,6 +17,7 @@ import datetime as dt
 import os
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from bench.machine import ROOT, fleet_version, machine
 from bench.page import demands as demand_table
 from bench.top.demands import DEMANDS
 from bench.top.measure import measure
-from bench.top.rows import Results, joined, load, save
+from bench.top.rows import Results, Row, joined, load, save
 from bench.top.terminal import Ended
 
 RESULTS = ROOT / "bench/results/top.json"
@@ -56,26 +57,30 @@ def main() -> int:
         with contextlib.suppress(PermissionError):
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(5))
     before = load(out) if asked.only and out.exists() else None
-    began, rows = time.monotonic(), []
+    began, rows = time.monotonic(), list[Row]()
     try:
         for case in asked.only.split(",") if asked.only else CASES:
             screen, feed, nodes = case.split(":")
             rows.append(measure(screen, feed, int(nodes), seconds=asked.seconds, placed=placed))
+            results = _results(rows, before, seconds=round(time.monotonic() - began))
+            save(out, results)
             print(rows[-1], flush=True)
     except (Ended, NotReady, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    results = Results(
+    said = judge(DEMANDS, results)
+    print(f"\n{demand_table(said)}\n{out}, {results.seconds:.0f} s", flush=True)
+    return 0 if all(verdict.holds for verdict in said) else 1
+
+
+def _results(rows: Sequence[Row], before: Results | None, *, seconds: float) -> Results:
+    return Results(
         date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - began) + (before.seconds if before else 0),
+        seconds=seconds + (before.seconds if before else 0),
         machine=machine(),
         versions={"fleet": fleet_version(), "python": sys.version.split()[0], "Textual": version("textual")},
         rows=joined(before.rows if before else (), rows),
     )
-    save(out, results)
-    said = judge(DEMANDS, results)
-    print(f"\n{demand_table(said)}\n{out}, {results.seconds:.0f} s", flush=True)
-    return 0 if all(verdict.holds for verdict in said) else 1
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from fleet.sim.doors.openssh import find_sshd
 _READY_SECONDS = 60.0
 _CONFIG = """\
 Port {port}
-{addresses}
+ListenAddress 127.0.0.1
 HostKey {folder}/host
 PidFile {folder}/sshd.pid
 AuthorizedKeysFile {folder}/user.pub
@@ -67,9 +67,7 @@ def playing(folder: Path, *, nodes: int) -> Iterator[Scene]:
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
     port = free_port()
-    asked = range(1 if nodes > DIRECT_NODES else nodes)
-    addresses = "\n".join(f"ListenAddress {_address(number)}" for number in asked)
-    (folder / "sshd_config").write_text(_CONFIG.format(port=port, addresses=addresses, folder=folder))
+    (folder / "sshd_config").write_text(_CONFIG.format(port=port, folder=folder))
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(parents=True, exist_ok=True)
     scene = Scene(folder / "project", folder / "mode")
@@ -81,11 +79,6 @@ def playing(folder: Path, *, nodes: int) -> Iterator[Scene]:
         stack.enter_context(running(played, folder / "played.log", env={"PYTHONPATH": str(ROOT)}))
         _project(scene.project, folder, nodes=nodes, ssh_port=port, ports=_ports(ports))
         yield scene
-
-
-def _address(number: int) -> str:
-    """Linux has all of 127.0.0.0/8 on its loopback interface."""
-    return f"127.0.{number // 250}.{number % 250 + 1}"
 
 
 def _ports(file: Path) -> list[int]:
@@ -107,21 +100,25 @@ def _project(project: Path, folder: Path, *, nodes: int, ssh_port: int, ports: l
     key.write_text(secrets.token_hex(16))
     (project / "playbooks" / "site.yml").write_text(yaml.safe_dump(_PLAYBOOK, sort_keys=False))
     shared = {
+        "ansible_host": "127.0.0.1",
         "ansible_port": ssh_port,
         "ansible_user": getpass.getuser(),
         "ansible_ssh_private_key_file": str(folder / "user"),
         "host_key": " ".join((folder / "host.pub").read_text().split()[:2]),
         "fleet_key": "file:secrets/fleet.key",
     }
-    through = nodes > DIRECT_NODES
-    each = {
-        name_of(number): {
-            "ansible_host": _address(number),
-            **({"gateway_admin_port": ports[0]} if through else {"agent_port": ports[number]}),
-        }
-        for number in range(nodes)
-    }
+    each = {name_of(number): _host(number, ports, through=nodes > DIRECT_NODES) for number in range(nodes)}
     front = dict([next(iter(each.items()))])
     rest = {name: found for name, found in each.items() if name not in front}
     inventory = {"all": {"vars": shared, "children": {"front": {"hosts": front}, "mlx": {"hosts": rest}}}}
     (project / "inventory" / "fleet.yml").write_text(yaml.safe_dump(inventory, sort_keys=False))
+
+
+def _host(number: int, ports: list[int], *, through: bool) -> dict[str, int]:
+    """All nodes are one address, so each has ports of its own; those that nobody asks are only numbers."""
+    return {
+        "agent_port": 10_000 + number if through else ports[number],
+        "gateway_admin_port": ports[0] if through and number == 0 else 20_000 + number,
+        "gateway_port": 30_000 + number,
+        "sidecar_port": 40_000 + number,
+    }

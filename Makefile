@@ -56,7 +56,8 @@ demo-down: ## Stop the demo's Macs and leave nothing behind
 
 compiled: $(VENV)/.dev
 	@$(BIN)/python -m compileall -q -j 2 fleet
-	@ls -d tests/*/ | xargs -P 2 -n 4 $(BIN)/python -m pytest -q --collect-only -p no:cacheprovider >/dev/null 2>&1 || true
+	@$(BIN)/python -c 'import mlx_lm.server' >/dev/null 2>&1 & \
+	ls -d tests/*/ | xargs -P 2 -n 4 $(BIN)/python -m pytest -q --collect-only -p no:cacheprovider >/dev/null 2>&1 || true
 
 test: $(VENV)/.dev compiled ## The whole suite
 	@$(BIN)/python -m pytest -q -n 4 --dist loadgroup --no-loadscope-reorder $(PYTEST)

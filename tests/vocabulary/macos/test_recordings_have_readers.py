@@ -25,7 +25,7 @@ from fleet.vocabulary.macos.system import parse_fdesetup, parse_sw_vers, parse_s
 from fleet.vocabulary.macos.vm_stat import parse_vm_stat
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-OF_OTHERS = {"bench", "chat_streams", "clients", "mlx", "previous-release"}
+OF_OTHERS = {"bench", "chat_streams", "clients", "mlx", "previous-release", "rankings"}
 """Folders of samples that are not of a Mac's commands. Their own tests read them."""
 ROOMS = sorted(path.name for path in SAMPLES.iterdir() if path.is_dir() and path.name not in OF_OTHERS)
 RECORDINGS = sorted(f"{room}/{path.name}" for room in ROOMS for path in (SAMPLES / room).iterdir())

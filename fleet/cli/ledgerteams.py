@@ -94,11 +94,13 @@ def _table(rows: Iterable[Charge]) -> None:
 
 def _cells(rows: Iterable[Charge]) -> tuple[str, ...]:
     some = list(rows)
-    api, own = sum(row.api_pico for row in some), sum(row.own_pico or 0 for row in some)
+    api = sum(row.api_pico for row in some)
+    imputed = [row.own_pico for row in some if row.own_pico is not None]
+    own = sum(imputed) if len(imputed) == len(some) else None  # a part of a sum is no sum
     return (
         f"{sum(row.requests for row in some):,}",
         seconds_text(sum(row.busy_seconds for row in some)),
         shown(api),
-        shown(own),
-        shown(api + own),
+        "-" if own is None else shown(own),
+        "-" if own is None else shown(api + own),
     )

@@ -76,7 +76,7 @@ def _words(line: UsageLine) -> Iterator[str]:
     )
     yield (
         f"{line.sessions:,} conversations, {_spread(line, Measure.TURNS, _turns)} requests each (P50 / P95);"
-        f" {_share(line.reasoned, line.requests)} of answers were reasoned"
+        f" {_share(line.reasoned, line.requests) if line.reasoned else _UNKNOWN} of answers were reasoned"
     )
     tools = tool_use(line)
     yield (
@@ -121,6 +121,11 @@ def _rate(rate: float | None) -> str:
     return _UNKNOWN if rate is None else f"{rate * 100:.1f} %"
 
 
+def _summed(tokens: int, line: UsageLine) -> str:
+    """A sum of tokens; unknown where nobody told any."""
+    return _UNKNOWN if not tokens and line.untold else count_text(tokens)
+
+
 def _worst(line: UsageLine) -> str:
     failures = {verdict: count for verdict, count in line.verdicts.items() if verdict in FAILURES}
     worst = max(failures, key=lambda verdict: failures[verdict], default=None)
@@ -137,10 +142,10 @@ _CELLS: dict[Show, tuple[tuple[str, Cell], ...]] = {
     Show.TOKENS: (
         _REQUESTS,
         ("failed", lambda line: f"{line.failed:,}" if line.failed else ""),
-        ("in", lambda line: count_text(line.prompt_tokens)),
+        ("in", lambda line: _summed(line.prompt_tokens, line)),
         ("cached", lambda line: _share(line.cached_tokens, line.prompt_tokens) if line.cached_tokens else ""),
-        ("out", lambda line: count_text(line.completion_tokens)),
-        ("reason", lambda line: _share(line.reasoned, line.requests)),
+        ("out", lambda line: _summed(line.completion_tokens, line)),
+        ("reason", lambda line: _share(line.reasoned, line.requests) if line.reasoned else ""),
         ("USD", lambda line: usd_shown(line.spent_pico)),
         ("held", lambda line: usd_shown(line.reserved_pico) if line.reserved_pico else ""),
     ),

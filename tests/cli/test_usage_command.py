@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 from ledgered_fleet import Ledgered
+from rich.console import Console
 
+from fleet.cli.usagequestion import Show
+from fleet.cli.usageview import usage_table
+from fleet.practice.usage import Usage
 from fleet.vocabulary.contracts.ledger import (
     CostSource,
     Owner,
@@ -22,6 +26,7 @@ from fleet.vocabulary.contracts.ledger import (
     Settlement,
     ToolVerdict,
 )
+from fleet.vocabulary.contracts.usage import UsageBy, UsageLine, UsageQuery
 from fleet.vocabulary.names import Track
 
 NOVEMBER = 1_793_487_600_000
@@ -212,7 +217,25 @@ async def test_a_month_by_team_has_every_cent_of_the_ledger_and_of_the_own_macs(
     assert "cost centre" in shown.out
 
 
-@pytest.mark.parametrize("month", ["2026-13", "2026", "2026-11-01", "november"])
+async def test_the_cost_of_a_mac_that_nobody_stated_is_told_as_unknown_and_not_as_0(project: Ledgered) -> None:
+    async with project.fronts(rows(1)) as fleet:
+        said = await asyncio.to_thread(fleet.run, "ledger", "teams", "--month", "2026-11")
+
+    assert "no own_cost in the inventory, so no share of it: mini-1" in said.err
+    assert all(re.search(r"  -  +-$", line) for line in said.out.splitlines()[1:]), said.out
+
+
+def test_tokens_and_reasoning_that_nobody_told_are_unknown_and_not_0() -> None:
+    silent = UsageLine(names=("mlx",), requests=3, untold=3)
+    told = UsageLine(names=("flash",), requests=1, prompt_tokens=7, completion_tokens=2)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(usage_table(Usage(query=UsageQuery(by=(UsageBy.MODEL,)), lines=(silent, told)), Show.TOKENS))
+    text = console.export_text()
+    assert re.search(r"^mlx +3 +- +- +0.00 *$", text, re.MULTILINE), text
+    assert "reason" not in text
+
+
+@pytest.mark.parametrize("month", ["9999-12", "2026-13", "2026", "2026-11-01", "november"])
 async def test_what_is_no_month_is_refused(project: Ledgered, month: str) -> None:
     async with project.fronts(away=("front-1",)) as fleet:
         said = await asyncio.to_thread(fleet.run, "ledger", "teams", "--month", month)

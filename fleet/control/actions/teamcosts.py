@@ -36,7 +36,8 @@ def team_costs(
     fronts: Fronts, inventory: Inventory, month: str, *, budget_tz: str, now: datetime | None = None
 ) -> TeamCosts:
     """What a month (`2026-11`, of `budget_tz`) cost. Raises UsageError for what is no month."""
-    begins, ends = instant(month, budget_tz=budget_tz), instant(month_after(month), budget_tz=budget_tz)
+    after = month_after(month)
+    begins, ends = instant(month, budget_tz=budget_tz), instant(after, budget_tz=budget_tz)
     query = UsageQuery(by=_BY, since_milliseconds=begins, until_milliseconds=ends)
     usage = ask_usage(fronts, query)
     costs = {name: own_cost_of(node.settings.own_cost) for name, node in inventory.nodes.items()}
@@ -61,6 +62,8 @@ def month_after(month: str) -> str:
         if len(month) != len("2026-11"):
             raise ValueError
         first = date.fromisoformat(f"{month}-01")
+        if first >= date(date.max.year, 12, 1):
+            raise ValueError
         return f"{first.year + first.month // 12:04d}-{first.month % 12 + 1:02d}"
     except ValueError:
         raise UsageError(f"{month!r} is no month", hint="for example --month 2026-11") from None

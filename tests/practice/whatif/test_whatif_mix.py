@@ -116,7 +116,7 @@ def test_a_number_that_is_none_is_refused_with_its_place(changes: dict[str, Any]
     "changes",
     [
         {"prices": {**SIMPLE["prices"], "big": FREE}},
-        {"prices": {**SIMPLE["prices"], "big": dict.fromkeys(FREE, {"value": 3, "low": 0, "high": 4})}},
+        {"prices": {**SIMPLE["prices"], "big": {key: {"value": 3, "low": 0, "high": 4} for key in FREE}}},
         {
             "before": {
                 "parts": [{"model": "big", "share": 1}],

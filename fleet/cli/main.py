@@ -57,6 +57,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "kill": ("fleet.cli.kill:kill", "End a request in flight."),
     "drain": ("fleet.cli.drain:drain", "Give a node's models no new work."),
     "resume": ("fleet.cli.drain:resume", "Give a node's models new work again."),
+    "restart": ("fleet.cli.restart:restart", "Restart services of a node, emptied first and proved after."),
     "reboot": ("fleet.cli.reboot:reboot", "Restart nodes one after the other, emptied first and proved after."),
     "logs": ("fleet.cli.reach:logs", "Show the logs of a node's services."),
     "exec": ("fleet.cli.reach:exec_", "Run a command on nodes."),

@@ -18,6 +18,7 @@ _PLAYBOOK = "site.yml"
 VERBS = (
     Verb(key="D", word="drain", before=("drain",), after=("--wait", "0")),
     Verb(key="U", word="resume", before=("resume",)),
+    Verb(key="X", word="restart", before=("restart",), one_node=True),
     Verb(key="O", word="gray disable", before=("gray", "disable"), asks="the gray route (fleet gray status)"),
     Verb(key="I", word="gray enable", before=("gray", "enable"), asks="the gray route", only_aimed=True),
     Verb(key="K", word="kill", before=("kill",), asks="the request (fleet ps)"),

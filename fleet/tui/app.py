@@ -155,9 +155,14 @@ class FleetTop(App[None]):
         return shown if self.unicode else ascii_key(shown)
 
     def keys_now(self, screen: Screen[Any]) -> list[Key]:
-        """The keys that work on a screen now."""
-        says = {_act(verb): verb.says for verb in self.actions.verbs} if self.actions else {}
-        return keys_of(screen.active_bindings.values(), shown=self.get_key_display, everywhere=self, says=says)
+        """The keys that work on a screen now, and which of them its foot has."""
+        verbs = self.actions.verbs if self.actions else ()
+        says = {_act(verb): verb.says for verb in verbs}
+        keys = keys_of(screen.active_bindings.values(), shown=self.get_key_display, everywhere=self, says=says)
+        if not isinstance(screen, FleetScreen):
+            return keys
+        left_out = {_act(verb) for verb in verbs if not screen.foots(verb)}
+        return [key._replace(kept=key.kept and key.action not in left_out) for key in keys]
 
     def action_help(self) -> None:
         """Every key of the screen in front."""

@@ -73,6 +73,10 @@ class FleetScreen(Screen[None]):
         """Whether a verb has its key here now."""
         return not verb.only_aimed or bool(self.aim(verb.word).word)
 
+    def foots(self, verb: Verb) -> bool:
+        """Whether the foot has the key of a verb that is offered: not of one that would first ask what it is about."""
+        return not verb.asks or bool(self.aim(verb.word).word)
+
     def document(self) -> object:
         """What it shows, as the command line tells it with `--json`. None when there is nothing to tell."""
         return None

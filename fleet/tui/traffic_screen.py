@@ -85,6 +85,10 @@ class TrafficScreen(RowsScreen):
         """See FleetScreen: what is about requests and gray routes, and about whether a node gets work."""
         return verb.word in _ABOUT or verb.word in _WORK
 
+    def foots(self, verb: Verb) -> bool:
+        """See FleetScreen: all that is offered, for the cursor is soon on what it is about."""
+        return self.offers(verb)
+
     def aim(self, verb: str) -> Aim:
         """See FleetScreen: the request under the cursor; the gray route there, or the only one."""
         row = self.lines.row

@@ -73,6 +73,24 @@ def test_nodes_are_restarted_one_by_one_and_a_locked_one_only_with_its_password(
     room.sim("fault", "mac-2", "filevault", "--clear")
 
 
+def test_a_service_restarts_alone_is_proved_and_written_down(restarts: Room) -> None:
+    room = restarts
+    before = room.pids()
+    answer = room.fleet("restart", "mac-1", "gateway", "agent", "--json")
+    events = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [one["outcome"] for one in events if "outcome" in one] == ["changed"]
+    assert any(one["phase"] == "gate" and "healthz" in one["text"] for one in events)
+    changed = {one for one, pid in room.pids().items() if pid != before[one]}
+    assert {(node, label.rpartition(".")[2]) for node, label in changed} == {("mac-1", "gateway"), ("mac-1", "agent")}
+
+    refused = room.fleet("restart", "mac-2", expect=1)
+    assert "no sidecar runs here" in refused.stdout + refused.stderr
+    assert "services of this node: " in refused.stdout + refused.stderr
+    written = json.loads(room.fleet("audit", "--on", "all", "--json").stdout)["entries"]
+    told = [(one["node"], one["outcome"], sorted(one["places"])) for one in written if one["action"] == "restart"]
+    assert told == [("mac-1", "committed", ["laptop", "mac-1"]), ("mac-2", "failed", ["laptop"])]
+
+
 def test_a_node_that_does_not_come_back_stops_the_rest_and_says_what_to_look_at(restarts: Room) -> None:
     room = restarts
     path = room.node("mac-1") / "sim" / "bin" / "shutdown"

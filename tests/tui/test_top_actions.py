@@ -127,6 +127,19 @@ async def test_a_verb_of_one_node_is_refused_for_two() -> None:
         assert done.ran == []
 
 
+async def test_a_restart_is_about_the_node_under_the_cursor_and_waits_for_its_yes() -> None:
+    done = Done()
+    app, _ = top(MIXED, actions=done)
+    async with app.run_test(size=SIZE) as pilot:
+        app.tick()
+        await pilot.press("X")
+        assert box(app, "command") == "$ fleet restart mini-03"
+        assert done.ran == []
+        await pilot.press("y")
+        await settled(app, pilot)
+        assert done.ran == [("restart", "mini-03")]
+
+
 async def test_a_terminal_that_cannot_be_lent_is_said() -> None:
     done = Done()
     app, _ = top(MIXED, actions=done)

@@ -6,7 +6,7 @@ The intent is set on the node's own gateway and kept there; what runs may finish
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -45,14 +45,15 @@ class DrainReport(msgspec.Struct, frozen=True, kw_only=True):
         return sum(one.in_flight for node in self.nodes for one in node.sidecars if one.intent is Intent.DRAINING)
 
 
-def closing(own: RouteReports, *, sidecar: str | None) -> frozenset[str]:
-    """The served models that a node can serve now, and could not after the drain. Pure.
+def closing(own: RouteReports, *, sidecars: Collection[str] | None) -> frozenset[str]:
+    """The served models that a node can serve now, and could not after these (None: all) are drained. Pure.
 
     A sidecar that is drained already closes nothing.
     """
-    sidecars = [one for one in _once(own) if one.kind == "sidecar"]
-    leaving = [one for one in sidecars if sidecar in (None, one.name) and one.state not in _CLOSED]
-    staying = {one.serves for one in sidecars if one not in leaving and one.state not in _CLOSED}
+    names = None if sidecars is None else {_as_upstream(name) for name in sidecars}
+    there = [one for one in _once(own) if one.kind == "sidecar"]
+    leaving = [one for one in there if (names is None or one.name in names) and one.state not in _CLOSED]
+    staying = {one.serves for one in there if one not in leaving and one.state not in _CLOSED}
     return frozenset(one.serves for one in leaving) - staying
 
 
@@ -77,7 +78,7 @@ def drain(
     Raises LastUpstream unless forced: when a served model would have nobody left, or when no front can say.
     """
     if not force:
-        _check(wanted, found, doors, sidecar=sidecar)
+        require_another(wanted, found, doors, sidecars=None if sidecar is None else (sidecar,))
     return _want(wanted, doors, Intent.DRAINING, sidecar=sidecar, by=by)
 
 
@@ -110,18 +111,19 @@ def wait_until_drained(
     return report
 
 
-def _check(
-    wanted: Sequence[GatewayNode], found: Sequence[GatewayNode], doors: Gateways, *, sidecar: str | None
+def require_another(
+    wanted: Sequence[GatewayNode],
+    found: Sequence[GatewayNode],
+    doors: Gateways,
+    *,
+    sidecars: Collection[str] | None,
 ) -> None:
+    """See that somebody else serves what these sidecars (None: all) of these nodes serve. Raises LastUpstream."""
     names = {gateway.name for gateway in wanted}
     fronts = [gateway for gateway in found if gateway.is_front]
     asked = [*wanted, *(front for front in fronts if front.name not in names)]
     reports = answered(doors.each(asked, lambda door: door.routes()))
-    closed = {
-        name: closing(report, sidecar=None if sidecar is None else _as_upstream(sidecar))
-        for name, report in reports.items()
-        if name in names
-    }
+    closed = {name: closing(report, sidecars=sidecars) for name, report in reports.items() if name in names}
     if not any(closed.values()):
         return
     views = [reports[front.name] for front in fronts if front.name in reports]

@@ -32,6 +32,7 @@ from fleet.vocabulary.contracts.questions import (
     Rebooting,
     Recall,
     Recalled,
+    Restart,
     Seal,
     Stow,
     Stowed,
@@ -288,6 +289,10 @@ class Conversation:
         if isinstance(frame, Failed):
             raise NodeRefusal(frame, node=self._node)
         return going
+
+    def restart(self, wish: Restart) -> None:
+        """Let services restart, as a run of this conversation's id: `follow` hears it."""
+        self._write(wish)
 
     def prove(self) -> Proved:
         """The gates of the live release, passed once more. Raises NodeRefusal."""

@@ -64,6 +64,12 @@ def _apply(machine: Machine, run_id: str, door: Door, told: Callable[[Event], No
     desired = releases.load(machine, request.state_id) if request else None
     if request is None or desired is None:
         return _end(machine, journal, FAILED, "the request or the release of the run cannot be read", request=request)
+    if request.restart:
+        from fleet.node.sync.restart import Restarting
+
+        run_ended = Restarting(machine=machine, journal=journal, request=request, state=desired, door=door).run()
+        outcome = FAILED if run_ended.why else COMMITTED
+        return _end(machine, journal, outcome, run_ended.why, run_ended.detail, request=request)
     run = _Run(machine=machine, journal=journal, request=request, desired=desired, door=door)
     try:
         if journal.has("step", "start", "switch") and not journal.has("revert", "start"):

@@ -41,35 +41,43 @@ class _Waiting:
     deadline: float
     told: float
     count: int | None = None
+    left: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drains:
-    """The drains of one run. `mind` is called while it waits, and may raise what stops the run."""
+    """The drains of one run. `mind` is called while it waits, and may raise what stops the run.
+
+    `cuts`: whoever runs longer than he may is stopped all the same.
+    """
 
     machine: Machine
     journal: Journal
     run_id: str
     mind: Callable[[], None]
     door: Door = field(default_factory=LoopbackDoor)
+    cuts: bool = True
 
-    def empty(self, todo: Iterable[Step], *, running: DesiredState | None, wanted: DesiredState) -> None:
-        """Let what runs on them end, all at once, each for as long as it may; then go on, whatever still runs.
+    def empty(self, todo: Iterable[Step], *, running: DesiredState | None, wanted: DesiredState) -> int:
+        """Let what runs on them end, all at once, each for as long as it may. How many requests still run then.
 
         A gateway that cannot be asked is no reason to stop a run: nothing runs through one that is down, and an older
         one ends its requests in its own grace.
         """
         now = self.machine.clock.monotonic()
+        emptied: list[_Waiting] = []
         waiting: list[_Waiting] = []
         for key, drain in to_empty(todo, running=running, wanted=wanted).items():
             self.journal.add("drain", "start", key=key, text=f"no new work; up to {drain.seconds:g} s for what runs")
             one = _Waiting(key=key, drain=drain, deadline=now + drain.seconds, told=now)
+            emptied.append(one)
             if self._still(one, self._close(drain)):
                 waiting.append(one)
         while waiting:
             self.mind()
             self.machine.clock.sleep(_POLL_SECONDS)
             waiting = [one for one in waiting if self._still(one, self._look(one.drain))]
+        return sum(one.left for one in emptied)
 
     def resume(self, *states: DesiredState | None) -> None:
         """New work again, for what this run drained and nobody else wants drained. May be done twice."""
@@ -99,10 +107,11 @@ class Drains:
             self.journal.add("drain", "ok", key=one.key, text="nothing runs on it")
             return False
         if now >= one.deadline:
-            words = (
-                f"{_requests(count)} after {one.drain.seconds:g} s: it is stopped all the same, they end with an error"
-            )
+            words = f"{_requests(count)} after {one.drain.seconds:g} s"
+            if self.cuts:
+                words += ": it is stopped all the same, they end with an error"
             self.journal.add("drain", "note", key=one.key, text=words)
+            one.left = count
             return False
         if one.count is None or (count != one.count and now - one.told >= 1) or now - one.told >= _TELL_SECONDS:
             self.journal.add("drain", "progress", key=one.key, text=_requests(count))

@@ -36,7 +36,7 @@ from fleet.vocabulary.contracts.audit import AuditLine
 from fleet.vocabulary.contracts.codec import digest_of
 from fleet.vocabulary.contracts.desired import DesiredState, Keep
 from fleet.vocabulary.contracts.peers import Fetch, Give, Still
-from fleet.vocabulary.contracts.questions import Collect, Reboot, Recall, Recalled, Seal, Stow, Stowing
+from fleet.vocabulary.contracts.questions import Collect, Reboot, Recall, Recalled, Restart, Seal, Stow, Stowing
 from fleet.vocabulary.contracts.sync import (
     BlobPart,
     Bye,
@@ -130,6 +130,8 @@ class Session:
 
                 self._take(Hold(holder=frame.operator or "a restart"))
                 reboot(self.machine, frame, run_id=self.run_id, told=self.wire.send)
+            case Restart():
+                self._restart(frame)
             case BlobPart() | Commit() | Seal() | Fetch() | Still():
                 raise Problem(f"{frame.kind} comes too early", code="protocol")
             case _:
@@ -177,6 +179,40 @@ class Session:
             self.wire.send(prune_models(self.machine, dry_run=wish.dry_run, pulled_too=wish.pulled_too))
         else:
             self.wire.send(prune(self.machine, keep, dry_run=wish.dry_run, measure=True))
+
+    def _restart(self, wish: Restart) -> None:
+        """Services of the live release, as a run: the laptop may go away meanwhile."""
+        from fleet.node.sync.restart import chosen
+
+        self._take(Hold(holder=wish.operator or "a restart"))
+        current = releases.current_id(self.machine)
+        live = releases.load(self.machine, current)
+        if current is None or live is None:
+            raise Problem("nothing is deployed on this node", code="no_release", hint="fleet deploy brings it")
+        request = RunRequest(
+            run_id=self.run_id,
+            state_id=current,
+            previous=current,
+            boot_id=boot_id(self.machine),
+            requested_at_seconds=self.machine.clock.now().timestamp(),
+            operator=wish.operator,
+            fence=self._holding.fence,
+            force=wish.force,
+            action="restart",
+            fleet_version=wish.fleet_version,
+            restart=tuple(daemon.label for daemon in chosen(live, wish.services)),
+            drain_seconds=wish.drain_seconds,
+        )
+        self._use_this_sync()
+        self._holding.hand_over()
+        hand_over(self.machine, request)
+        self._holding.let_go()
+        try:
+            kick(self.machine)
+        except Problem:
+            give_up(self.machine, self.run_id)
+            raise
+        Tail(machine=self.machine, wire=self.wire, run_id=self.run_id).follow()
 
     def _stow(self, wish: Stow) -> None:
         """Weights ahead of a deploy: they get their places, and nothing else changes."""

@@ -20,6 +20,7 @@ from fleet.vocabulary.contracts.questions import (
     Rebooting,
     Recall,
     Recalled,
+    Restart,
     Seal,
     Stow,
     Stowed,
@@ -79,6 +80,7 @@ ToNode = (
     | Recall
     | Verify
     | Reboot
+    | Restart
     | Prove
     | Stow
     | Seal

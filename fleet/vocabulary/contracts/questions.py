@@ -2,8 +2,9 @@
 
 Its answer ends the conversation, but for Recalled, which a Desired may follow: Collect/Collected, Confirm/Confirmed,
 ReadAudit/AuditLines, ReadHistory/History, Recall/Recalled, Verify/Verified, Reboot/Rebooting, Prove/Proved,
-ListModels/Models, Stow/Stowing (which BlobParts and Seal/Stowed follow). They are frames and no verbs of the helper, so
-a node needs no new helper for them: the laptop's own sync answers. `fleet-node confirm RUN_ID` is there for hands, too.
+ListModels/Models, Restart/Events and Done, Stow/Stowing (which BlobParts and Seal/Stowed follow). They are frames and
+no verbs of the helper, so a node needs no new helper for them: the laptop's own sync answers.
+`fleet-node confirm RUN_ID` is there for hands, too.
 """
 
 from __future__ import annotations
@@ -237,6 +238,22 @@ class Rebooting:
 
     kind: ClassVar[str] = "rebooting"
     boot_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restart:
+    """Restart services of the live release (`agent`, `gateway`, `sidecar.NAME`); none named = every sidecar.
+
+    A run of the apply job: it drains, restarts, proves and resumes. Answered by the Events of that run and Done, or by
+    Failed. `drain_seconds` None = as long as was deployed. `force`: what still runs then is cut.
+    """
+
+    kind: ClassVar[str] = "restart"
+    services: tuple[str, ...] = ()
+    operator: str = ""
+    drain_seconds: float | None = None
+    force: bool = False
+    fleet_version: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

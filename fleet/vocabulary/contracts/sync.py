@@ -321,7 +321,8 @@ class Failed:
 class RunRequest:
     """What the apply job is asked to do: ROOT/runs/RUN_ID/request.json. The desired state lies in releases/.
 
-    `plan` is the digest of the steps that were shown. The fields from `fence` on are Commit's.
+    `plan` is the digest of the steps that were shown. The fields from `fence` on are Commit's. `restart` are labels of
+    daemons: with any, the run restarts them and changes nothing; `drain_seconds` None = as long as was deployed.
     """
 
     run_id: str
@@ -341,6 +342,8 @@ class RunRequest:
     git_dirty: bool | None = None
     key_fingerprint: str | None = None
     fleet_version: str | None = None
+    restart: tuple[str, ...] = ()
+    drain_seconds: float | None = None
     schema: int = 1
 
 

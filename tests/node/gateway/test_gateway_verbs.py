@@ -110,6 +110,7 @@ async def fleet(
         }
         link = FakeLink(sessions)
         monkeypatch.setattr("fleet.cli.doors.link_of", lambda _: link)
+        monkeypatch.setattr("fleet.cli.restart.link_of", lambda _: link)
 
         def command(*words: str) -> Said:
             with pytest.raises(SystemExit) as stopped:
@@ -295,6 +296,9 @@ async def test_the_last_who_serves_a_model_is_drained_by_force_only(fleet: Fleet
     assert said.code == 1
     assert "nobody else can serve smol now" in said.err
     assert "--force drains all the same" in said.err
+    assert fleet.edges["mini-2"].intents.report()[0].intent == "serving"
+    said = await fleet.run("restart", "mini-2")
+    assert (said.code, "nobody else can serve smol now" in said.out) == (1, True)
     assert fleet.edges["mini-2"].intents.report()[0].intent == "serving"
     assert (await fleet.run("drain", "mini-1")).code == 0, "draining again what is drained takes nobody away"
     assert (await fleet.run("drain", "mini-2", "--force")).code == 0

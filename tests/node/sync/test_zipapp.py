@@ -104,7 +104,12 @@ def test_uninstall_loads_first_what_others_load_late_since_it_removes_zipapp_and
         for module in imported(function)
     }
     ours = {name for name, module in late if module.startswith("fleet.")}
-    assert ours <= {"main.py", "session.py", "stage.py"}  # uninstall begins in the first, and has no part in the others
+    assert ours <= {
+        "apply.py",
+        "main.py",
+        "session.py",
+        "stage.py",
+    }  # uninstall begins in the first, and has no part in the others
     loaded = imported(ast.parse(sync_files()["fleet/node/sync/uninstall.py"]))
     assert {module for _, module in late if not module.startswith("fleet.")} <= loaded
 

@@ -7,13 +7,13 @@ show-ci: ## 2: the whole of CI, real sshd included
 	@.ci/run
 
 show-sshd: $(VENV)/.dev ## 2: only what wants OpenSSH's sshd
-	@$(BIN)/python -m pytest -v tests/integration/test_deploy_over_sshd.py
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v tests/integration/test_deploy_over_sshd.py tests/integration/test_uninstall_whole.py
 
 show-sdk: $(VENV)/.dev ## 3: OpenAI's SDK: unary, streamed with usage, a tool call; closing a stream stops the sidecar
 	@$(BIN)/python -m pytest -v tests/integration/test_openai_sdk.py
 
 show-failed-gate: $(VENV)/.dev ## 4: a missing program ends as a failed gate (78) and the previous state is back; kill -9 comes back
-	@$(BIN)/python -m pytest -v tests/integration/test_failed_gate.py
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v tests/integration/test_failed_gate.py
 
 show-one-template: $(VENV)/.dev ## 5: touching one template changes exactly that daemon
 	@$(BIN)/python -m pytest -v tests/integration/test_one_template.py
@@ -93,7 +93,7 @@ show-rolling: $(VENV)/.dev ## deploy 4: every sidecar and gateway of 3 nodes rep
 
 show-failures: $(VENV)/.dev ## deploy 2: the ten failures of a deploy and what else goes wrong, in the simulation and over OpenSSH's sshd
 	@$(BIN)/python -m pytest -v tests/integration/test_ten_failures.py
-	@grep -o '`[a-z/_]*\.py::[a-z_0-9]*`' tests/integration/FAILURES.md | tr -d '`' | grep -v test_ten_failures.py | sort -u | xargs $(BIN)/python -m pytest -q
+	@grep -o '`[a-z/_]*\.py::[a-z_0-9]*`' tests/integration/FAILURES.md | tr -d '`' | grep -v test_ten_failures.py | sort -u | FLEET_SHOW=1 xargs $(BIN)/python -m pytest -q
 
 show-deploy-speed: bench-deploy ## deploy 1: the table of docs/performance.md, with its peers, in one run
 
@@ -190,7 +190,7 @@ show-no-prompt-text: $(VENV)/.dev ## weekly 5: a planted phrase goes through a w
 .PHONY: show-no-prompt-text
 
 show-top: $(VENV)/.dev ## top 1: in tmux over the simulation with each fault: the right row moves, says why and what to do (ten minutes)
-	@FLEET_SHOW=1 $(BIN)/python -m pytest -v -n 0 tests/integration/test_top_shows_every_fault.py
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v -n 0 tests/integration/test_top_shows_every_fault.py tests/tui/test_top_leaks.py
 
 pictures-top: $(VENV)/.dev ## top 3: the pictures of docs/top.md, drawn by the screen itself (docs/top-*.svg)
 	@$(BIN)/python tests/tui/pictures.py

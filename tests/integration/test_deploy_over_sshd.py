@@ -163,7 +163,7 @@ def test_a_refused_sudo_is_said_and_nothing_is_changed(fresh: SshdRoom) -> None:
     fresh.deploy()
 
 
-@pytest.mark.parametrize("ending", ["\n", ""])
+@pytest.mark.parametrize("ending", ["\n", pytest.param("", marks=pytest.mark.long)])
 def test_a_login_shell_that_prints_disturbs_nothing(tmp_path: Path, ending: str) -> None:
     with sshd_room(tmp_path, nodes=1, adopted=False) as room:
         room.sim("fault", "mac-1", "noise")
@@ -178,6 +178,7 @@ def test_a_login_shell_that_prints_disturbs_nothing(tmp_path: Path, ending: str)
         assert logs[0].sessions == 1
 
 
+@pytest.mark.long
 def test_apples_python_stub_is_never_run_where_an_interpreter_is_given(tmp_path: Path) -> None:
     with sshd_room(tmp_path, nodes=1, adopted=False) as room:
         calls = tmp_path / "calls"

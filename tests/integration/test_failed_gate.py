@@ -38,6 +38,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
         room.sim("down")
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group("gates")
 def test_a_first_deploy_with_a_missing_program_leaves_nothing_and_goes_well_once_mended(own_room: Room) -> None:
     room = own_room
@@ -88,6 +89,7 @@ def test_a_second_release_with_a_missing_program_brings_the_first_back_and_spare
     assert _row(small, "mac-1")["services_up"] == 3
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group("gates")
 def test_another_interpreter_and_a_missing_program_bring_the_old_interpreter_back(small: Room) -> None:
     before = standing(small, "mac-1")

@@ -33,6 +33,7 @@ def below(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.long
 def test_nothing_is_left_but_what_is_to_be_kept_and_the_node_can_be_had_again(own_room: Room) -> None:
     room = own_room
     lean(room)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+import pytest
 from textual._styles_cache import StylesCache
 from textual.widget import Widget
 
@@ -21,6 +22,7 @@ def widgets() -> int:
     return sum(1 for one in gc.get_objects() if isinstance(one, Widget | StylesCache))
 
 
+@pytest.mark.long
 async def test_what_is_opened_and_closed_again_and_again_leaves_no_widget() -> None:
     app, _ = top(MIXED, history=Remembered(), told=Written(*EVENTS), actions=Done())
     async with app.run_test(size=(120, 40)) as pilot:

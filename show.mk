@@ -16,7 +16,7 @@ show-failed-gate: $(VENV)/.dev ## 4: a missing program ends as a failed gate (78
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -v tests/integration/test_failed_gate.py
 
 show-one-template: $(VENV)/.dev ## 5: touching one template changes exactly that daemon
-	@$(BIN)/python -m pytest -v tests/integration/test_one_template.py
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -v tests/integration/test_one_template.py
 
 show-parsers: $(VENV)/.dev ## 6: every recording that a parser claims, and odd, cut and foreign text
 	@$(BIN)/python -m pytest -q tests/vocabulary tests/traffic tests/engines
@@ -59,7 +59,7 @@ show-cancel: $(VENV)/.dev bench-cancel ## relay 4: a client that leaves is felt 
 	@$(BIN)/python -m pytest -q -s tests/node/gateway/test_cancel_*.py tests/node/gateway/test_gateway_cancel.py
 
 show-drain: $(VENV)/.dev ## relay 5: fleet drain of a node under 32 streams, and the stop of an edge: none cut, none refused
-	@$(BIN)/python -m pytest -q -s tests/integration/test_drain_under_load.py
+	@FLEET_SHOW=1 $(BIN)/python -m pytest -q -s tests/integration/test_drain_under_load.py
 
 show-front-killed: $(VENV)/.dev ## relay 5: kill -9 of the front under load: clients see a cut, it serves within 2 s
 	@FLEET_SHOW=1 $(BIN)/python -m pytest -q -s tests/integration/test_front_killed.py

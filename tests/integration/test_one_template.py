@@ -46,6 +46,7 @@ def moved(before: Mapping[tuple[str, str], object], after: Mapping[tuple[str, st
     return {key for key in before if before[key] != after[key]}
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group("gates")
 def test_one_template_restarts_its_own_daemon_on_every_node_and_no_other(pair: Room) -> None:
     before = pair.pids()

@@ -5,9 +5,7 @@ A proposal names the file by its content. It is applied to that content and no o
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import fcntl
 import hashlib
 import os
 import tempfile
@@ -17,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from fleet.control.inventory import Inventory
+from fleet.control.inventory.edit import locked
 from fleet.control.inventory.load import build_inventory
 from fleet.control.inventory.partedit import Append, CannotEdit, Drop, Number, Order, PartEdit, Put
 from fleet.control.inventory.partedits import edited
@@ -70,7 +69,7 @@ class RouteFile:
         Raises MovedOn when the file has changed since, FleetError when it cannot be written.
         """
         path = self.project.inventory.resolve()
-        with _locked(path.parent):
+        with locked(path.parent):
             text = self._read()
             if not self._pending(text, proposal):
                 return Applied.ALREADY
@@ -182,17 +181,6 @@ def _moved(path: Path) -> MovedOn:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder of the inventory, as `fleet adopt` does: neither undoes the other's edit."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -34,7 +34,7 @@ def pin_nodes(path: Path, pins: Pins) -> str:
     would change anything else, and leaves the file alone then.
     """
     target = path.resolve()
-    with _locked(target.parent):
+    with locked(target.parent):
         text = read_text(target, name=shown_path(path))
         pinned = pinned_text(text, pins, name=shown_path(path))
         if pinned != text:
@@ -122,8 +122,8 @@ def _give_up(pins: Pins, *, place: str, why: str) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder of the inventory, so that two `fleet adopt` do not undo each other's pins."""
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder of the inventory, so that two who edit it do not undo each other's edits."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -13,18 +13,17 @@ import tempfile
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from fleet.errors import ConfigError, FleetError
+from fleet.errors import FleetError
 from fleet.practice.rankings.ranking import Catalogue, Ranked, Ranking
 from fleet.practice.rankings.week import NotAWeek, Week
+from fleet.practice.written import read_written
 
 FOLDER = "rankings"
 _MODELS = ".models.json"
-
-T = TypeVar("T", Ranking, Catalogue)
 
 
 class Kept(StrEnum):
@@ -51,12 +50,12 @@ class WeekTaken(FleetError):
 
 def read_week(folder: Path, week: Week) -> Ranking | None:
     """The ranking of a week; None when it is not archived. Raises ConfigError for a file that is none."""
-    return _read(folder / f"{week}.json", Ranking)
+    return read_written(folder / f"{week}.json", Ranking)
 
 
 def read_models(folder: Path, week: Week) -> Catalogue | None:
     """The list of models that was read when the week was archived. Raises ConfigError."""
-    return _read(folder / f"{week}{_MODELS}", Catalogue)
+    return read_written(folder / f"{week}{_MODELS}", Catalogue)
 
 
 def weeks_in(folder: Path) -> tuple[Week, ...]:
@@ -127,19 +126,6 @@ def _weeks(folder: Path, ending: str) -> tuple[Week, ...]:
         except NotAWeek:
             continue
     return tuple(sorted(found))
-
-
-def _read(path: Path, kind: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        return None
-    except OSError as problem:
-        raise ConfigError(f"cannot be read: {problem.strerror or problem}", place=str(path)) from None
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as problem:
-        raise ConfigError(
-            "not what fleet wrote there", place=str(path), detail=str(problem), hint="git has it as it was"
-        ) from None
 
 
 def _encoded(value: Ranking | Catalogue) -> bytes:

@@ -13,10 +13,11 @@ from typing import Protocol
 
 import msgspec
 
-from fleet.errors import ConfigError, FleetError
+from fleet.errors import FleetError
 from fleet.practice.tickets.change import RouteChange
 from fleet.practice.tickets.text import markdown
 from fleet.practice.tickets.ticket import Proposal, State, Ticket, merged
+from fleet.practice.written import read_written
 
 FOLDER = "tickets"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,150}")
@@ -51,17 +52,7 @@ def read_ticket(folder: Path, name: str) -> Ticket | None:
     """None when there is none of that id. Raises ConfigError for a file that is none."""
     if not _NAME.fullmatch(name):
         return None
-    path = folder / f"{name}.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Ticket)
-    except FileNotFoundError:
-        return None
-    except OSError as problem:
-        raise ConfigError(f"cannot be read: {problem.strerror or problem}", place=str(path)) from None
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as problem:
-        raise ConfigError(
-            "not what fleet wrote there", place=str(path), detail=str(problem), hint="git has it as it was"
-        ) from None
+    return read_written(folder / f"{name}.json", Ticket)
 
 
 def read_tickets(folder: Path) -> tuple[Ticket, ...]:
